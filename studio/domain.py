@@ -1,0 +1,343 @@
+"""The words every other module speaks: scenes, lines, jobs, takes, frames. Knows no file format, SQL, engine or screen.
+
+One pydantic class per task gives validation, the REST schema, the import check, the command-line options and the form
+on screen. What strangers send is pydantic; facts inside the house are frozen dataclasses.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from ulid import ULID
+
+JSON = Any  # whatever json.loads may return
+
+TaskType = Literal[
+    "text_to_video",
+    "image_to_video",
+    "reference_to_video",
+    "single_shot_extension",
+    "shot_switching_extension",
+    "talking_avatar",
+    "text_to_image",
+    "speech",
+]
+Lane = Literal["gpu", "cpu", "net"]
+Layer = Literal["picture", "voice"]
+Kind = Literal["video", "image", "audio"]
+Resolution = Literal["480P", "540P", "720P"]
+Aspect = Literal["16:9", "9:16", "1:1", "4:3", "3:4"]
+ProfileName = Literal["auto", "resident", "swap", "hybrid", "stream8", "tight", "disk", "cpu"]
+Language = Literal["en", "pt", "zh"]
+Transition = Literal["cut", "dissolve"]
+
+SIZES: Mapping[str, Mapping[str, tuple[int, int]]] = {  # (width, height) in pixels, all multiples of 16
+    "480P": {"16:9": (848, 480), "9:16": (480, 848), "1:1": (640, 640), "4:3": (720, 544), "3:4": (544, 720)},
+    "540P": {"16:9": (960, 544), "9:16": (544, 960), "1:1": (720, 720), "4:3": (832, 624), "3:4": (624, 832)},
+    "720P": {"16:9": (1280, 720), "9:16": (720, 1280), "1:1": (960, 960), "4:3": (1104, 832), "3:4": (832, 1104)},
+}
+CUT_PREFIXES = ("[ZOOM_IN_CUT]", "[ZOOM_OUT_CUT]", "[STATIC_CUT]", "[PAN_LEFT_CUT]", "[PAN_RIGHT_CUT]")
+MAX_INT = 2**63 - 1  # what SQLite can hold
+AVATAR_AUDIO_SECONDS = (0.4, 200.0)
+
+# Air around speech made from lines, in seconds: 0.7 in all, so that a mouth never starts or stops on a cut.
+AIR_BEFORE, AIR_AFTER, AIR_BETWEEN = 0.25, 0.45, 0.3
+
+
+class State(StrEnum):
+    """Of a scene and of a job."""
+
+    DRAFT = "draft"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    IN_DOUBT = "in_doubt"
+
+
+def new_id() -> str:
+    """A ULID: 26 characters, sorts by time, unique over all tables."""
+    return str(ULID())
+
+
+def slug(name: str) -> str:
+    """Lower-case ASCII words joined by '-'; letters that have no ASCII form (Chinese) are kept."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return re.sub(r"[^\w]+", "-", plain.lower()).strip("-_")[:60].strip("-_")
+
+
+# ------------------------------------------------------------------------------------------------ references
+Ref = Annotated[str, Field(min_length=1, max_length=4096)]
+"""asset:<sha256> | scene:<id>[#first|#last] | http(s) URL | path | {{prev}} | {{job:N}} (the last four only at the door)"""
+
+
+def _ref(kind: Kind, default: Any = ..., **more: Any) -> Any:
+    return Field(default, json_schema_extra={"ref": kind}, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing a scene reads: the field it stands in, what kind is wanted there, and the reference."""
+
+    field: str  # "ref_imgs.0"
+    kind: Kind
+    ref: str
+
+
+# ------------------------------------------------------------------------------------------------ lines and scenes
+class Line(BaseModel):
+    """Who says what. Speech sets the duration before the picture is rendered, never the other way round."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    id: str = Field("", max_length=26, description="given by the studio; send it back to keep the line's takes")
+    character: str = Field("", max_length=120)
+    text: str = Field(min_length=1, max_length=2000)
+    voice: str = Field("", max_length=120, description="a voice's name; empty: the character's own")
+    direction: str = Field("", max_length=300, description="how it is said")
+    language: Language | None = Field(None, description="empty: read from the text")
+
+
+class SceneBase(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    label: str = Field("", max_length=200)
+    prompt: str = Field("", max_length=10_000, json_schema_extra={"widget": "prompt"})
+    negative_prompt: str = Field("", max_length=10_000, json_schema_extra={"group": "more"})
+    resolution: Resolution = "720P"
+    aspect: Aspect = "16:9"
+    seed: int | None = Field(None, ge=0, le=MAX_INT, description="empty: a new one for each take")
+    lines: list[Line] = Field(default_factory=list, max_length=100)
+    engine: str = Field("auto", max_length=60, pattern=r"^[a-z0-9_.\-]+$")
+    profile: ProfileName = Field("auto", json_schema_extra={"group": "more"})
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="knobs, keyed by engine id")
+    in_cut: bool = Field(True, json_schema_extra={"group": "more"})
+    transition: Transition = Field("cut", description="into the next scene", json_schema_extra={"group": "more"})
+
+    kind: ClassVar[Kind] = "video"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels of this scene's resolution and aspect."""
+        return SIZES[self.resolution][self.aspect]
+
+    def inputs(self) -> Iterator[Input]:
+        """Everything this scene reads, in the order of its fields."""
+        for name, info in type(self).model_fields.items():
+            extra = info.json_schema_extra
+            if not isinstance(extra, dict) or "ref" not in extra:
+                continue
+            value, kind = getattr(self, name), extra["ref"]
+            if isinstance(value, list):
+                yield from (Input(f"{name}.{i}", kind, ref) for i, ref in enumerate(value))  # type: ignore[arg-type]
+            elif value is not None:
+                yield Input(name, kind, value)  # type: ignore[arg-type]
+
+    def with_inputs(self, refs: Mapping[str, str]) -> "SceneBase":
+        """A copy in which the named inputs ("ref_imgs.0") point elsewhere. Raises ValidationError."""
+        values = self.model_dump()
+        for name, ref in refs.items():
+            base, _, index = name.partition(".")
+            if index:
+                values[base][int(index)] = ref
+            else:
+                values[base] = ref
+        return type(self).model_validate(values)
+
+
+Seconds = Annotated[float, Field(gt=0, le=600, allow_inf_nan=False, description="seconds")]
+
+
+class TextToVideo(SceneBase):
+    task_type: Literal["text_to_video"] = "text_to_video"
+    prompt: str = Field(min_length=1, max_length=10_000, json_schema_extra={"widget": "prompt"})
+    duration: Seconds = 5.0
+
+
+class ImageToVideo(SceneBase):
+    task_type: Literal["image_to_video"] = "image_to_video"
+    input_image: Ref = _ref("image")
+    end_image: Ref | None = _ref("image", None)
+    duration: Seconds = 5.0
+
+
+class ReferenceToVideo(SceneBase):
+    task_type: Literal["reference_to_video"] = "reference_to_video"
+    ref_imgs: list[Ref] = _ref("image", min_length=1, max_length=4)
+    duration: Seconds = 5.0
+
+
+class SingleShotExtension(SceneBase):
+    """The new part only; `options` of an engine may ask for it joined with the input."""
+
+    task_type: Literal["single_shot_extension"] = "single_shot_extension"
+    input_video: Ref = _ref("video")
+    duration: Seconds = 5.0
+
+
+class ShotSwitchingExtension(SceneBase):
+    """A new shot after a cut; the prompt begins with one of CUT_PREFIXES."""
+
+    task_type: Literal["shot_switching_extension"] = "shot_switching_extension"
+    input_video: Ref = _ref("video")
+    duration: Seconds = 5.0
+
+    @field_validator("prompt")
+    @classmethod
+    def _begins_with_a_cut(cls, prompt: str) -> str:
+        if not prompt.startswith(CUT_PREFIXES):
+            raise ValueError("must begin with one of " + ", ".join(CUT_PREFIXES))
+        return prompt
+
+
+class TalkingAvatar(SceneBase):
+    """A portrait that speaks its lines, or a recording of the user's, whose length it takes exactly."""
+
+    task_type: Literal["talking_avatar"] = "talking_avatar"
+    resolution: Literal["480P", "720P"] = "720P"
+    input_image: Ref = _ref("image")
+    input_audio: Ref | None = _ref("audio", None)
+    duration: Seconds | None = Field(None, description="seconds; empty: as long as the speech")
+
+
+class TextToImage(SceneBase):
+    task_type: Literal["text_to_image"] = "text_to_image"
+    prompt: str = Field(min_length=1, max_length=10_000, json_schema_extra={"widget": "prompt"})
+    in_cut: bool = Field(False, json_schema_extra={"group": "more"})
+    kind: ClassVar[Kind] = "image"
+
+
+class Speech(SceneBase):
+    """Lines without a picture. It has voice takes only."""
+
+    task_type: Literal["speech"] = "speech"
+    lines: list[Line] = Field(min_length=1, max_length=100)
+    in_cut: bool = Field(False, json_schema_extra={"group": "more"})
+    kind: ClassVar[Kind] = "audio"
+
+
+SCENE_CLASSES: Mapping[str, type[SceneBase]] = {
+    cls.model_fields["task_type"].default: cls
+    for cls in (
+        TextToVideo, ImageToVideo, ReferenceToVideo, SingleShotExtension,
+        ShotSwitchingExtension, TalkingAvatar, TextToImage, Speech,
+    )
+}  # fmt: skip
+Scene = Annotated[
+    TextToVideo | ImageToVideo | ReferenceToVideo | SingleShotExtension
+    | ShotSwitchingExtension | TalkingAvatar | TextToImage | Speech,
+    Field(discriminator="task_type"),
+]  # fmt: skip
+SceneAdapter: TypeAdapter[Any] = TypeAdapter(Scene)
+
+
+class Frame(BaseModel):
+    """What a queue's film is cut in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    width: int = Field(1280, ge=128, le=3840, multiple_of=2)
+    height: int = Field(720, ge=128, le=3840, multiple_of=2)
+    fps: int = Field(24, ge=8, le=60)
+
+
+class Music(BaseModel):
+    """One bed under the whole film."""
+
+    model_config = ConfigDict(extra="forbid")
+    ref: Ref = _ref("audio")
+    level: float = Field(-24.0, ge=-60, le=0, description="LUFS of the bed where nobody speaks")
+
+
+# ------------------------------------------------------------------------------------------------ facts of the house
+@dataclass(frozen=True, slots=True)
+class SpokenLine:
+    """A line that has been spoken, laid on its scene's clock."""
+
+    line_id: str
+    character: str
+    text: str
+    path: Path
+    start: float  # seconds from the scene's first frame
+    duration: float  # seconds
+    visemes: Sequence[tuple[float, str]] = ()  # (seconds from the line's start, phoneme), where the engine knows them
+
+
+def lay_lines(durations: Sequence[float], wished: float | None) -> tuple[list[float], float]:
+    """Where each line starts and how long the scene must be, in seconds. Never shorter than the wish."""
+    starts, at = [], AIR_BEFORE
+    for seconds in durations:
+        starts.append(round(at, 4))
+        at += seconds + AIR_BETWEEN
+    total = at - AIR_BETWEEN + AIR_AFTER if durations else 0.0
+    return starts, max(total, wished or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt to make one layer of a scene on one engine."""
+
+    id: str
+    scene_id: str
+    line_id: str | None  # None: the picture
+    layer: Layer
+    engine: str
+    lane: Lane
+    attempt: int
+    state: State
+    queue_id: str = ""
+    error: Mapping[str, Any] | None = None  # {"code", "params"}
+    degraded_reason: str | None = None
+    kept: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What a job made. Immutable but for its marks (selected, locked, private, trashed)."""
+
+    id: str
+    scene_id: str
+    line_id: str | None
+    layer: Layer
+    number: int  # 1, 2, 3 … within scene and layer
+    kind: Kind
+    path: Path
+    engine: str
+    profile: str
+    seed: int
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+    duration: float  # seconds, effective
+    facts: Mapping[str, JSON]
+    created: str  # ISO 8601, UTC
+    job_id: str = ""
+    draft: bool = False
+    selected: bool = False
+    locked: bool = False
+    private: bool = False
+    trashed: bool = False
+    degraded_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file known by what is in it."""
+
+    sha256: str
+    kind: Kind
+    path: Path
+    name: str  # as the user called it
+    size: int  # bytes
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    duration: float = 0.0  # seconds
+
+    @property
+    def ref(self) -> str:
+        return f"asset:{self.sha256}"
