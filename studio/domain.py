@@ -74,7 +74,7 @@ def slug(name: str) -> str:
 
 # ------------------------------------------------------------------------------------------------ references
 Ref = Annotated[str, Field(min_length=1, max_length=4096)]
-"""asset:<sha256> | scene:<id>[#first|#last] | http(s) URL | path | {{prev}} | {{job:N}} (the last four only at the door)"""
+"""asset:<sha256> | scene:<id>[#first|#last]; at the door also an http(s) URL, a path, {{prev}} or {{job:N}}."""
 
 
 def _ref(kind: Kind, default: Any = ..., **more: Any) -> Any:

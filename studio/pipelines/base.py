@@ -94,6 +94,7 @@ class Run:
         inputs: Inputs,
         plan: Plan,
         part: Path,
+        posters: Path,
         *,
         kept: Mapping[str, JSON] | None = None,
         report: Callable[[int, int, "Callable[[], np.ndarray] | None"], None] = lambda done, total, preview: None,
@@ -101,12 +102,13 @@ class Run:
         cancelled: Callable[[], bool] = lambda: False,
         comment: Mapping[str, JSON] | None = None,
     ) -> None:
-        """`part`: the path to write to, without suffix. `comment`: settings JSON for the file's metadata."""
+        """`part`: where to write, without suffix. `posters`: stem of the poster and the hover strip that are collected
+        on the way. `comment`: settings JSON for the file's metadata."""
         self.seed, self.inputs, self.plan = seed, inputs, plan
         self.kept: dict[str, JSON] = dict(kept or {})
-        self._part, self._report, self._commit, self._cancelled = part, report, commit, cancelled
+        self._part, self._posters = part, posters
+        self._report, self._commit, self._cancelled = report, commit, cancelled
         self._comment = dict(comment or {})
-        self.posters: dict[str, Path] = {}  # "poster", "strip": made by the Writer on the way
 
     def step(self, done: int, total: int, preview: "Callable[[], np.ndarray] | None" = None) -> None:
         """Say how far we are. `preview()` gives (H, W, 3) uint8 RGB and is called only if somebody looks.
@@ -136,9 +138,9 @@ class Run:
         from studio.media.writer import write_video
 
         path = self._part.with_name(self._part.name + ".mp4.part")
-        self.posters = write_video(
-            path, self._watched(frames, num_frames), fps, num_frames,
-            layout=layout, audio=audio or self.inputs.soundtrack, comment=self._comment,
+        write_video(
+            path, self._watched(frames, num_frames), fps, num_frames, layout=layout,
+            audio=audio or self.inputs.soundtrack, comment=self._comment, posters=self._posters,
         )  # fmt: skip
         return path
 
@@ -147,7 +149,7 @@ class Run:
         from studio.media.writer import write_image
 
         path = self._part.with_name(self._part.name + ".png.part")
-        self.posters = write_image(path, image, comment=self._comment)
+        write_image(path, image, comment=self._comment, posters=self._posters)
         return path
 
     def save_audio(self, samples: "np.ndarray", rate: int) -> Path:
@@ -155,7 +157,7 @@ class Run:
         from studio.media.writer import write_audio
 
         path = self._part.with_name(self._part.name + ".wav.part")
-        self.posters = write_audio(path, samples, rate, comment=self._comment)
+        write_audio(path, samples, rate, comment=self._comment, posters=self._posters)
         return path
 
     def _watched(self, frames: "Iterable[np.ndarray]", num_frames: int) -> "Iterable[np.ndarray]":
