@@ -1,0 +1,201 @@
+"""Draft voices: a line becomes a robot's reading of it, with the time of every word and phoneme. Knows no picture.
+
+A voice is a mapping of settings, all optional: variant (one of eSpeak's), pitch and range (0-99), rate (words per
+minute), tract (1.0; above it the throat is shorter, as a child's is). VOICES names some; every character has one by
+default, the same on every machine.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from studio.domain import Line
+from studio.errors import Refused
+from studio.pipelines.draft import espeak
+from studio.pipelines.draft.language import detect_language, is_han, speakable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LOUDNESS = -18.0  # LUFS, of every line: dialogue agrees with itself, the mix sets the film's level
+CEILING = 0.84  # -1.5 dBFS
+TRIM_BELOW, TRIM_KEEP = 0.004, 0.03  # silence at both ends: quieter than this goes, but for so many seconds
+
+# Median pitch as measured on an English and a Portuguese sentence.
+VOICES: Mapping[str, Mapping[str, Any]] = {
+    "woman-1": {"variant": "f2", "pitch": 46, "range": 62, "rate": 158},  # 191 Hz, warm
+    "woman-2": {"variant": "f4", "pitch": 36, "range": 48, "rate": 146, "tract": 0.96},  # 153 Hz, older, slower
+    "woman-3": {"variant": "f3", "pitch": 60, "range": 68, "rate": 168, "tract": 1.04},  # 245 Hz, bright
+    "man-1": {"variant": "m3", "pitch": 52, "range": 58, "rate": 156, "tract": 1.04},  # 112 Hz
+    "man-2": {"variant": "m7", "pitch": 34, "range": 50, "rate": 142, "tract": 0.95},  # 86 Hz, old and dark
+    "man-3": {"variant": "Michael", "pitch": 62, "range": 66, "rate": 166, "tract": 1.1},  # 135 Hz, young
+    "child-1": {"variant": "f5", "pitch": 66, "range": 70, "rate": 164, "tract": 1.16},  # 275 Hz
+}
+PLAIN: Mapping[str, Any] = {"variant": "", "pitch": 50, "range": 50, "rate": 160, "tract": 1.0}
+
+WOMEN = ("woman-1", "woman-2", "woman-3")
+MEN = ("man-1", "man-2", "man-3")
+CHILDREN = ("child-1",)
+# what a name or a role says about its voice; the first that fits wins
+ROLES = (
+    (r"\b(child|kid|boy|girl|criança|menin[oa]|garot[oa]|bebê)\b|小孩|孩子|男孩|女孩|娃", CHILDREN),
+    (r"\b(grandm\w+|granny|old woman|av[oó]|velha|senhora)\b|奶奶|外婆|老太", ("woman-2",)),
+    (r"\b(grandf\w+|grandpa|old man|avô|velho|captain|capit[aã]o)\b|爷爷|外公|老人|船长", ("man-2",)),
+    (r"\b(woman|mother|mom|mum|sister|queen|lady|mrs|ms|miss|mulher|mãe|irmã|dona|rainha|tia)\b|妈|女|姐|妹|娘", WOMEN),
+    (r"\b(man|father|dad|brother|king|mr|sir|homem|pai|irmão|rei|tio|seu|senhor)\b|爸|男|哥|弟|先生", MEN),
+    (r"(a|ã|ês|elle|een|eth|ine)$", WOMEN),
+    (r"(o|ão|os|as|ás|us|or|el|im|ck|rd|rt)$", MEN),
+)
+
+# how a line is said, read from its direction: factors on rate, range, and what is added to pitch and level (dB)
+MANNERS = (
+    (r"whisper|soft|quiet|gentle|sussurr|baixinho|suave|低声|轻声|小声|耳语", 0.92, 0.7, -4, -3.0),
+    (r"shout|yell|loud|angry|furious|grit|alto\b|furios|zangad|喊|大声|怒", 1.06, 1.3, 9, 1.5),
+    (r"excit|happy|glad|laugh|joy|alegre|feliz|animad|rindo|高兴|兴奋|笑", 1.07, 1.25, 6, 0.0),
+    (r"sad|tired|weary|cry|grief|triste|cansad|choran|悲|累|哭", 0.88, 0.7, -6, -1.0),
+    (r"slow|calm|solemn|devagar|lent[oa]|calm[oa]|慢|平静|沉稳", 0.86, 0.9, -1, 0.0),
+    (r"fast|quick|hurr|urgent|depressa|rápid|apressad|快|急", 1.18, 1.05, 2, 0.0),
+)
+
+
+def default_voice(name: str) -> dict[str, Any]:
+    """The draft voice of a character who was given none: by the name's role or ending, else by its hash."""
+    low = name.strip().lower()
+    among = next((voices for pattern, voices in ROLES if re.search(pattern, low)), WOMEN + MEN)
+    number = int.from_bytes(hashlib.blake2b(low.encode(), digest_size=4).digest(), "little")
+    return dict(VOICES[among[number % len(among)]])
+
+
+def voice_settings(voice: str, character: str) -> dict[str, Any]:
+    """The settings of a voice by its name; of the character's own where there is no such draft voice."""
+    return dict(VOICES[voice]) if voice in VOICES else default_voice(character or voice)
+
+
+def speak(line: Line, voice: Mapping[str, Any], seed: int) -> "tuple[np.ndarray, int, dict[str, Any]]":
+    """(N,) float32 mono at LOUDNESS, its rate in Hz, and facts: language, visemes, words, voice.
+
+    visemes: [[seconds, phoneme], ...] in eSpeak's mnemonics; words: [[start, end, text], ...] in seconds. The seed
+    varies the reading a little, so that another take is another take. Raises Refused("speech.nothing_to_say") and
+    EngineError("speech.failed")."""
+    import numpy as np
+
+    text = speakable(line.text)
+    if not text:
+        raise Refused("speech.nothing_to_say", text=line.text[:80])
+    language = line.language or detect_language(line.text)
+    settings, level = _reading(line.direction, voice, language, seed)
+    tract = settings["tract"]
+    said = espeak.synthesise(
+        text, language,
+        variant=settings["variant"],
+        pitch=settings["pitch"],
+        pitch_range=settings["range"],
+        words_per_minute=round(settings["rate"] / tract),  # played faster afterwards
+    )  # fmt: skip
+    samples = _play_faster(said.samples, tract)
+    audible = np.flatnonzero(np.abs(samples) > TRIM_BELOW)
+    if not len(audible):
+        raise Refused("speech.nothing_to_say", text=line.text[:80])
+    keep = round(TRIM_KEEP * said.rate)
+    first, last = max(0, int(audible[0]) - keep), min(len(samples), int(audible[-1]) + keep)
+    seconds = (last - first) / said.rate
+
+    def clock(at: float) -> float:
+        return round(min(max(at / tract - first / said.rate, 0.0), seconds), 3)
+
+    visemes = [[clock(at), phoneme] for at, phoneme in said.phonemes]
+    spoken = [(clock(at), start) for at, start, _ in said.words]
+    facts = {
+        "language": language,
+        "visemes": visemes,
+        "words": _word_times(text, spoken, visemes, seconds),
+        "voice": settings,
+    }
+    return _level(samples[first:last], said.rate, LOUDNESS + level), said.rate, facts
+
+
+def _reading(direction: str, voice: Mapping[str, Any], language: str, seed: int) -> tuple[dict[str, Any], float]:
+    """Settings for this reading, and its level in dB against the others."""
+    import numpy as np
+
+    base = {**PLAIN, **{name: value for name, value in voice.items() if name in PLAIN}}
+    pitch, spread, rate, level = base["pitch"], base["range"], base["rate"], 0.0
+    for pattern, faster, wider, higher, louder in MANNERS:
+        if re.search(pattern, direction.lower()):
+            rate, spread, pitch, level = rate * faster, spread * wider, pitch + higher, level + louder
+    rng = np.random.default_rng(seed)
+    pitch, spread, rate = pitch + rng.uniform(-2, 2), spread + rng.uniform(-4, 4), rate * rng.uniform(0.97, 1.03)
+    if language == "zh":
+        rate *= 1.18  # eSpeak pauses after each syllable; this comes out at 4.3 characters a second
+    reading = {
+        "variant": str(base["variant"]),
+        "pitch": int(np.clip(round(pitch), 0, 99)),
+        "range": int(np.clip(round(spread), 0, 99)),
+        "rate": int(np.clip(round(rate), 80, 400)),
+        "tract": float(np.clip(base["tract"], 0.8, 1.25)),
+    }
+    return reading, level
+
+
+def _play_faster(samples: "np.ndarray", factor: float) -> "np.ndarray":
+    """Pitch, formants and pace all times `factor`: a shorter throat without a vocoder."""
+    from fractions import Fraction
+
+    import numpy as np
+    from scipy.signal import resample_poly
+
+    if factor == 1.0:
+        return samples
+    ratio = Fraction(factor).limit_denominator(100)
+    return resample_poly(samples, ratio.denominator, ratio.numerator).astype(np.float32)
+
+
+def _word_times(
+    text: str, spoken: list[tuple[float, int]], visemes: list[list[Any]], seconds: float
+) -> list[list[Any]]:
+    """[[start, end, text], ...]: a word lasts until the next one or the first pause in between.
+
+    `spoken`: when which character of the text was begun. eSpeak says "123" as three words: they are one here."""
+    first_heard = {at: start for start, at in reversed(spoken)}
+    begun = [
+        (start, at)
+        for at, start in sorted(first_heard.items())
+        if at == 0 or not text[at - 1].isalnum() or is_han(text[at]) or is_han(text[at - 1])
+    ]
+    words = []
+    for index, (start, at) in enumerate(begun):
+        until, end = begun[index + 1] if index + 1 < len(begun) else (seconds, len(text))
+        pauses = [moment for moment, phoneme in visemes if start < moment < until and phoneme.startswith("_")]
+        words += _share(re.findall(r"\w(?:\S*\w)?", text[at:end]), start, min([until, *pauses]))
+    return words
+
+
+def _share(words: list[str], start: float, end: float) -> list[list[Any]]:
+    """eSpeak says "has been" in one breath: here each of its words gets time by its letters."""
+    letters = sum(map(len, words))
+    timed = []
+    for word in words:
+        until = start + (end - start) * len(word) / letters
+        letters -= len(word)
+        timed.append([round(start, 3), round(until, 3), word])
+        start = until
+    return timed
+
+
+def _level(samples: "np.ndarray", rate: int, loudness: float) -> "np.ndarray":
+    """Bring to a loudness in LUFS, peaks held under CEILING, 8 ms of fade at both ends."""
+    import numpy as np
+    import pyloudnorm
+    from scipy.ndimage import minimum_filter1d, uniform_filter1d
+
+    long_enough = np.tile(samples, 1 + round(0.5 * rate) // len(samples))  # the meter wants 0.4 s
+    measured = pyloudnorm.Meter(rate).integrated_loudness(long_enough.astype(np.float64))
+    if not np.isfinite(measured):
+        measured = 20 * np.log10(np.sqrt(np.mean(long_enough**2)) + 1e-9)
+    level = samples * 10 ** ((loudness - measured) / 20)
+    hold = round(0.01 * rate)
+    gain = minimum_filter1d(np.minimum(1.0, CEILING / np.maximum(np.abs(level), 1e-9)), 2 * hold + 1)
+    level = level * uniform_filter1d(gain, hold)
+    fade = np.minimum(1.0, np.arange(1, len(level) + 1) / (0.008 * rate))
+    return (level * fade * fade[::-1]).astype(np.float32)
