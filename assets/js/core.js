@@ -1,0 +1,13 @@
+// What every module of the screen builds on, in one import. Keep this surface stable.
+export { on, emit } from "./bus.js";
+export { ask, confirmDialog, openDialog, openMenu, promptDialog, toast, toastError } from "./dialogs.js";
+export { button, debounce, el, icon, iconButton, keyed, setAttr, setIcon, setText, typing } from "./dom.js";
+export { fmt } from "./format.js";
+export { LANGUAGES, errorWords, has, lang, setLanguage, t } from "./i18n.js";
+export { pulse } from "./pulse.js";
+export { ApiError, api, uniqueKey, urls } from "./rest.js";
+
+/** Shows one of the tabs of the rail: "generate" | "queues" | "gallery". */
+export function showTab(id) {
+  document.querySelector(`#l-nav button[data-tab-id="${id}"]`)?.click();
+}

@@ -1,0 +1,85 @@
+// The single poller of the page: one request at a time, so that six tabs never exhaust the browser's connections.
+// Emits "now" (Now), "delta" ({queue, scenes, removed, progress, full}), "queues" and "library" when their
+// versions moved, "offline" and "online". Knows no component.
+import { emit } from "./bus.js";
+import { api } from "./rest.js";
+
+const BUSY_MS = 1000;
+const IDLE_MS = 2500;
+const HIDDEN_MS = 6000;
+
+class Pulse {
+  now = null; // the newest Now, null before the first answer
+  queueId = null; // the open queue: its delta is asked for instead of /now
+  #version = null;
+  #seen = { library: null, queues: null };
+  #timer = 0;
+  #asking = false;
+  #again = false;
+  #online = true;
+
+  /** Follow this queue (null: none). The next delta is a full one. */
+  open(queueId) {
+    this.queueId = queueId;
+    this.#version = null;
+    this.poke();
+  }
+
+  /** Ask at once: after every action of the user. */
+  poke() {
+    clearTimeout(this.#timer);
+    if (this.#asking) this.#again = true;
+    else this.#beat();
+  }
+
+  async #beat() {
+    this.#asking = true;
+    const queueId = this.queueId;
+    try {
+      if (queueId) {
+        const since = this.#version;
+        const delta = await api("GET", `/queues/${queueId}${since ? `?since=${encodeURIComponent(since)}` : ""}`);
+        if (queueId === this.queueId) this.#delta(delta, since);
+      } else this.#hear(await api("GET", "/now"));
+      if (!this.#online) emit("online");
+      this.#online = true;
+    } catch (error) {
+      if (error.status === 404 && queueId && queueId === this.queueId) {
+        this.queueId = null;
+        emit("gone", queueId);
+      } else if (error.status === 401) location.assign("/sign-in");
+      else {
+        if (this.#online) emit("offline", error);
+        this.#online = false;
+      }
+    }
+    this.#asking = false;
+    this.#timer = setTimeout(() => this.#beat(), this.#again ? 0 : this.#pause());
+    this.#again = false;
+  }
+
+  #delta(delta, since) {
+    const sameBoot = since && since.split("-")[0] === delta.version.split("-")[0];
+    this.#version = delta.version;
+    this.#hear(delta.now);
+    emit("delta", { ...delta, full: !sameBoot });
+  }
+
+  #hear(now) {
+    this.now = now;
+    emit("now", now);
+    for (const name of ["queues", "library"]) {
+      if (now[name] === this.#seen[name]) continue;
+      this.#seen[name] = now[name];
+      emit(name, now[name]);
+    }
+  }
+
+  #pause() {
+    if (document.hidden) return HIDDEN_MS;
+    return this.#online && (this.now?.running.length || this.now?.waiting) ? BUSY_MS : IDLE_MS;
+  }
+}
+
+export const pulse = new Pulse();
+document.addEventListener("visibilitychange", () => document.hidden || pulse.poke());
