@@ -44,10 +44,14 @@ def synthesise(
     }
     # -P: this folder must not stand in the way of the standard library's names
     command = [sys.executable, "-P", str(CHILD)]
-    quiet = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
+    hidden = 0x08000000 if os.name == "nt" else 0  # CREATE_NO_WINDOW
     try:
         answer = subprocess.run(
-            command, input=json.dumps(request).encode(), capture_output=True, timeout=TIMEOUT_SECONDS, **quiet
+            command,
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            creationflags=hidden,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineError("speech.failed", reason=type(error).__name__) from error
