@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
@@ -61,9 +62,16 @@ class State(StrEnum):
     IN_DOUBT = "in_doubt"
 
 
+_newest = ULID()
+_minting = Lock()  # protects _newest
+
+
 def new_id() -> str:
-    """A ULID: 26 characters, sorts by time, unique over all tables."""
-    return str(ULID())
+    """A ULID: 26 characters, unique over all tables, and always greater than the last one of this process."""
+    global _newest
+    with _minting:
+        _newest = max(ULID(), ULID.from_bytes((int.from_bytes(_newest.bytes, "big") + 1).to_bytes(16, "big")))
+        return str(_newest)
 
 
 def slug(name: str) -> str:

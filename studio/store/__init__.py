@@ -1,0 +1,67 @@
+"""All SQL, and the only writer. Knows rows and the words of the domain; no engine, no worker, no screen.
+
+`Store` opens the database, migrates it and hands out its parts: `queues`, `jobs`, `takes`. They share one connection,
+one lock and one record of what changed.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studio.media.roots import Roots
+from studio.store.changes import Changes
+from studio.store.database import Connection, Row, now
+from studio.store.jobs import Jobs, NewTake, Wanted
+from studio.store.migrations import migrations
+from studio.store.queues import Queue, Queues, SceneRow
+from studio.store.takes import Takes
+
+__all__ = ["NewTake", "Queue", "SceneRow", "Store", "Wanted"]
+
+
+class Store:
+    """Raises Unavailable("store.newer") when the file was written by a newer studio."""
+
+    def __init__(self, path: Path, roots: Roots) -> None:
+        self._connection = Connection(path, migrations)
+        self.changes = Changes()
+        self.roots = roots
+        self.queues = Queues(self._connection, self.changes)
+        self.jobs = Jobs(self._connection, self.changes)
+        self.takes = Takes(self._connection, self.changes, roots)
+
+    def events(self, scene_id: str, limit: int = 200) -> list[Row]:
+        """What happened to a scene, oldest first."""
+        rows = self._connection.rows(
+            "select * from events where scene_id = ? order by id desc limit ?", [scene_id, limit]
+        )
+        return rows[::-1]
+
+    def since(self, queue_id: str, version: str | None) -> tuple[str, list[SceneRow], list[str]]:
+        """(version now, scenes changed since, ids removed since); every scene when the version is not of this boot."""
+        with self._connection.lock:
+            found = self.changes.since(queue_id, version)
+            if found is None:
+                return self.changes.version, self.queues.scenes(queue_id), []
+            changed, removed = found
+            scenes = self.queues.scenes(queue_id, changed) if changed else []
+            return self.changes.version, scenes, sorted(removed)
+
+    def answer(self, key: str) -> Row | None:
+        """What was answered to a request with this idempotency key."""
+        return self._connection.row("select status, body from answers where key = ?", [key])
+
+    def remember(self, key: str, status: int, body: str) -> None:
+        with self._connection.write():
+            self._connection.execute("delete from answers where at < datetime('now', '-1 day')")
+            self._connection.execute(
+                "insert or ignore into answers (key, status, body, at) values (?, ?, ?, ?)", [key, status, body, now()]
+            )
+
+    def facts(self) -> Mapping[str, Any]:
+        """For the doctor: SQLite's version and the journal's mode."""
+        version = self._connection.value("select sqlite_version()")
+        return {"sqlite": version, "journal": self._connection.value("pragma journal_mode")}
+
+    def close(self) -> None:
+        self._connection.close()

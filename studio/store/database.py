@@ -1,0 +1,105 @@
+"""One connection, one writer, one lock: how the store reaches SQLite. Knows no table.
+
+WAL with synchronous=FULL: with NORMAL a power cut loses acknowledged work (docs/log.md). `BEGIN IMMEDIATE`, because a
+deferred transaction that reads first fails with "database is locked" after milliseconds whatever the timeout. One
+connection does all writes and checkpoints: SQLite 3.7 to 3.51.2 may corrupt a WAL when two do so at the same instant.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from sqlite_utils import Database, Migrations
+
+from studio.errors import Unavailable
+
+Row = dict[str, Any]
+Values = Sequence[Any] | dict[str, Any]
+BACKUPS_KEPT = 5
+
+
+def now() -> str:
+    """ISO 8601, UTC, milliseconds: sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Connection:
+    """`lock` protects the connection and everything kept in memory about its rows; it may be taken again by its
+    holder, and no other lock is ever taken inside it."""
+
+    def __init__(self, path: Path, migrations: Migrations) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.lock = RLock()
+        raw = sqlite3.connect(path, timeout=10, check_same_thread=False)
+        self.db = Database(raw)
+        self.db.enable_wal()
+        for pragma in ("synchronous = full", "foreign_keys = on", "busy_timeout = 10000"):
+            raw.execute(f"pragma {pragma}")
+        self._depth = 0
+        self._migrate(migrations)
+
+    def _migrate(self, migrations: Migrations) -> None:
+        known = {migration.name for migration in migrations._migrations}
+        applied = {migration.name for migration in migrations.applied(self.db)}
+        if applied - known:
+            self.close()
+            raise Unavailable("store.newer", path=str(self.path), migrations=", ".join(sorted(applied - known)))
+        if applied and migrations.pending(self.db):
+            self._back_up()
+        migrations.apply(self.db)
+
+    def _back_up(self) -> None:
+        folder = self.path.parent / "backups"
+        folder.mkdir(exist_ok=True)
+        copy = folder / f"{self.path.stem}-{now().replace(':', '')}.db"
+        self.db.conn.execute("vacuum into ?", [str(copy)])
+        for old in sorted(folder.glob(f"{self.path.stem}-*.db"))[:-BACKUPS_KEPT]:
+            old.unlink()
+
+    @contextmanager
+    def write(self) -> Iterator[Database]:
+        """One transaction, committed at the end of the outermost block, rolled back when it raises."""
+        with self.lock:
+            if self._depth == 0:
+                self.db.conn.execute("begin immediate")
+            self._depth += 1
+            try:
+                yield self.db
+            except BaseException:
+                self._depth -= 1
+                if self._depth == 0:
+                    self.db.conn.rollback()
+                raise
+            self._depth -= 1
+            if self._depth == 0:
+                self.db.conn.commit()
+
+    def rows(self, sql: str, values: Values = ()) -> list[Row]:
+        with self.lock:
+            return list(self.db.query(sql, values))
+
+    def row(self, sql: str, values: Values = ()) -> Row | None:
+        return next(iter(self.rows(sql, values)), None)
+
+    def value(self, sql: str, values: Values = ()) -> Any:
+        with self.lock:
+            found = self.db.conn.execute(sql, values).fetchone()
+            return found[0] if found else None
+
+    def execute(self, sql: str, values: Values = ()) -> int:
+        """Run one statement inside `write()`; how many rows it touched."""
+        assert self._depth, "writes happen inside write()"
+        return int(self.db.conn.execute(sql, values).rowcount)
+
+    def insert(self, table: str, row: Mapping[str, Any]) -> None:
+        assert self._depth, "writes happen inside write()"
+        self.db.table(table).insert(dict(row))
+
+    def close(self) -> None:
+        with self.lock:
+            self.db.conn.close()

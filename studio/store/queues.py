@@ -1,0 +1,318 @@
+"""Projects, queues, scenes, lines: what the user writes. Rows in, words of the domain out."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from studio.domain import Frame, Line, Music, SceneAdapter, SceneBase, State, new_id, slug
+from studio.errors import Conflict, NotFound
+from studio.store.changes import Changes
+from studio.store.database import Connection, Row, now
+
+DEFAULT_PROJECT = "default"
+POLICY: Mapping[str, Any] = {"allow_draft": True, "allow_paid": False, "on_error": "skip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A named, ordered list of scenes."""
+
+    id: str
+    project_id: str
+    project: str
+    code: str
+    name: str
+    frame: Frame | None
+    music: Music | None
+    policy: Mapping[str, Any]
+    paused: bool
+    inbox: bool
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRow:
+    """A scene with where it stands. `scene.lines` carry the ids of their rows."""
+
+    id: str
+    queue_id: str
+    position: int  # from 0
+    scene: SceneBase
+    state: State
+    error: Mapping[str, Any] | None
+    note: str | None
+    version: int
+
+
+class Queues:
+    def __init__(self, connection: Connection, changes: Changes) -> None:
+        self._c, self._changes = connection, changes
+
+    # ------------------------------------------------------------------------------------------ projects and queues
+    def default_project(self) -> str:
+        """The id of the project that always exists."""
+        found = self._c.value("select id from projects where slug = ?", [DEFAULT_PROJECT])
+        if found:
+            return str(found)
+        project_id = new_id()
+        with self._c.write():
+            self._c.insert("projects", {"id": project_id, "slug": DEFAULT_PROJECT, "name": "Default", "created": now()})
+        return project_id
+
+    def create(
+        self,
+        name: str,
+        *,
+        project_id: str | None = None,
+        frame: Frame | None = None,
+        music: Music | None = None,
+        policy: Mapping[str, Any] | None = None,
+        inbox: bool = False,
+    ) -> str:
+        """A new queue with the next free code of its project; its id."""
+        queue_id = new_id()
+        project_id = project_id or self.default_project()
+        with self._c.write():
+            taken = self._c.value(
+                "select coalesce(max(cast(substr(code, 3) as integer)), 0) from queues where project_id = ?"
+                " and inbox = 0",
+                [project_id],
+            )
+            position = self._c.value("select coalesce(max(position), -1) + 1 from queues")
+            self._c.insert(
+                "queues",
+                {
+                    "id": queue_id, "project_id": project_id, "code": "INBOX" if inbox else f"EP{taken + 1:03d}",
+                    "name": name, "position": position, "frame": frame.model_dump_json() if frame else None,
+                    "music": music.model_dump_json() if music else None,
+                    "policy": json.dumps({**POLICY, **(policy or {})}), "inbox": int(inbox), "created": now(),
+                },
+            )  # fmt: skip
+            self._changes.queue()
+        return queue_id
+
+    def inbox(self) -> str:
+        """The queue of one-shot scenes, made when first asked for."""
+        found = self._c.value("select id from queues where inbox = 1")
+        return str(found) if found else self.create("Inbox", inbox=True)
+
+    def all(self) -> list[Queue]:
+        return [_queue(row) for row in self._c.rows(_QUEUES + " order by q.position")]
+
+    def get(self, queue_id: str) -> Queue:
+        row = self._c.row(_QUEUES + " where q.id = ?", [queue_id])
+        if row is None:
+            raise NotFound("queue.unknown", queue=queue_id)
+        return _queue(row)
+
+    def update(self, queue_id: str, values: Mapping[str, Any]) -> None:
+        """Columns of one queue; `policy` is merged."""
+        values = dict(values)
+        if "policy" in values:
+            values["policy"] = json.dumps({**self.get(queue_id).policy, **values["policy"]})
+        with self._c.write():
+            sets = ", ".join(f"{name} = :{name}" for name in values)
+            self._c.execute(f"update queues set {sets} where id = :id", {**values, "id": queue_id})
+            self._changes.queue()
+
+    def delete(self, queue_id: str) -> None:
+        """The queue, its scenes and their rows. Files are the caller's business."""
+        with self._c.write():
+            self._c.execute("delete from exports where queue_id = ?", [queue_id])
+            self._c.execute("delete from scenes where queue_id = ?", [queue_id])
+            self._c.execute("delete from queues where id = ?", [queue_id])
+            self._changes.queue()
+            self._changes.take()
+
+    # ------------------------------------------------------------------------------------------ scenes
+    def add_scenes(self, queue_id: str, scenes: Sequence[SceneBase], at: int | None = None) -> list[str]:
+        """Append, or insert before position `at`; the new ids in order. References must be resolved already,
+        except `{{new:N}}`, which means the N-th scene of this very call."""
+        ids = [new_id() for _ in scenes]
+        with self._c.write():
+            count = int(self._c.value("select count(*) from scenes where queue_id = ?", [queue_id]))
+            start = count if at is None else max(0, min(at, count))
+            self._c.execute(
+                "update scenes set position = position + ? where queue_id = ? and position >= ?",
+                [len(scenes), queue_id, start],
+            )
+            for offset, (scene_id, scene) in enumerate(zip(ids, scenes, strict=True)):
+                self._insert(queue_id, scene_id, start + offset, _bound(scene, ids))
+            if start < count:
+                self._renumbered(queue_id)
+        return ids
+
+    def _insert(self, queue_id: str, scene_id: str, position: int, scene: SceneBase) -> None:
+        self._c.insert(
+            "scenes",
+            {
+                "id": scene_id, "queue_id": queue_id, "position": position, "task_type": scene.task_type,  # type: ignore[attr-defined]
+                "body": _body(scene), "created": now(), "updated": now(),
+            },
+        )  # fmt: skip
+        self._write_lines(scene_id, scene.lines)
+        self._write_needs(scene_id, scene)
+        self._changes.scene(queue_id, scene_id)
+
+    def edit(self, scene_id: str, scene: SceneBase, version: int | None) -> None:
+        """Put a new body in place. Raises Conflict when `version` is not the stored one."""
+        with self._c.write():
+            row = self._scene_row(scene_id)
+            if version is not None and version != row["version"]:
+                raise Conflict("scene.stale", scene=scene_id, version=version, current=row["version"])
+            self._c.execute(
+                "update scenes set body = ?, task_type = ?, version = version + 1, updated = ? where id = ?",
+                [_body(scene), scene.task_type, now(), scene_id],  # type: ignore[attr-defined]
+            )
+            self._write_lines(scene_id, scene.lines)
+            self._c.execute("delete from needs where scene_id = ?", [scene_id])
+            self._write_needs(scene_id, scene)
+            self._changes.scene(row["queue_id"], scene_id)
+
+    def _write_lines(self, scene_id: str, lines: Iterable[Line]) -> None:
+        """Lines keep their ids, and so their takes, when the id comes back."""
+        mine = {row["id"] for row in self._c.rows("select id from lines where scene_id = ?", [scene_id])}
+        kept: set[str] = set()
+        for position, line in enumerate(lines):
+            known = line.id in mine and line.id not in kept
+            line_id = line.id if known else new_id()
+            kept.add(line_id)
+            values = {**line.model_dump(), "id": line_id, "scene_id": scene_id, "position": position}
+            self._c.db.table("lines").upsert(values, pk="id")
+        for gone in mine - kept:
+            self._c.execute("delete from lines where id = ?", [gone])
+
+    def _write_needs(self, scene_id: str, scene: SceneBase) -> None:
+        for source in {i.ref[6:].partition("#")[0] for i in scene.inputs() if i.ref.startswith("scene:")}:
+            self._c.execute("insert or ignore into needs (scene_id, on_id) values (?, ?)", [scene_id, source])
+
+    def delete_scene(self, scene_id: str) -> None:
+        with self._c.write():
+            row = self._scene_row(scene_id)
+            self._c.execute("delete from scenes where id = ?", [scene_id])
+            self._c.execute(
+                "update scenes set position = position - 1 where queue_id = ? and position > ?",
+                [row["queue_id"], row["position"]],
+            )
+            self._changes.removed(row["queue_id"], scene_id)
+            self._renumbered(row["queue_id"])
+            self._changes.take()
+
+    def reorder(self, queue_id: str, scene_ids: Sequence[str]) -> None:
+        """The full new order. Raises Conflict when it does not name exactly the queue's scenes."""
+        with self._c.write():
+            rows = self._c.rows("select id from scenes where queue_id = ?", [queue_id])
+            if sorted(scene_ids) != sorted(row["id"] for row in rows):
+                raise Conflict("queue.order", queue=queue_id)
+            for position, scene_id in enumerate(scene_ids):
+                self._c.execute("update scenes set position = ? where id = ?", [position, scene_id])
+            self._renumbered(queue_id)
+
+    def _renumbered(self, queue_id: str) -> None:
+        for row in self._c.rows("select id from scenes where queue_id = ?", [queue_id]):
+            self._changes.scene(queue_id, row["id"])
+
+    def _scene_row(self, scene_id: str) -> Row:
+        row = self._c.row("select * from scenes where id = ?", [scene_id])
+        if row is None:
+            raise NotFound("scene.unknown", scene=scene_id)
+        return row
+
+    def scene(self, scene_id: str) -> SceneRow:
+        return self._with_lines([self._scene_row(scene_id)])[0]
+
+    def scenes(self, queue_id: str, only: Iterable[str] | None = None) -> list[SceneRow]:
+        """In order; all of a queue, or those of `only` that are still there."""
+        if only is None:
+            rows = self._c.rows("select * from scenes where queue_id = ? order by position", [queue_id])
+        else:
+            wanted = json.dumps(sorted(only))
+            rows = self._c.rows(
+                "select * from scenes where queue_id = ? and id in (select value from json_each(?)) order by position",
+                [queue_id, wanted],
+            )
+        return self._with_lines(rows)
+
+    def _with_lines(self, rows: list[Row]) -> list[SceneRow]:
+        lines: dict[str, list[Row]] = {}
+        ids = json.dumps([row["id"] for row in rows])
+        for line in self._c.rows(
+            "select * from lines where scene_id in (select value from json_each(?)) order by position", [ids]
+        ):
+            lines.setdefault(line.pop("scene_id"), []).append(line)
+        return [_scene_row(row, lines.get(row["id"], [])) for row in rows]
+
+    def needs(self, scene_id: str) -> list[str]:
+        """The scenes whose picture this one reads."""
+        return [row["on_id"] for row in self._c.rows("select on_id from needs where scene_id = ?", [scene_id])]
+
+    def needed_by(self, scene_id: str) -> list[str]:
+        return [row["scene_id"] for row in self._c.rows("select scene_id from needs where on_id = ?", [scene_id])]
+
+    def set_note(self, scene_id: str, note: str | None) -> None:
+        with self._c.write():
+            self._c.execute("update scenes set note = ? where id = ?", [note, scene_id])
+            self._changes.scene(self._scene_row(scene_id)["queue_id"], scene_id)
+
+    # ------------------------------------------------------------------------------------------ cast
+    def cast(self, project_id: str) -> dict[str, Row]:
+        """Characters of a project by slug."""
+        return {row["slug"]: row for row in self._c.rows("select * from characters where project_id = ?", [project_id])}
+
+    def add_character(self, project_id: str, name: str, voice: str = "") -> None:
+        """A new character, or a voice for one who has none."""
+        with self._c.write():
+            self._c.execute(
+                "insert into characters (id, project_id, slug, name, voice, created) values (?, ?, ?, ?, ?, ?)"
+                " on conflict (project_id, slug) do update set voice = excluded.voice where excluded.voice != ''",
+                [new_id(), project_id, slug(name), name, voice, now()],
+            )
+
+
+_QUEUES = "select q.*, p.name as project from queues q join projects p on p.id = q.project_id"
+
+
+def _queue(row: Row) -> Queue:
+    return Queue(
+        id=row["id"],
+        project_id=row["project_id"],
+        project=row["project"],
+        code=row["code"],
+        name=row["name"],
+        frame=Frame.model_validate_json(row["frame"]) if row["frame"] else None,
+        music=Music.model_validate_json(row["music"]) if row["music"] else None,
+        policy=json.loads(row["policy"]),
+        paused=bool(row["paused"]),
+        inbox=bool(row["inbox"]),
+        created=row["created"],
+    )
+
+
+def _scene_row(row: Row, lines: list[Row]) -> SceneRow:
+    body = json.loads(row["body"])
+    body["lines"] = [{k: line[k] for k in Line.model_fields} for line in lines]
+    return SceneRow(
+        id=row["id"],
+        queue_id=row["queue_id"],
+        position=row["position"],
+        scene=SceneAdapter.validate_python(body),
+        state=State(row["state"]),
+        error=json.loads(row["error"]) if row["error"] else None,
+        note=row["note"],
+        version=row["version"],
+    )
+
+
+def _body(scene: SceneBase) -> str:
+    return scene.model_dump_json(exclude={"lines"})
+
+
+def _bound(scene: SceneBase, ids: Sequence[str]) -> SceneBase:
+    """`{{new:N}}` becomes `scene:<id of the N-th>`; a part such as #last is kept."""
+    refs = {}
+    for item in scene.inputs():
+        if item.ref.startswith("{{new:"):
+            index, _, part = item.ref[6:].partition("}}")
+            refs[item.field] = f"scene:{ids[int(index)]}{part}"
+    return scene.with_inputs(refs) if refs else scene
