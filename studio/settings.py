@@ -1,0 +1,255 @@
+"""What the user may set, and where each value came from. Knows no face, store or engine.
+
+Order: flags > environment > .env > data/settings.toml > defaults. Every setting has its own name LANTERNA_<FIELD>;
+those that users of the peers know by another name (HOST, HF_HOME, FAL_KEY …) answer to that one too.
+docs/settings.md holds the table.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from studio.errors import Refused
+
+ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py
+ORIGINS = ("flag", "environment", ".env", "data/settings.toml")  # in order; what none of them names is the default
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _named(field: str, *peers: str, default: Any = None, **more: Any) -> Any:
+    """A setting that answers to LANTERNA_<FIELD>, to its own name (flags, settings.toml) and to the peers' names."""
+    return Field(default, validation_alias=AliasChoices(f"LANTERNA_{field.upper()}", *peers, field), **more)
+
+
+def _split(value: Any) -> Any:
+    """`a,b` as environments write lists; a list of the TOML file stays what it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Everything the user may set. `Settings(root=folder)` reads that folder's .env and data/settings.toml."""
+
+    # case_sensitive: without it the field `lang` would listen to LANG=C.UTF-8, `auth` to AUTH and so on
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, validate_default=True, case_sensitive=True)
+
+    root: Path = Field(ROOT, description="the folder that holds outputs/ and data/ unless they are set")
+
+    host: str = _named("host", "HOST", default="127.0.0.1", description="address to listen on")
+    port: int = _named("port", "PORT", default=7860, ge=1, le=65535, description="port to listen on")
+    share: bool = _named("share", default=False, description="a public link through Gradio's tunnel; needs auth")
+    auth: SecretStr | None = _named("auth", description="user:password that opens the studio")
+    allowed_hosts: Annotated[list[str], NoDecode] = _named(
+        "allowed_hosts", default=[], description="more names under which a browser may reach the studio"
+    )
+    open_browser: bool = _named("open_browser", default=True, description="open the page on start")
+    lang: Literal["auto", "en", "pt", "zh"] = _named(
+        "lang", default="auto", description="language of screen and terminal; auto: what browser or system ask for"
+    )
+
+    output_dir: Path = _named("output_dir", default=Path("outputs"), description="where takes and films go")
+    data_dir: Path = _named("data_dir", default=Path("data"), description="database, logs, cache, models, settings")
+    media_roots: Annotated[list[Path], NoDecode] = _named(
+        "media_roots", default=[], description="more folders from which scenes may read files by path"
+    )
+    max_upload_mb: int = _named("max_upload_mb", default=2048, ge=1, le=1_000_000, description="largest upload, in MB")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _named(
+        "log_level", "LOG_LEVEL", default="INFO", description="how much the log files say"
+    )
+    force_cpu: bool = _named("force_cpu", "FORCE_CPU", default=False, description="never use a GPU")
+    max_concurrent_tasks: int = _named(
+        "max_concurrent_tasks", "MAX_CONCURRENT_TASKS", default=4, ge=1, le=64, description="waiting calls at once"
+    )
+    cuda_alloc_conf: str = _named(
+        "cuda_alloc_conf", "PYTORCH_CUDA_ALLOC_CONF", default="expandable_segments:True", description="torch allocator"
+    )
+    hf_home: Path = _named("hf_home", "HF_HOME", default=Path(), description="model cache; default data/models")
+    transformers_cache: Path | None = _named("transformers_cache", "TRANSFORMERS_CACHE", description="its hub folder")
+
+    fal_key: SecretStr | None = _named("fal_key", "FAL_KEY", description="key of fal.ai")
+    elevenlabs_api_key: SecretStr | None = _named(
+        "elevenlabs_api_key", "ELEVENLABS_API_KEY", description="key of ElevenLabs"
+    )
+    dashscope_api_key: SecretStr | None = _named(
+        "dashscope_api_key", "DASHSCOPE_API_KEY", description="key of DashScope (Wan)"
+    )
+    sora_api_key: SecretStr | None = _named(
+        "sora_api_key", "SORA_API_KEY", description="key of a Sora-compatible provider"
+    )
+    openai_api_key: SecretStr | None = _named(
+        "openai_api_key", "OPENAI_API_KEY", description="key of OpenAI and of servers that speak its protocol"
+    )
+    hf_token: SecretStr | None = _named("hf_token", "HF_TOKEN", description="token for gated models of Hugging Face")
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        """`values` are flags, by field name. Raises Refused("settings.invalid") naming the setting and its origin."""
+        origins = _origins(type(self), values)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = _field_named(type(self), str(first["loc"][0])) if first["loc"] else "auth"
+            raise Refused(
+                "settings.invalid",
+                setting=field,
+                origin=origins.get(field, "default"),
+                reason=first["msg"].removeprefix("Value error, "),
+            ) from None  # its text would show the value, which may be a key
+        self._origins = origins
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, *_files(settings_cls, init_settings())
+
+    @field_validator("media_roots", "allowed_hosts", mode="before")
+    @classmethod
+    def _lists(cls, value: Any) -> Any:
+        return _split(value)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("auth")
+    @classmethod
+    def _user_and_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            user, _, password = value.get_secret_value().partition(":")
+            if not user or not password:
+                raise ValueError("write it as user:password")
+        return value
+
+    @model_validator(mode="after")
+    def _absolute(self) -> "Settings":
+        """Relative folders are beside launch.py, wherever the terminal stands."""
+        self.root = self.root.expanduser().resolve()
+        self.output_dir = self._inside(self.output_dir)
+        self.data_dir = self._inside(self.data_dir)
+        self.hf_home = self._inside(self.hf_home) if self.hf_home != Path() else self.data_dir / "models"
+        self.media_roots = [self._inside(path) for path in self.media_roots]
+        return self
+
+    def _inside(self, path: Path) -> Path:
+        return (self.root / path.expanduser()).resolve()
+
+    # ------------------------------------------------------------------------------------------------ what follows
+    @property
+    def database(self) -> Path:
+        return self.data_dir / "studio.db"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.data_dir / "cache"
+
+    @property
+    def assets_dir(self) -> Path:
+        """Fonts, icons, styles, locales and the sample: they come with the program, not with the user's folders."""
+        return ROOT / "assets"
+
+    @property
+    def local_only(self) -> bool:
+        """Nobody but this computer can reach the studio."""
+        return self.host in LOOPBACK and not self.share
+
+    def secrets(self) -> list[str]:
+        """Every key and password as text, for the log filter."""
+        found = [getattr(self, name) for name in type(self).model_fields]
+        texts = [value.get_secret_value() for value in found if isinstance(value, SecretStr)]
+        if self.auth:
+            texts.append(self.auth.get_secret_value().partition(":")[2])
+        return texts
+
+    def origin(self, field: str) -> str:
+        """flag | environment | .env | data/settings.toml | default"""
+        return self._origins.get(field, "default")
+
+    def described(self) -> list[tuple[str, str, str]]:
+        """(setting, value with secrets masked, origin) for --print-config."""
+        rows = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            shown = "set" if isinstance(value, SecretStr) else "" if value is None else _written(value)
+            rows.append((name, shown, self.origin(name)))
+        return rows
+
+    def export(self, environment: dict[str, str] | Any = os.environ) -> None:
+        """Tell the libraries by environment, before they are imported; workers inherit it."""
+        environment["GRADIO_ANALYTICS_ENABLED"] = "False"
+        environment["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        environment["DO_NOT_TRACK"] = "1"
+        environment["GRADIO_TEMP_DIR"] = str(self.cache_dir / "gradio")
+        environment["HF_HOME"] = str(self.hf_home)
+        environment["PYTORCH_CUDA_ALLOC_CONF"] = self.cuda_alloc_conf
+        if self.transformers_cache:
+            environment["HF_HUB_CACHE"] = str(self._inside(self.transformers_cache))
+        if self.hf_token:
+            environment["HF_TOKEN"] = self.hf_token.get_secret_value()
+        if self.force_cpu:
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def _written(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _files(cls: type[BaseSettings], flags: Mapping[str, Any]) -> tuple[PydanticBaseSettingsSource, ...]:
+    """Environment, .env and settings.toml. The last lies in the data folder, which the others may move."""
+    root = Path(flags.get("root", ROOT)).expanduser().resolve()
+    env = EnvSettingsSource(cls)
+    dotenv = DotEnvSettingsSource(cls, env_file=root / ".env")
+    data_dir: Any = "data"
+    for source in (dict(flags), env(), dotenv()):
+        data_dir = next((v for k, v in source.items() if _field_named(cls, k) == "data_dir"), None) or data_dir
+        if data_dir != "data":
+            break
+    toml_file = root / Path(data_dir).expanduser() / "settings.toml"
+    try:
+        toml = TomlConfigSettingsSource(cls, toml_file=toml_file)
+    except tomllib.TOMLDecodeError as error:
+        raise Refused("settings.toml", path=str(toml_file), reason=str(error)) from error
+    return env, dotenv, toml
+
+
+def _origins(cls: type[BaseSettings], flags: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for origin, values in zip(ORIGINS, [flags, *(source() for source in _files(cls, flags))], strict=True):
+        for key in values:
+            found.setdefault(_field_named(cls, key), origin)
+    return found
+
+
+def _field_named(cls: type[BaseSettings], name: str) -> str:
+    """The field behind any of its names."""
+    for field, info in cls.model_fields.items():
+        alias = info.validation_alias
+        names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+        if name == field or name in names:
+            return field
+    return name
