@@ -33,7 +33,7 @@ DEMUXERS = {  # container, as sniffed -> FFmpeg's demuxer, forced
 }  # fmt: skip
 STILLS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}  # container -> Pillow's name
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
-PLAYLISTS = (b"#EXTM3U", b"ffconcat version", b"<?xml", b"<MPD", b"<SmoothStreamingMedia", b"[playlist]")
+PLAYLISTS = (b"#EXTM3U", b"ffconcat version", b"<MPD", b"<SmoothStreamingMedia", b"[playlist]", b"RTSPtext")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def sniff(path: Path) -> str:
     container = _container_of(head)
     if container:
         return container
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(PLAYLISTS):
+    if any(mark in head for mark in PLAYLISTS):
         raise Refused("media.playlist", name=path.name)
     raise Refused("media.not_media", name=path.name)
 
@@ -245,6 +245,8 @@ def _end(packet: Any) -> Fraction:
 
 def _check_tail(source: Any, facts: Facts, path: Path) -> None:
     """A download that stopped early has a whole header and no end."""
+    if facts.container == "mp4":
+        _check_boxes(path)
     stream = source.streams.video[0] if facts.kind == "video" else source.streams.audio[0]
     start = stream.start_time or 0
     source.seek(start + int(max(0.0, facts.duration - 1.0) / stream.time_base), stream=stream)
@@ -252,3 +254,21 @@ def _check_tail(source: Any, facts: Facts, path: Path) -> None:
     reached = float(last - start * stream.time_base)
     if reached < facts.duration - max(TAIL_SECONDS, 0.02 * facts.duration):
         raise MediaError("media.broken", name=path.name, reason=f"ends after {reached:.1f} of {facts.duration:.1f} s")
+
+
+def _check_boxes(path: Path) -> None:
+    """An MP4 is a row of boxes that say how long they are; the last one must not claim more than the file has."""
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        at = 0
+        while at + 8 <= length:
+            file.seek(at)
+            size = int.from_bytes(file.read(4), "big")
+            if size == 1:  # a 64-bit size follows the name
+                file.seek(at + 8)
+                size = int.from_bytes(file.read(8), "big")
+            if size == 0:  # to the end of the file
+                return
+            if size < 8 or at + size > length:
+                raise MediaError("media.broken", name=path.name, reason="cut off")
+            at += size
