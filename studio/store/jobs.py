@@ -96,10 +96,14 @@ class Jobs:
         faults.point("store.claimed")
         return job
 
-    def get(self, job_id: str) -> Job:
+    def find(self, job_id: str) -> Job | None:
         row = self._c.row(_JOBS + " where j.id = ?", [job_id])
-        assert row, f"no job {job_id}"
-        return _job(row)
+        return _job(row) if row else None
+
+    def get(self, job_id: str) -> Job:
+        job = self.find(job_id)
+        assert job, f"no job {job_id}"
+        return job
 
     def running(self) -> list[Job]:
         return [_job(row) for row in self._c.rows(_JOBS + " where j.state = 'running' order by j.started")]

@@ -1,0 +1,264 @@
+"""The life of a job: claim it, lend it to its lane's worker, record what came back. Knows no screen.
+
+One thread per place in a lane iterates over an executor's events. Progress and previews stay in memory; the database is
+written when a job starts and when it ends. The rules of a crash live here too: a job whose worker or studio died is put
+back, and a whole file without a row is adopted by its sidecar.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from typing import Any
+
+from studio import faults
+from studio.domain import JSON, Job, Lane, State
+from studio.errors import StudioError, Unavailable
+from studio.execution import Assignment, Executor, Failed, Finished, Kept, Preview, Progress, ToolDone
+from studio.logs import scene_log
+from studio.pipelines import engine_class
+from studio.runner.assign import Assigner
+from studio.runner.recovery import finished_files, sweep
+from studio.store import NewTake, Store
+
+log = logging.getLogger(__name__)
+
+CRASHED = {"code": "job.crashed", "params": {}}
+
+
+@dataclass
+class Live:
+    """What a running job looks like right now; in memory only, written by the thread that runs it."""
+
+    job: Job
+    started: float
+    done: int = 0
+    total: int = 0
+    preview: bytes | None = None
+
+    def eta(self, now: float) -> float | None:
+        """Seconds left by the pace so far; None before there is one."""
+        if self.done < 2 or not self.total:
+            return None
+        return (now - self.started) / self.done * (self.total - self.done)
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Who works where: one executor per place of a lane. `tools` makes frames and probes, `exports` cuts films."""
+
+    gpu: list[Executor] = field(default_factory=list)
+    cpu: list[Executor] = field(default_factory=list)
+    net: list[Executor] = field(default_factory=list)
+    tools: list[Executor] = field(default_factory=list)
+    exports: list[Executor] = field(default_factory=list)
+
+    def all(self) -> list[Executor]:
+        return list({id(e): e for e in [*self.gpu, *self.cpu, *self.net, *self.tools, *self.exports]}.values())
+
+
+class Runner:
+    def __init__(
+        self, store: Store, lanes: Lanes, outputs: Path, cache: Path, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.store, self.lanes, self.clock = store, lanes, clock
+        self.assigner = Assigner(store, outputs, cache)
+        self.live: dict[str, Live] = {}  # by scene; entries are put and popped whole
+        self._outputs, self._cache = outputs, cache
+        self._wake, self._stopping = Flag(), Flag()
+        self._threads: list[Thread] = []
+        self._owners: dict[str, Executor] = {}  # by job: who runs it
+
+    # ------------------------------------------------------------------------------------------ start and stop
+    def start(self) -> None:
+        """Put right what a crash left, then work until `close`. Returns at once."""
+        for lane in ("gpu", "cpu", "net"):
+            for place, executor in enumerate(getattr(self.lanes, lane)):
+                self._threads.append(
+                    Thread(target=self._work, args=(lane, executor), name=f"{lane}-{place}", daemon=True)
+                )
+        Thread(target=self._begin, name="recover", daemon=True).start()
+
+    def _begin(self) -> None:
+        self.recover()
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stop claiming and let the workers go. What runs is put back at the next start."""
+        self._stopping.set()
+        self._wake.set()
+        for executor in self.lanes.all():
+            executor.close()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=5)
+
+    def drain(self) -> int:
+        """Run all that can run, in the calling thread, in order; how many jobs. For tests and the command line."""
+        done = 0
+        while not self._stopping.is_set():
+            claimed = False
+            for lane in ("cpu", "gpu", "net"):
+                executors: list[Executor] = getattr(self.lanes, lane)
+                if executors and (job := self.store.jobs.claim(lane)):
+                    self._run(job, executors[0])
+                    done, claimed = done + 1, True
+            if not claimed:
+                return done
+        return done
+
+    def _work(self, lane: Lane, executor: Executor) -> None:
+        resident: str | None = None
+        while not self._stopping.is_set():
+            try:
+                job = self.store.jobs.claim(lane, resident)
+                if job:
+                    self._run(job, executor)
+                    resident = job.engine
+                    continue
+            except Exception:
+                if self._stopping.is_set():
+                    return
+                log.exception("lane %s", lane)
+            self._wake.wait(1)
+            self._wake.clear()
+
+    # ------------------------------------------------------------------------------------------ one job
+    def _run(self, job: Job, executor: Executor) -> None:
+        with scene_log(job.scene_id, job.id):
+            log.info("%s on %s, attempt %d", job.layer, job.engine, job.attempt)
+            live = self.live[job.scene_id] = Live(job, self.clock())
+            self._owners[job.id] = executor
+            try:
+                assignment = self.assigner.assignment(
+                    job, lambda path, which, out: self._frame(executor, path, which, out)
+                )
+                faults.point("runner.lent")
+                self._follow(job, assignment, executor, live)
+            except StudioError as error:
+                log.error("%s", error)
+                self.store.jobs.fail(job, error.as_dict())
+            except Exception as error:
+                log.exception("the runner failed")
+                reason = f"{type(error).__name__}: {error}"[:300]
+                self.store.jobs.fail(job, {"code": "job.broken", "params": {"reason": reason}})
+            finally:
+                self.live.pop(job.scene_id, None)
+                self._owners.pop(job.id, None)
+                self._wake.set()  # what waited for this may be ready
+
+    def _follow(self, job: Job, assignment: Assignment, executor: Executor, live: Live) -> None:
+        for event in executor.submit(assignment):
+            match event:
+                case Progress(done, total):
+                    live.done, live.total = done, total
+                case Preview(jpeg):
+                    live.preview = jpeg
+                case Kept(key, value):
+                    if not self.store.jobs.keep(job, key, value):
+                        log.warning("an attempt that no longer counts wanted to keep %s", key)
+                        return
+                case Finished():
+                    faults.point("runner.finished")
+                    seconds = self.clock() - live.started
+                    self._record(job, event, assignment.seed, assignment.task, assignment.comment, seconds)
+                case Failed():
+                    self._failed(job, assignment, event)
+
+    def _record(
+        self,
+        job: Job,
+        finished: Finished,
+        seed: int,
+        scene: Mapping[str, JSON],
+        comment: Mapping[str, JSON],
+        seconds: float,
+    ) -> str | None:
+        """`seconds` of work, for the timings; 0: unknown. The take's id; None when the job was given up meanwhile."""
+        facts = dict(finished.facts)
+        root, path = self.store.roots.place(finished.path)
+        plain = {
+            name: facts.pop(name) for name in ("kind", "width", "height", "fps", "num_frames", "duration", "bytes")
+        }
+        take = NewTake(
+            root=root, path=path, profile=str(facts.pop("profile")), seed=seed, facts={**facts, **comment["laid"]},
+            settings={**scene, "seed": seed}, draft=engine_class(job.engine).draft, seconds=seconds, **plain,
+        )  # fmt: skip
+        take_id = self.store.jobs.finish(job, take)
+        if take_id is None:
+            log.warning("a file came back for a job that was given up: %s", finished.path.name)
+        return take_id
+
+    def _failed(self, job: Job, assignment: Assignment, failed: Failed) -> None:
+        if failed.code == "cancelled":
+            self.store.jobs.cancelled(job)
+        elif self._stopping.is_set() and failed.transient:
+            return  # our own worker went down with us: the next start puts the job back
+        elif failed.transient:
+            log.warning("the worker was lost: %s %s", failed.code, dict(failed.params))
+            self._put_back(job, {"code": failed.code, "params": dict(failed.params)})
+        elif failed.kind == "DiskFull":
+            # Pausing keeps the night: the scene waits instead of failing, and so do all after it.
+            log.error("disk full: pausing the queue")
+            self.store.queues.update(job.queue_id, {"paused": 1})
+            self.store.jobs.put_back(job, "note.disk_full", {"code": failed.code, "params": dict(failed.params)})
+        else:
+            self.store.jobs.fail(job, {"code": failed.code, "params": dict(failed.params)})
+            if self.store.queues.get(job.queue_id).policy["on_error"] == "stop":
+                rows = self.store.queues.scenes(job.queue_id)
+                self.store.jobs.unqueue([row.id for row in rows if row.state == State.QUEUED])
+
+    def _frame(self, executor: Executor, path: Path, which: str, out: Path) -> None:
+        self.ask(executor, "frame", {"path": str(path), "which": which, "out": str(out)})
+
+    def ask(self, executor: Executor, tool: str, arguments: Mapping[str, JSON], **more: Any) -> Any:
+        """Use a tool and wait for its result. `step(done, total)` hears of progress. Raises what the tool raised."""
+        step = more.pop("step", None)
+        for event in executor.call(tool, arguments, **more):
+            match event:
+                case Progress(done, total) if step:
+                    step(done, total)
+                case ToolDone(result):
+                    return result
+                case Failed():
+                    raise event.error
+        raise Unavailable("worker.gone")
+
+    def cancel(self, job_id: str) -> None:
+        """Asked at the next step; the executor kills after its grace."""
+        executor = self._owners.get(job_id)
+        if executor:
+            executor.cancel(job_id)
+
+    # ------------------------------------------------------------------------------------------ after a crash
+    def recover(self) -> None:
+        """Everything that ran when the studio died and that no executor still runs."""
+        alive = set().union(*(executor.adopt() for executor in self.lanes.all()))
+        for job in self.store.jobs.running():
+            if job.id not in alive:
+                with scene_log(job.scene_id, job.id):
+                    self._put_back(job, CRASHED)
+        self.store.takes.break_exports({"code": "export.interrupted", "params": {}})
+        sweep([self._outputs, self._cache], self._ours, alive)
+        self._wake.set()
+
+    def _put_back(self, job: Job, error: Mapping[str, Any]) -> None:
+        faults.point("recover.adopting")
+        folder = self.assigner.folder(self.store.queues.get(job.queue_id))
+        whole = finished_files(folder, {job.id}).get(job.id)
+        if whole:
+            finished, sidecar = whole
+            log.info("adopting %s", finished.path.name)
+            self._record(job, finished, sidecar["seed"], sidecar["task"], sidecar["settings"], 0.0)
+        else:
+            self.store.jobs.put_back(job, "note.resumed", error)
+
+    def _ours(self, job_id: str) -> Job | None:
+        return self.store.jobs.find(job_id)

@@ -1,0 +1,163 @@
+"""From a claimed job to an Assignment that needs no database: inputs as files, lines on the scene's clock, a name.
+
+Knows the store and where files go; no thread and no worker.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from studio import __version__
+from studio.domain import Input, Job, SceneBase, Speech, SpokenLine, Take, lay_lines, slug
+from studio.errors import NotFound, Refused
+from studio.execution import Assignment
+from studio.pipelines.base import Inputs, Plan
+from studio.store import Queue, SceneRow, Store
+
+Extract = Callable[[Path, str, Path], None]
+"""(video, "first" | "last", png to write): takes one frame out of a video."""
+
+
+class Assigner:
+    def __init__(self, store: Store, outputs: Path, cache: Path) -> None:
+        """`cache`: where frames taken from videos and posters lie; nothing in it is lost when it is emptied."""
+        self._store, self._outputs, self._cache = store, outputs, cache
+
+    def folder(self, queue: Queue) -> Path:
+        """Where the takes and films of a queue go."""
+        name = "inbox" if queue.inbox else f"{queue.code}-{slug(queue.name)}".rstrip("-")
+        return self._outputs / (slug(queue.project) or "project") / name
+
+    def posters(self, job_id: str) -> Path:
+        """Stem of the small pictures beside a take."""
+        return self._cache / "takes" / job_id
+
+    def assignment(self, job: Job, extract: Extract) -> Assignment:
+        """Raises NotFound or Refused when an input is gone or of the wrong kind."""
+        row = self._store.queues.scene(job.scene_id)
+        queue = self._store.queues.get(row.queue_id)
+        scene, inputs = self._voice(row, job, queue) if job.layer == "voice" else self._picture(row, queue, extract)
+        seed = row.scene.seed if row.scene.seed is not None else job.kept.get("seed", random.getrandbits(31))
+        return Assignment(
+            job_id=job.id,
+            attempt=job.attempt,
+            engine=job.engine,
+            task=scene.model_dump(mode="json"),
+            inputs=inputs,
+            plan=Plan(),
+            seed=int(seed),
+            out=self._out(row, job, queue, int(seed)),
+            posters=self.posters(job.id),
+            kept=job.kept,
+            comment={
+                "lanterna": __version__, "scene_id": row.id, "queue": queue.name, "number": row.position + 1,
+                "engine": job.engine, "seed": int(seed), "scene": scene.model_dump(mode="json"), "laid": laid(inputs),
+            },
+        )  # fmt: skip
+
+    def _out(self, row: SceneRow, job: Job, queue: Queue, seed: int) -> Path:
+        """`03-the-lamp_t2_1004`; voices `03-the-lamp_voice1_t1_1004`. The job's end is added where a name is taken."""
+        takes = [t for t in self._store.takes.of_scene(row.id) if (t.layer, t.line_id) == (job.layer, job.line_id)]
+        number = max((take.number for take in takes), default=0) + 1
+        about = slug(row.scene.label or row.scene.prompt)[:40].strip("-") or row.scene.task_type  # type: ignore[attr-defined]
+        line = [i for i, line in enumerate(row.scene.lines, start=1) if line.id == job.line_id]
+        voice = f"_voice{line[0]}" if line else ""
+        out = self.folder(queue) / f"{row.position + 1:02}-{about}{voice}_t{number}_{seed}"
+        if any(out.parent.glob(f"{out.name}.*")):
+            out = out.with_name(f"{out.name}_{job.id[-6:].lower()}")
+        return out
+
+    # ------------------------------------------------------------------------------------------ the two layers
+    def _voice(self, row: SceneRow, job: Job, queue: Queue) -> tuple[SceneBase, Inputs]:
+        lines = [line for line in row.scene.lines if line.id == job.line_id]
+        if not lines:
+            raise NotFound("line.unknown", line=job.line_id or "")
+        line = lines[0]
+        if not line.voice and line.character:
+            character = self._store.queues.cast(queue.project_id).get(slug(line.character))
+            line = line.model_copy(update={"voice": character["voice"] if character else ""})
+        scene = Speech(label=row.scene.label, lines=[line], seed=row.scene.seed, options=row.scene.options)
+        return scene, Inputs(number=row.position + 1)
+
+    def _picture(self, row: SceneRow, queue: Queue, extract: Extract) -> tuple[SceneBase, Inputs]:
+        scene = row.scene
+        files = {item.field: self._file(item, extract) for item in scene.inputs()}
+        wished = getattr(scene, "duration", None)
+        lines, duration = self._spoken(row, wished) if scene.kind == "video" else ((), None)
+        soundtrack = files.get("input_audio")
+        if soundtrack:
+            recording = next(item.ref for item in scene.inputs() if item.field == "input_audio")
+            duration, lines = self._seconds(recording), ()
+        siblings = self._store.queues.scenes(queue.id)
+        return scene, Inputs(
+            files=files,
+            lines=lines,
+            soundtrack=soundtrack,
+            duration=duration or wished,
+            frame=queue.frame,
+            style=queue.name if not queue.inbox else "",
+            number=row.position + 1,
+            total=len(siblings),
+        )
+
+    def _spoken(self, row: SceneRow, wished: float | None) -> tuple[tuple[SpokenLine, ...], float | None]:
+        voices = self._store.takes.selected([row.id], "voice")
+        spoken = [(line, voices[line.id]) for line in row.scene.lines if line.id in voices]
+        starts, duration = lay_lines([take.duration for _, take in spoken], wished)
+        laid = tuple(
+            SpokenLine(
+                line_id=line.id, character=line.character, text=line.text, path=take.path, start=start,
+                duration=take.duration, visemes=tuple((at, name) for at, name in take.facts.get("visemes", ())),
+            )
+            for (line, take), start in zip(spoken, starts, strict=True)
+        )  # fmt: skip
+        return laid, duration or None
+
+    # ------------------------------------------------------------------------------------------ references
+    def _file(self, item: Input, extract: Extract) -> Path:
+        kind, _, rest = item.ref.partition(":")
+        path = self._of_scene(item, rest, extract) if kind == "scene" else self._store.takes.asset(rest).path
+        if not path.is_file():
+            raise NotFound("input.gone", field=item.field, name=path.name)
+        return path
+
+    def _seconds(self, ref: str) -> float:
+        kind, _, rest = ref.partition(":")
+        if kind == "scene":
+            return self._source(rest.partition("#")[0]).duration
+        return self._store.takes.asset(rest).duration
+
+    def _source(self, scene_id: str) -> Take:
+        take = self._store.takes.selected([scene_id]).get(scene_id)
+        if take is None:
+            raise NotFound("input.no_take", scene=scene_id)
+        return take
+
+    def _of_scene(self, item: Input, target: str, extract: Extract) -> Path:
+        scene_id, _, part = target.partition("#")
+        take = self._source(scene_id)
+        if item.kind == "image" and take.kind == "video":
+            which = part or "last"
+            frame = self._cache / "frames" / f"{take.id}-{which}.png"
+            if not frame.is_file():
+                frame.parent.mkdir(parents=True, exist_ok=True)
+                extract(take.path, which, frame)
+            return frame
+        if item.kind != take.kind:
+            raise Refused("input.kind", field=item.field, wanted=item.kind, got=take.kind)
+        return take.path
+
+
+def laid(inputs: Inputs) -> Mapping[str, Any]:
+    """What the cut must know of a picture's sound: who says what, from when to when, in which file."""
+    return {
+        "lines": [
+            {
+                "line_id": line.line_id, "character": line.character, "text": line.text, "start": line.start,
+                "duration": line.duration, "file": line.path.name,
+            }
+            for line in inputs.lines
+        ],
+        "recording": bool(inputs.soundtrack),
+    }  # fmt: skip
