@@ -240,7 +240,7 @@ def install_torch() -> None:
 def has_nvidia() -> bool:
     """Asks for the driver, not for the card: without it the card is of no use."""
     if os.name == "nt":
-        return (Path(os.environ.get("SystemRoot", r"C:\Windows")) / "System32" / "nvcuda.dll").exists()
+        return (Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "nvcuda.dll").exists()
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
@@ -286,7 +286,7 @@ def pip_counts_bytes() -> bool:
     """`--progress-bar raw` came with pip 24.1."""
     found = [path.name for path in VENV.glob("**/site-packages/pip-*.dist-info")]
     numbers = re.match(r"pip-(\d+)\.(\d+)", found[0]) if found else None
-    return bool(numbers) and (int(numbers[1]), int(numbers[2])) >= (24, 1)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (24, 1)
 
 
 def last_lines(text: str, count: int = 12) -> str:
