@@ -1,0 +1,131 @@
+// What the form builder (studio/tabs/kit/form.py) cannot draw with Gradio's own parts: places to drop files into,
+// and the message beside a field. A well's value is a list of references; the files themselves go to the library.
+import { api, el, icon, iconButton, t, toast, toastError, urls } from "./core.js";
+
+const ACCEPT = {
+  image: "image/png,image/jpeg,image/webp",
+  video: "video/*",
+  audio: "audio/*,.wav,.mp3,.flac,.ogg,.m4a",
+};
+const ICONS = { image: "image", video: "film", audio: "mic" };
+
+/** Follow a reference to something a browser can show: {picture, sound, label}. */
+async function facesOf(ref, media) {
+  const [kind, rest] = [ref.slice(0, ref.indexOf(":")), ref.slice(ref.indexOf(":") + 1)];
+  if (kind === "asset") {
+    return media === "audio"
+      ? { sound: `/api/assets/${rest}/file` }
+      : { picture: media === "image" ? `/api/assets/${rest}/file` : `/api/assets/${rest}/poster` };
+  }
+  if (kind === "scene") {
+    const [id, frame] = rest.split("#");
+    const scene = await api("GET", `/scenes/${id}`);
+    const label = [t("form.well.scene"), scene.title, frame].filter(Boolean).join(" · ");
+    return { label, picture: scene.take && media !== "audio" ? urls.poster(scene.take.id) : null };
+  }
+  return { label: ref };
+}
+
+/** The well of one field. props: value [ref], media "image" | "video" | "audio", most, name. */
+export function mediaWell(element, props, watch) {
+  const root = element.querySelector(".l-well");
+  const { media, most } = props;
+  let sending = 0;
+  const input = el("input", { type: "file", accept: ACCEPT[media], multiple: most > 1, class: "l-well-input",
+    "aria-label": t(`form.${props.name}`), onchange: () => {
+      take([...input.files]);
+      input.value = "";
+    } });
+  const items = el("div", { class: "l-well-items" });
+  const invitation = el("button", { type: "button", class: "l-well-empty", onclick: () => input.click() },
+    icon(ICONS[media]), el("span", {}, t(`form.well.${media}${most > 1 ? "s" : ""}`, { most })));
+  root.classList.add(`l-well-${media}`);
+  root.append(el("div", { class: "l-well-label" }, t(`form.${props.name}`)), items, input);
+
+  async function take(files) {
+    const room = most > 1 ? most - props.value.length - sending : 1;
+    if (files.length > room) toast(t("form.well.too_many", { most }));
+    for (const file of files.slice(0, room)) {
+      sending += 1;
+      draw();
+      try {
+        const body = new FormData();
+        body.append("file", file);
+        const asset = await api("POST", "/assets", body);
+        props.value = most > 1 ? [...props.value, asset.ref] : [asset.ref];
+      } catch (error) {
+        toastError(error);
+      }
+      sending -= 1;
+      draw();
+    }
+  }
+
+  function tile(ref, index) {
+    const node = el("div", { class: "l-well-item" });
+    const remove = iconButton("x", t("form.well.remove"), () => {
+      props.value = props.value.filter((_, at) => at !== index);
+      draw();
+    });
+    node.append(remove);
+    facesOf(ref, media).then(({ picture, sound, label }) => {
+      if (picture) node.prepend(el("img", { src: picture, alt: "", loading: "lazy" }));
+      if (sound) node.prepend(el("audio", { src: sound, controls: true, preload: "metadata" }));
+      if (label) node.append(el("span", { class: "l-well-name" }, label));
+    }, (error) => node.append(el("span", { class: "l-well-name l-bad" }, error.message)));
+    return node;
+  }
+
+  let drawn = null;
+  function draw() {
+    const refs = Array.isArray(props.value) ? props.value : [];
+    const state = JSON.stringify([refs, sending]);
+    if (state === drawn) return;
+    drawn = state;
+    items.replaceChildren(...refs.map(tile));
+    if (sending) items.append(el("div", { class: "l-well-item l-well-sending" }, t("form.well.sending")));
+    if (!refs.length && !sending) items.append(invitation);
+    else if (refs.length + sending < most) {
+      items.append(el("button", { type: "button", class: "l-well-add", title: t("form.well.add"),
+        "aria-label": t("form.well.add"), onclick: () => input.click() }, icon("plus")));
+    }
+  }
+
+  root.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    root.classList.add("l-well-over");
+  });
+  root.addEventListener("dragleave", () => root.classList.remove("l-well-over"));
+  root.addEventListener("drop", (event) => {
+    event.preventDefault();
+    event.stopPropagation(); // the page takes a dropped file for an episode
+    root.classList.remove("l-well-over");
+    take([...event.dataTransfer.files]);
+  });
+  watch("value", draw);
+  draw();
+}
+
+/** The message of an error, put under the control it belongs to. props.value: {message, hint, field, prefix} | null. */
+export function problem(element, props, watch) {
+  const root = element.querySelector(".l-problem");
+  const home = root.parentElement;
+  const show = () => {
+    document.querySelectorAll(".l-wrong").forEach((node) => home.closest(".l-form")?.contains(node) && node.classList.remove("l-wrong"));
+    home.append(root);
+    const said = props.value;
+    root.hidden = !said;
+    if (!said) return;
+    root.replaceChildren(el("div", {}, said.message), said.hint ? el("div", { class: "l-hint" }, said.hint) : "");
+    const control = said.field && document.getElementById(`${said.prefix}-${said.field.replaceAll(".", "-")}`);
+    if (control) {
+      control.classList.add("l-wrong");
+      control.after(root);
+      const fold = control.closest(".l-fold");
+      if (fold && !fold.querySelector(".open")) fold.querySelector("button")?.click();
+    }
+    root.scrollIntoView({ block: "nearest" });
+  };
+  watch("value", show);
+  show();
+}

@@ -1,0 +1,37 @@
+"""Which engine a scene will be made by, and what it is called on screen. Knows no form and no rendering."""
+
+from typing import Any
+
+from gradio.i18n import I18nData
+
+from studio.service import Studio
+
+
+def engine_for(studio: Studio, task_type: str, choice: str) -> dict[str, Any] | None:
+    """The engine that will make such a scene: the chosen one, or what `auto` comes to on this machine today."""
+    able = [engine for engine in studio.engines.list() if task_type in engine["tasks"]]
+    if choice != "auto":
+        return next((engine for engine in able if engine["id"] == choice), None)
+    ready = [engine for engine in able if engine["availability"]["state"] == "ready" and not engine["costs_money"]]
+    return min(ready, key=lambda engine: engine["draft"], default=None)  # the draft engine only where no other is ready
+
+
+def engine_name(studio: Studio, engine_id: str) -> str:
+    """Its name on screen: the locale files' if they know it, else its id."""
+    key = f"form.engine.{engine_id}"
+    return str(I18nData(key)) if key in studio.words.dictionary("en") else engine_id
+
+
+def engine_choices(studio: Studio, task_type: str, chosen: str) -> list[tuple[str, str]]:
+    """(label, id) of every engine that can do a task, `auto` first, each with what stands in its way."""
+    would = engine_for(studio, task_type, "auto")
+    auto = str(I18nData("form.engine.auto"))
+    choices = [(f"{auto} · {engine_name(studio, would['id'])}" if would else auto, "auto")]
+    for engine in studio.engines.list():
+        if task_type in engine["tasks"]:
+            state = engine["availability"]["state"]
+            note = "" if state == "ready" else f" · {I18nData(f'form.availability.{state}')}"
+            choices.append((f"{engine_name(studio, engine['id'])}{note}", engine["id"]))
+    if chosen not in {engine_id for _, engine_id in choices}:  # from an episode that was written on another machine
+        choices.append((f"{chosen} · {I18nData('form.availability.unknown')}", chosen))
+    return choices

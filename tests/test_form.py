@@ -1,0 +1,142 @@
+"""Every task's form: what is shown is what is read back, and lines keep their ids through the writer's hands."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+
+from studio.domain import MAX_INT, SCENE_CLASSES, SceneAdapter
+from studio.errors import Refused
+from studio.tabs.kit import lines
+from studio.tabs.kit.engines import engine_for
+from studio.tabs.kit.form import Form, build_form
+
+
+class Knobs(BaseModel):
+    steps: int = Field(30, ge=1, le=100)
+    grain: bool = False
+    look: str = ""
+
+
+def engine(engine_id: str, **changes) -> dict:
+    return {
+        "id": engine_id, "tasks": list(SCENE_CLASSES), "draft": False, "costs_money": False,
+        "limits": {"seconds": {"text_to_video": (1.0, 10.0)}},
+        "availability": {"state": "ready"}, "options": Knobs.model_json_schema(),
+    } | changes  # fmt: skip
+
+
+@pytest.fixture
+def studio() -> SimpleNamespace:
+    def said(error, language):
+        return {"code": error.code, "params": error.params, "message": f"{language}: {error.code}", "hint": "cure"}
+
+    engines = [engine("draft", draft=True), engine("far", costs_money=True)]
+    return SimpleNamespace(
+        scenes=SimpleNamespace(schema=lambda task: SCENE_CLASSES[task].model_json_schema()),
+        engines=SimpleNamespace(list=lambda: engines),
+        words=SimpleNamespace(dictionary=lambda language: {"form.engine.draft": "Draft"}, error=said),
+    )
+
+
+OPTIONS = {"draft": {"steps": 7}, "far": {"grain": True}}
+SCENES = [
+    {"task_type": "text_to_video", "prompt": "a ${b} `c` <img onerror>", "seed": MAX_INT, "duration": 3.3},
+    {"task_type": "image_to_video", "aspect": "9:16", "input_image": "asset:1", "end_image": "scene:X#last"},
+    {"task_type": "reference_to_video", "prompt": "x", "ref_imgs": ["asset:1", "asset:2", "scene:X"]},
+    {"task_type": "single_shot_extension", "prompt": "x", "input_video": "scene:X"},
+    {"task_type": "shot_switching_extension", "prompt": "[STATIC_CUT] x", "input_video": "asset:1"},
+    {"task_type": "talking_avatar", "input_image": "asset:1", "input_audio": "asset:2", "resolution": "480P"},
+    {"task_type": "text_to_image", "prompt": "x", "negative_prompt": "y", "options": OPTIONS},
+    {"task_type": "speech", "lines": [{"id": "L1", "character": "Inês", "text": "Olá: tudo bem?", "language": "pt"}]},
+]  # fmt: skip
+
+
+def drawn(studio, scene: dict) -> Form:
+    with gr.Blocks():
+        return build_form(studio, scene["task_type"], scene, "t")
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene["task_type"])
+def test_what_is_shown_is_what_is_read_back(studio, scene):
+    form = drawn(studio, scene)
+    read = form.read(*form.show(form.base))
+    assert SceneAdapter.validate_python(read) == SceneAdapter.validate_python(scene)
+
+
+@pytest.mark.parametrize("task", SCENE_CLASSES)
+def test_an_empty_form_is_small_and_reads_to_the_defaults(studio, task):
+    form = drawn(studio, {"task_type": task})
+    assert len(form.components) <= 22
+    read = form.read(*[control.component.value for control in form.controls])
+    assert read["task_type"] == task and read["seed"] is None and read["engine"] == "auto" and read["options"] == {}
+    required = {name for name, info in SCENE_CLASSES[task].model_fields.items() if info.is_required()}
+    shown = {control.field for control in form.controls}
+    assert required <= shown, "a field that must be filled in has a control"
+
+
+def test_every_control_has_its_own_id(studio):
+    form = drawn(studio, SCENES[6])
+    ids = [component.elem_id for component in form.components]
+    assert len(set(ids)) == len(ids) and "t-prompt" in ids and "t-options-draft-steps" in ids
+
+
+def test_options_that_equal_the_default_are_not_stored(studio):
+    form = drawn(studio, SCENES[6])
+    values = form.show(form.base | {"options": {"draft": {"steps": 30}}})
+    assert form.read(*values)["options"] == {"far": {"grain": True}}, "other engines' options stay"
+
+
+def test_a_seed_that_is_no_number_reaches_the_service_as_typed(studio):
+    form = drawn(studio, SCENES[0])
+    values = form.show(form.base | {"seed": "lucky"})
+    assert form.read(*values)["seed"] == "lucky"
+    assert form.read(*form.show(form.base | {"seed": None}))["seed"] is None
+
+
+def test_auto_takes_a_real_engine_that_is_ready_and_free_and_else_the_draft(studio):
+    assert engine_for(studio, "speech", "auto")["id"] == "draft"
+    assert engine_for(studio, "speech", "far")["id"] == "far"
+    studio.engines.list().append(engine("wan"))
+    assert engine_for(studio, "speech", "auto")["id"] == "wan"
+
+
+def test_an_error_stands_beside_its_field(studio):
+    form = drawn(studio, SCENES[2])
+    said = form.explain(Refused("scene.field", field="ref_imgs.3", reason="x"), studio, "pt")
+    assert said == {"message": "pt: scene.field", "hint": "cure", "field": "ref_imgs", "prefix": "t"}
+    assert form.explain(Refused("queue.full"), studio, "en")["field"] == ""
+
+
+# ------------------------------------------------------------------------------------------------ lines
+def test_a_writer_types_lines():
+    text = "Inês @warm (whispering): The lamp is lit.\n\n托马斯（低声）：那就等吧。\nNobody speaks\n: noon: we wait"
+    assert lines.read(text) == [
+        {"character": "Inês", "voice": "warm", "direction": "whispering", "text": "The lamp is lit."},
+        {"character": "托马斯", "voice": "", "direction": "低声", "text": "那就等吧。"},
+        {"text": "Nobody speaks"},
+        {"character": "", "voice": "", "direction": "", "text": "noon: we wait"},
+    ]
+
+
+def test_edited_and_moved_rows_keep_their_ids():
+    before = [{"id": "1", "character": "A", "text": "Good morning to you", "language": "en"},
+              {"id": "2", "character": "B", "text": "And to you"}]  # fmt: skip
+    after = lines.read("B: And to you\nC: Wholly new words here\nA: Good morning to you all", before)
+    assert [line.get("id") for line in after] == ["2", None, "1"]
+    assert after[2]["language"] == "en"
+
+
+words_ = st.text(st.characters(blacklist_categories=("Cs",)), max_size=40)
+line_ = st.fixed_dictionaries(
+    {"id": st.uuids().map(str), "text": words_.filter(str.strip)},
+    optional={"character": words_, "voice": words_, "direction": words_},
+)
+
+
+@given(st.lists(line_, max_size=6, unique_by=lambda line: line["id"]))
+def test_untouched_lines_come_back_exactly(before):
+    assert lines.read(lines.write(before), before) == before
