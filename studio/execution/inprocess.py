@@ -1,0 +1,116 @@
+"""Work in the caller's own process: for tests and for one command that renders and ends. Knows no pipe.
+
+An engine calls us while it works and our caller iterates: two threads, of which exactly one runs at any time. Each
+waits for the other at every event, so nothing here needs a lock but `_works`.
+"""
+
+import contextvars
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+
+from studio import logs
+from studio.domain import JSON, new_id
+from studio.errors import Cancelled
+from studio.execution import CANCELLED, LAST, Assignment, Event, Failed, Finished, ToolDone
+from studio.execution.work import perform, use
+from studio.pipelines.manager import PipelineManager
+
+POLL_SECONDS = 0.1  # how late a job that waits hears of its cancel
+
+Last = Finished | ToolDone | Failed
+
+
+class InProcess:
+    """An Executor in this process. Engines run in one thread of their own, always the same.
+
+    `_works` is read by `cancel` and `adopt` from other threads; each change of it is one atomic step. `_turn` is held
+    for the life of one piece of work."""
+
+    def __init__(self, manager: PipelineManager | None = None) -> None:
+        self._manager = manager or PipelineManager()
+        self._works: dict[str, threading.Event] = {}  # job -> cancelled
+        self._turn = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lanterna work")
+
+    def submit(self, assignment: Assignment) -> Iterator[Event]:
+        def work(emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> Last:
+            with logs.scene_log(assignment.scene_id, assignment.job_id):
+                return perform(assignment, self._manager, emit, cancelled)
+
+        return self._relay(assignment.job_id, self._entered(assignment.job_id), work)
+
+    def call(self, tool: str, arguments: Mapping[str, JSON], *, job_id: str = "") -> Iterator[Event]:
+        job_id = job_id or new_id()
+        return self._relay(job_id, self._entered(job_id), lambda emit, cancelled: use(tool, arguments, emit, cancelled))
+
+    def cancel(self, job_id: str) -> None:
+        """Asked only: nobody can kill a thread."""
+        cancelled = self._works.get(job_id)
+        if cancelled:
+            cancelled.set()
+
+    def adopt(self) -> set[str]:
+        return set(self._works)
+
+    def close(self) -> None:
+        for cancelled in list(self._works.values()):
+            cancelled.set()
+        with self._turn:
+            self._thread.submit(self._manager.close).result()
+        self._thread.shutdown()
+
+    def _entered(self, job_id: str) -> threading.Event:
+        assert job_id not in self._works, f"{job_id} is here already"
+        self._works[job_id] = threading.Event()
+        return self._works[job_id]
+
+    def _relay(
+        self,
+        job_id: str,
+        cancelled: threading.Event,
+        work: Callable[[Callable[[Event], None], Callable[[], bool]], Last],
+    ) -> Generator[Event, None, None]:
+        try:
+            while not self._turn.acquire(timeout=POLL_SECONDS):
+                if cancelled.is_set():
+                    yield CANCELLED
+                    return
+            try:
+                last = yield from self._lockstep(work, cancelled)
+            finally:
+                self._turn.release()
+        finally:
+            del self._works[job_id]
+        yield last
+
+    def _lockstep(
+        self, work: Callable[[Callable[[Event], None], Callable[[], bool]], Last], cancelled: threading.Event
+    ) -> Generator[Event, None, Last]:
+        said: SimpleQueue[Event] = SimpleQueue()
+        go_on, abandoned = threading.Semaphore(0), threading.Event()
+
+        def emit(event: Event) -> None:
+            said.put(event)
+            go_on.acquire()
+            if abandoned.is_set():
+                raise Cancelled
+
+        def whole() -> None:
+            said.put(work(emit, cancelled.is_set))
+
+        done: Future[None] = self._thread.submit(contextvars.copy_context().run, whole)
+        event = said.get()
+        try:
+            while not isinstance(event, LAST):
+                yield event
+                go_on.release()  # for Kept, this is the acknowledgement
+                event = said.get()
+            return event
+        finally:
+            while not isinstance(event, LAST):  # the caller stopped listening
+                abandoned.set()
+                go_on.release()
+                event = said.get()
+            done.result()

@@ -1,0 +1,292 @@
+"""What one job is, wherever it runs: lease the engine, run it, look at the file, give it its name. Knows no queue.
+
+A file appears in this order: `<out>.<job>.<suffix>.part` is written and fsynced by the engine's `save_…`, probed, its
+sidecar is written, and then it gets its name. So a whole file always has its sidecar: where the process dies between
+the name and the row in the database, `found` or the sweep adopts the file by it. A sidecar without its file says
+nothing and is removed. Light at import: the app process looks for files here.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from studio import __version__, faults
+from studio.domain import JSON, SceneAdapter, SceneBase
+from studio.errors import Cancelled, DiskFull, EngineError, NotFound, OutOfMemory, Refused, StudioError
+from studio.execution import (
+    PREVIEW_BYTES,
+    Assignment,
+    Event,
+    Failed,
+    Finished,
+    Kept,
+    Preview,
+    Progress,
+    Started,
+    ToolDone,
+)
+from studio.media import files
+from studio.pipelines.base import Engine, Inputs, Made, Run
+from studio.pipelines.manager import PipelineManager
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 0.1  # the least between two reports; an engine may step 300 times a second
+PREVIEW_SECONDS = 1.0
+PREVIEW_SIDES = (640, 480, 320, 160)  # pixels, the longer side: the first that fits PREVIEW_BYTES
+
+
+def perform(
+    assignment: Assignment,
+    manager: PipelineManager,
+    emit: Callable[[Event], None],
+    cancelled: Callable[[], bool],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Finished | Failed:
+    """Carry out a job, saying so through `emit`; the last word is returned. Never raises an Exception.
+
+    `emit(Kept)` returns after the caller has committed it."""
+    faults.point("worker.received")
+    log.info("attempt %d on %s: %s", assignment.attempt, assignment.engine, assignment.task["task_type"])
+    started = clock()
+    try:
+        emit(Started())
+        finished = _made(assignment, manager, emit, cancelled, clock)
+    except Exception as error:
+        failed = Failed.of(named(error, engine=assignment.engine))
+        if failed.code == "cancelled":
+            log.info("cancelled after %.1f s", clock() - started)
+        else:
+            log.error("failed after %.1f s: %s", clock() - started, failed.code, exc_info=error)
+        return failed
+    log.info("finished in %.1f s: %s", clock() - started, finished.path)
+    return finished
+
+
+def named(error: Exception, engine: str) -> StudioError:
+    """Any failure of an engine or a tool, by a code that has words."""
+    if isinstance(error, StudioError):
+        return error
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which is not loaded
+        return OutOfMemory("engine.out_of_memory", engine=engine)
+    if isinstance(error, OSError) and error.errno in files.NO_SPACE:
+        return DiskFull("disk.full", path=str(error.filename or ""), free=0)
+    return EngineError("engine.failed", engine=engine, reason=f"{type(error).__name__}: {error}"[:500])
+
+
+def _made(
+    assignment: Assignment,
+    manager: PipelineManager,
+    emit: Callable[[Event], None],
+    cancelled: Callable[[], bool],
+    clock: Callable[[], float],
+) -> Finished:
+    if cancelled():
+        raise Cancelled
+    scene: SceneBase = SceneAdapter.validate_python(dict(assignment.task))
+    assignment.out.parent.mkdir(parents=True, exist_ok=True)
+    reporter = _Reporter(emit, clock)
+    with _soundtrack(assignment, scene) as inputs, manager.lease(assignment.engine, assignment.plan) as engine:
+        faults.point("worker.loaded")
+        run = Run(
+            assignment.seed, inputs, assignment.plan, assignment.part, assignment.posters,
+            kept=assignment.kept,
+            report=reporter.report,
+            commit=lambda key, value: emit(Kept(key, value)),
+            cancelled=cancelled,
+            comment=assignment.comment,
+        )  # fmt: skip
+        made = engine.run(scene, _options(scene, engine), run)
+    reporter.last()
+    return _placed(assignment, made)
+
+
+def _options(scene: SceneBase, engine: Engine) -> Any:
+    try:
+        return engine.Options.model_validate(scene.options.get(engine.id, {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise Refused("engine.options", engine=engine.id, field=field, reason=first["msg"]) from error
+
+
+@contextmanager
+def _soundtrack(assignment: Assignment, scene: SceneBase) -> Iterator[Inputs]:
+    """The inputs, with the spoken lines laid on the scene's clock where nobody did that yet."""
+    inputs = assignment.inputs
+    if scene.kind != "video" or inputs.soundtrack or not inputs.lines:
+        yield inputs
+        return
+    from studio.media.sound import write_soundtrack
+
+    assert inputs.duration is not None  # whoever lays lines knows how long the scene is
+    path = assignment.part.with_name(assignment.part.name + ".soundtrack.wav.part")
+    try:
+        write_soundtrack(path, inputs.lines, inputs.duration)
+        yield replace(inputs, soundtrack=path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class _Reporter:
+    """Turns an engine's steps into events, no more of them than anybody can look at."""
+
+    def __init__(self, emit: Callable[[Event], None], clock: Callable[[], float]) -> None:
+        self._emit, self._clock = emit, clock
+        self._said = self._shown = float("-inf")
+        self._unsaid: Progress | None = None
+
+    def report(self, done: int, total: int, preview: "Callable[[], np.ndarray] | None") -> None:
+        now = self._clock()
+        self._unsaid = Progress(done, total)
+        if now - self._said >= PROGRESS_SECONDS:
+            self._said = now
+            self.last()
+        if preview is not None and now - self._shown >= PREVIEW_SECONDS:
+            self._shown = now
+            self._emit(Preview(small_jpeg(preview())))
+
+    def last(self) -> None:
+        """Say what was held back."""
+        if self._unsaid is not None:
+            self._emit(self._unsaid)
+            self._unsaid = None
+
+
+def small_jpeg(picture: "np.ndarray") -> bytes:
+    """(H, W, 3) uint8 RGB as a JPEG of at most PREVIEW_BYTES."""
+    import io
+
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    content = b""
+    for side in PREVIEW_SIDES:
+        image.thumbnail((side, side))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=70)
+        content = buffer.getvalue()
+        if len(content) <= PREVIEW_BYTES:
+            break
+    return content
+
+
+# ------------------------------------------------------------------------------------------------ files and sidecars
+def _placed(assignment: Assignment, made: Made) -> Finished:
+    """Look at what was made, write its sidecar, give it its name. The order is the promise of this module."""
+    from studio.media.probe import probe
+
+    try:
+        looked = probe(made.path)
+        final = final_path(assignment, made.path)
+        facts = {
+            **made.facts,
+            "kind": looked.kind, "width": looked.width, "height": looked.height, "fps": looked.fps,
+            "num_frames": looked.num_frames, "duration": looked.duration, "bytes": made.path.stat().st_size,
+            "profile": assignment.plan.profile,
+        }  # fmt: skip
+        _write_sidecar(assignment, final, facts, _sha256(made.path))
+        faults.point("work.sidecar")
+        files.replace(made.path, final)
+        faults.point("work.renamed")
+    except Exception:
+        made.path.unlink(missing_ok=True)
+        raise
+    return Finished(final, facts)
+
+
+def final_path(assignment: Assignment, part: Path) -> Path:
+    """`EP001-003.01JX….mp4.part` of job 01JX… is going to be `EP001-003.mp4`."""
+    suffix = part.name.removeprefix(assignment.part.name).removesuffix(".part")
+    return assignment.out.with_name(assignment.out.name + suffix)
+
+
+def sidecar_path(final: Path) -> Path:
+    return final.with_name(final.name + ".json")
+
+
+def _write_sidecar(assignment: Assignment, final: Path, facts: Mapping[str, JSON], sha256: str) -> None:
+    sidecar = {
+        "lanterna": __version__,
+        "job_id": assignment.job_id,
+        "attempt": assignment.attempt,
+        "engine": assignment.engine,
+        "seed": assignment.seed,
+        "task": dict(assignment.task),
+        "settings": dict(assignment.comment),
+        "file": final.name,
+        "sha256": sha256,
+        "facts": dict(facts),
+    }
+    part = assignment.part.with_name(assignment.part.name + ".json.part")  # its name says whose it is
+    with files.whole_or_gone(part):
+        part.write_text(json.dumps(sidecar, ensure_ascii=False, indent=1), "utf-8")
+        files.fsync_file(part)
+        files.replace(part, sidecar_path(final))
+
+
+def read_sidecar(path: Path) -> dict[str, Any] | None:
+    """What a sidecar of ours says; None for a stranger's JSON."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and {"lanterna", "job_id", "facts"} <= content.keys() else None
+
+
+def found(assignment: Assignment) -> Finished | None:
+    """The finished work of a process that died before it could say so. Also removes whatever it left unfinished."""
+    for path in assignment.leftovers():
+        path.unlink(missing_ok=True)
+    for path in sorted(assignment.out.parent.glob("*.json")) if assignment.out.parent.is_dir() else ():
+        sidecar = read_sidecar(path) if path.name.startswith(assignment.out.name + ".") else None
+        if sidecar is None or (sidecar["job_id"], sidecar["attempt"]) != (assignment.job_id, assignment.attempt):
+            continue
+        final = path.with_name(sidecar["file"])
+        if final.is_file():
+            return Finished(final, sidecar["facts"])
+        path.unlink()
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------ tools
+def use(
+    tool: str, arguments: Mapping[str, JSON], emit: Callable[[Event], None], cancelled: Callable[[], bool]
+) -> ToolDone | Failed:
+    """Run one of studio.tools.TOOLS; the last word is returned. Never raises an Exception."""
+    from studio.tools import TOOLS, ToolRun
+
+    log.info("tool %s", tool)
+    reporter = _Reporter(emit, time.monotonic)
+    try:
+        if cancelled():
+            raise Cancelled
+        if tool not in TOOLS:
+            raise NotFound("tool.unknown", tool=tool)
+        module, _, name = TOOLS[tool].partition(":")
+        result = getattr(import_module(module), name)(dict(arguments), ToolRun(reporter.report, cancelled))
+        reporter.last()
+    except Exception as error:
+        failed = Failed.of(named(error, engine=tool))
+        if failed.code != "cancelled":
+            log.error("tool %s failed: %s", tool, failed.code, exc_info=error)
+        return failed
+    return ToolDone(result)
