@@ -59,14 +59,14 @@ def perform(
     """Carry out a job, saying so through `emit`; the last word is returned. Never raises an Exception.
 
     `emit(Kept)` returns after the caller has committed it."""
-    faults.point("worker.received")
     log.info("attempt %d on %s: %s", assignment.attempt, assignment.engine, assignment.task["task_type"])
     started = clock()
     try:
+        faults.point("worker.received")
         emit(Started())
         finished = _made(assignment, manager, emit, cancelled, clock)
     except Exception as error:
-        failed = Failed.of(named(error, engine=assignment.engine))
+        failed = Failed.of(named(error, assignment.engine, assignment.out.parent))
         if failed.code == "cancelled":
             log.info("cancelled after %.1f s", clock() - started)
         else:
@@ -76,14 +76,14 @@ def perform(
     return finished
 
 
-def named(error: Exception, engine: str) -> StudioError:
-    """Any failure of an engine or a tool, by a code that has words."""
+def named(error: Exception, engine: str, folder: Path = Path()) -> StudioError:
+    """Any failure of an engine or a tool, by a code that has words. `folder`: where it was writing."""
     if isinstance(error, StudioError):
         return error
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, which is not loaded
         return OutOfMemory("engine.out_of_memory", engine=engine)
     if isinstance(error, OSError) and error.errno in files.NO_SPACE:
-        return DiskFull("disk.full", path=str(error.filename or ""), free=0)
+        return DiskFull("disk.full", path=str(error.filename or folder), free=files.free_bytes(folder.absolute()))
     return EngineError("engine.failed", engine=engine, reason=f"{type(error).__name__}: {error}"[:500])
 
 
@@ -189,9 +189,9 @@ def _placed(assignment: Assignment, made: Made) -> Finished:
     """Look at what was made, write its sidecar, give it its name. The order is the promise of this module."""
     from studio.media.probe import probe
 
+    final, renamed = final_path(assignment, made.path), False
     try:
         looked = probe(made.path)
-        final = final_path(assignment, made.path)
         facts = {
             **made.facts,
             "kind": looked.kind, "width": looked.width, "height": looked.height, "fps": looked.fps,
@@ -201,9 +201,11 @@ def _placed(assignment: Assignment, made: Made) -> Finished:
         _write_sidecar(assignment, final, facts, _sha256(made.path))
         faults.point("work.sidecar")
         files.replace(made.path, final)
+        renamed = True
         faults.point("work.renamed")
-    except Exception:
-        made.path.unlink(missing_ok=True)
+    except Exception:  # what is reported as failed must not be adopted later
+        for path in (final if renamed else made.path, sidecar_path(final)):
+            path.unlink(missing_ok=True)
         raise
     return Finished(final, facts)
 
@@ -285,7 +287,7 @@ def use(
         result = getattr(import_module(module), name)(dict(arguments), ToolRun(reporter.report, cancelled))
         reporter.last()
     except Exception as error:
-        failed = Failed.of(named(error, engine=tool))
+        failed = Failed.of(named(error, tool))
         if failed.code != "cancelled":
             log.error("tool %s failed: %s", tool, failed.code, exc_info=error)
         return failed
