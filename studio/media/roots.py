@@ -20,6 +20,9 @@ class Roots:
     def __getitem__(self, name: str) -> Path:
         return self._folders[name]
 
+    def names(self) -> list[str]:
+        return list(self._folders)
+
     def file(self, root: str, path: str) -> Path:
         """The file behind a stored pair. Raises Forbidden when the pair points out of its root."""
         if root == ABSOLUTE:

@@ -73,10 +73,7 @@ class Assigner:
         lines = [line for line in row.scene.lines if line.id == job.line_id]
         if not lines:
             raise NotFound("line.unknown", line=job.line_id or "")
-        line = lines[0]
-        if not line.voice and line.character:
-            character = self._store.queues.cast(queue.project_id).get(slug(line.character))
-            line = line.model_copy(update={"voice": character["voice"] if character else ""})
+        line = lines[0].model_copy(update={"voice": self._store.queues.voice_of(queue.project_id, lines[0])})
         scene = Speech(label=row.scene.label, lines=[line], seed=row.scene.seed, options=row.scene.options)
         return scene, Inputs(number=row.position + 1)
 

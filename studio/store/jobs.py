@@ -239,6 +239,15 @@ class Jobs:
                 self._settle(scene_id)
         return count
 
+    def reset(self, scene_id: str) -> None:
+        """Back to draft: it was edited, and what is there no longer shows it."""
+        with self._c.write():
+            self._c.execute(
+                "update scenes set state = 'draft', error = null, note = 'note.edited' where id = ?", [scene_id]
+            )
+            queue_id = self._c.value("select queue_id from scenes where id = ?", [scene_id])
+            self._changes.scene(str(queue_id), scene_id)
+
     def _give_up(self, scene_id: str, state: State) -> int:
         return self._c.execute(
             "update jobs set state = ?, finished = ? where scene_id = ? and state = 'queued'", [state, now(), scene_id]
@@ -283,15 +292,13 @@ class Jobs:
         )
 
     # ------------------------------------------------------------------------------------------ history
-    def seconds_per_frame(self, engine: str, task: str) -> float | None:
+    def seconds_per_job(self, engine: str, task: str) -> float | None:
         """Median over the last 20 runs on this machine; None: no history, any estimate is a guess."""
         rows = self._c.rows(
-            "select seconds / max(num_frames, 1) as pace from timings where engine = ? and task = ?"
-            " order by id desc limit 20",
-            [engine, task],
+            "select seconds from timings where engine = ? and task = ? order by id desc limit 20", [engine, task]
         )
-        paces = sorted(row["pace"] for row in rows)
-        return paces[len(paces) // 2] if paces else None
+        seconds = sorted(row["seconds"] for row in rows)
+        return float(seconds[len(seconds) // 2]) if seconds else None
 
 
 _JOBS = "select j.*, s.queue_id from jobs j join scenes s on s.id = j.scene_id"

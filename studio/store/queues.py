@@ -222,6 +222,9 @@ class Queues:
     def scene(self, scene_id: str) -> SceneRow:
         return self._with_lines([self._scene_row(scene_id)])[0]
 
+    def count(self, queue_id: str) -> int:
+        return int(self._c.value("select count(*) from scenes where queue_id = ?", [queue_id]))
+
     def scenes(self, queue_id: str, only: Iterable[str] | None = None) -> list[SceneRow]:
         """In order; all of a queue, or those of `only` that are still there."""
         if only is None:
@@ -259,6 +262,13 @@ class Queues:
     def cast(self, project_id: str) -> dict[str, Row]:
         """Characters of a project by slug."""
         return {row["slug"]: row for row in self._c.rows("select * from characters where project_id = ?", [project_id])}
+
+    def voice_of(self, project_id: str, line: Line) -> str:
+        """The voice that speaks a line: its own, or its character's; empty: the engine's default for that name."""
+        if line.voice or not line.character:
+            return line.voice
+        character = self.cast(project_id).get(slug(line.character))
+        return str(character["voice"]) if character else ""
 
     def add_character(self, project_id: str, name: str, voice: str = "") -> None:
         """A new character, or a voice for one who has none."""

@@ -1,0 +1,337 @@
+"""Queues: import an episode, run, pause, retry, restart, reorder. The verbs of the Queues screen and /api/queues."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from studio.domain import Frame, Language, Line, Music, SceneBase, Speech, State, Take
+from studio.errors import Conflict, Refused, StudioError
+from studio.runner import Runner
+from studio.service.engines import Engines
+from studio.service.library import Library
+from studio.service.views import View, card, queue_view
+from studio.store import Queue, SceneRow, Store, Wanted
+from studio.story.episode import Entry, Episode, Head, Problem, dump, parse, problems_of, sources
+
+CHANGEABLE = {"name", "frame", "music", "allow_draft", "allow_paid", "on_error"}
+
+
+class Queues:
+    def __init__(self, store: Store, runner: Runner, library: Library, engines: Engines, sample: Path) -> None:
+        """`sample`: the bundled episode."""
+        self._store, self._runner, self._library, self._engines = store, runner, library, engines
+        self._sample = sample
+        self.film_of: Any = lambda queue_id: None  # set by Exports: the newest finished cut of a queue
+
+    # ------------------------------------------------------------------------------------------ reading
+    def list(self) -> list[View]:
+        return [self._view(queue) for queue in self._store.queues.all()]
+
+    def _view(self, queue: Queue) -> View:
+        rows = self._store.queues.scenes(queue.id)
+        takes = self._store.takes.selected([row.id for row in rows])
+        return queue_view(queue, rows, takes, self.film_of(queue.id))
+
+    def get(self, queue_id: str, since: str | None = None) -> View:
+        """What changed since a version; everything when that version is not of this boot."""
+        queue = self._store.queues.get(queue_id)
+        version, rows, removed = self._store.since(queue_id, since)
+        return {"version": version, "queue": self._view(queue), "scenes": self.cards(rows), "removed": removed}
+
+    def cards(self, rows: Sequence[SceneRow]) -> Sequence[View]:
+        ids = [row.id for row in rows]
+        takes, counts = self._store.takes.selected(ids), self._store.takes.counts(ids)
+        voices = self._store.takes.selected(ids, "voice") if any(row.scene.kind == "audio" for row in rows) else {}
+        return [
+            card(row, takes.get(row.id) or _spoken(row, voices), counts.get(row.id, 0), self._blocked(row))
+            for row in rows
+        ]
+
+    def _blocked(self, row: SceneRow) -> View | None:
+        """Why a queued scene cannot start: an input of another scene that nobody is going to make."""
+        if row.state is not State.QUEUED:
+            return None
+        for source in self._store.queues.needs(row.id):
+            try:
+                other = self._store.queues.scene(source)
+            except StudioError:
+                return {"code": "scene.input_gone", "params": {}}
+            made = source in self._store.takes.selected([source])
+            if other.state in (State.FAILED, State.CANCELLED, State.DRAFT) and not made:
+                return {"code": "scene.blocked", "params": {"number": other.position + 1, "label": other.scene.label}}
+        return None
+
+    # ------------------------------------------------------------------------------------------ import
+    def check_episode(self, text: bytes | str, *, base: Path | None = None, trusted: bool = False) -> View:
+        """What an episode file holds and what is wrong with it. Nothing is written."""
+        return report(self._checked(parse(text), base, trusted))
+
+    def _checked(self, episode: Episode, base: Path | None, trusted: bool) -> Episode:
+        """With the files looked at and the engines asked; scenes that read a bad scene are bad too."""
+        entries = [self._check(entry, base, trusted) for entry in episode.entries]
+        changed = True
+        while changed:
+            changed = False
+            for entry in entries:
+                for field, source in sources(entry.scene) if entry.scene and not entry.problems else ():
+                    if entries[source].problems:
+                        problem = Problem(field, "reference.bad_scene", {"number": source + 1})
+                        entries[entry.index] = entry.with_problem(problem)
+                        changed = True
+        return Episode(episode.head, tuple(entries))
+
+    def _check(self, entry: Entry, base: Path | None, trusted: bool) -> Entry:
+        if entry.scene is None:
+            return entry
+        for problem in self._library.check(entry.scene, base, trusted=trusted):
+            entry = entry.with_problem(problem)
+        try:
+            self._engines.choose(entry.scene or _never(), {"allow_paid": True})
+        except StudioError as error:
+            entry = entry.with_problem(Problem(str(error.params.get("field", "engine")), error.code, error.params))
+        return entry
+
+    def import_episode(
+        self, text: bytes | str, *, name: str = "", base: Path | None = None, only_valid: bool = False,
+        trusted: bool = False,
+    ) -> View:  # fmt: skip
+        """A new queue of an episode's scenes. Raises Refused("episode.problems") when a scene is not valid and
+        `only_valid` is false: then nothing is written."""
+        episode = self._checked(parse(text), base, trusted)
+        bad = [entry for entry in episode.entries if entry.problems]
+        good = [entry for entry in episode.entries if not entry.problems]
+        if (bad and not only_valid) or not good:
+            first = bad[0]
+            raise Refused(
+                "episode.problems", count=len(bad), scene=_called(first), field=first.problems[0].field,
+                report=report(episode),
+            )  # fmt: skip
+        renumbered = {entry.index: number for number, entry in enumerate(good)}
+        scenes = [self._library.bind(_moved(entry, renumbered), base, trusted=trusted) for entry in good]
+        queue_id = self._create(episode.head, name or episode.head.title or "Episode", base, trusted)
+        self._store.queues.add_scenes(queue_id, scenes)
+        return {"queue": self._view(self._store.queues.get(queue_id)), "report": report(episode)}
+
+    def _create(self, head: Head, name: str, base: Path | None, trusted: bool) -> str:
+        music = head.music
+        if music:
+            music = music.model_copy(update={"ref": self._library.bind_ref(music.ref, base, trusted=trusted)})
+        queue_id = self._store.queues.create(name, frame=head.frame or Frame(), music=music)
+        project_id = self._store.queues.get(queue_id).project_id
+        for character in head.cast:
+            self._store.queues.add_character(project_id, character.name, character.voice)
+        return queue_id
+
+    def import_sample(self) -> View:
+        """The bundled episode as a new queue."""
+        imported: View = self.import_episode(self._sample.read_bytes(), base=self._sample.parent, trusted=True)["queue"]
+        return imported
+
+    def export_episode(self, queue_id: str) -> View:
+        """The episode file of a queue: scenes as they are now, references by asset and by {{job:N}}."""
+        queue = self._store.queues.get(queue_id)
+        rows = self._store.queues.scenes(queue_id)
+        numbers = {row.id: row.position for row in rows}
+        scenes = []
+        for row in rows:
+            refs = {}
+            for item in row.scene.inputs():
+                scene_id, mark, part = item.ref.removeprefix("scene:").partition("#")
+                if item.ref.startswith("scene:") and scene_id in numbers:
+                    refs[item.field] = f"{{{{job:{numbers[scene_id]}}}}}{mark}{part}"
+            scene = row.scene.with_inputs(refs) if refs else row.scene
+            scenes.append(scene.model_dump(mode="json", exclude_defaults=True) | {"task_type": row.scene.task_type})  # type: ignore[attr-defined]
+            for line in scenes[-1].get("lines", ()):
+                line.pop("id", None)
+        head = Head(title=queue.name, frame=queue.frame, music=queue.music, defaults={}, cast=[])
+        return dump(head, scenes)
+
+    # ------------------------------------------------------------------------------------------ changing
+    def create(self, name: str, *, frame: Mapping[str, Any] | None = None) -> View:
+        name = name.strip()[:200]
+        if not name:
+            raise Refused("queue.no_name")
+        try:
+            queue_id = self._store.queues.create(name, frame=Frame.model_validate(frame or {}))
+        except ValidationError as error:
+            raise field_error(error, name) from error
+        return self._view(self._store.queues.get(queue_id))
+
+    def update(self, queue_id: str, changes: Mapping[str, Any]) -> View:
+        """name, frame, music, allow_draft, allow_paid, on_error."""
+        queue = self._store.queues.get(queue_id)
+        unknown = set(changes) - CHANGEABLE
+        if unknown:
+            raise Refused("scene.field", scene=queue.name, field=sorted(unknown)[0], reason="unknown")
+        values: dict[str, Any] = {}
+        try:
+            if "frame" in changes:
+                values["frame"] = Frame.model_validate(changes["frame"]).model_dump_json()
+            if changes.get("music"):
+                music = Music.model_validate(changes["music"])
+                music = music.model_copy(update={"ref": self._library.bind_ref(music.ref, None, trusted=False)})
+                values["music"] = music.model_dump_json()
+            elif "music" in changes:
+                values["music"] = None
+        except ValidationError as error:
+            raise field_error(error, queue.name) from error
+        if "name" in changes:
+            values["name"] = str(changes["name"]).strip()[:200] or queue.name
+        policy = {name: bool(changes[name]) for name in ("allow_draft", "allow_paid") if name in changes}
+        if "on_error" in changes:
+            if changes["on_error"] not in ("skip", "stop"):
+                raise Refused("scene.field", scene=queue.name, field="on_error", reason="skip | stop")
+            policy["on_error"] = changes["on_error"]
+        if policy:
+            values["policy"] = policy
+        if values:
+            self._store.queues.update(queue_id, values)
+        return self._view(self._store.queues.get(queue_id))
+
+    def delete(self, queue_id: str) -> None:
+        """The queue and its scenes. What is running is cancelled; the files of its takes stay where they are."""
+        self._store.queues.get(queue_id)
+        if self._store.jobs.live(queue_id=queue_id):
+            self.stop(queue_id)
+            if any(job.state is State.RUNNING for job in self._store.jobs.live(queue_id=queue_id)):
+                raise Conflict("queue.still_running", queue=queue_id)
+        self._store.queues.delete(queue_id)
+
+    def reorder(self, queue_id: str, scene_ids: Sequence[str]) -> None:
+        self._store.queues.get(queue_id)
+        self._store.queues.reorder(queue_id, scene_ids)
+
+    # ------------------------------------------------------------------------------------------ running
+    def run(self, queue_id: str, *, only: Iterable[str] | None = None) -> View:
+        """Queue everything that is not done, or just the scenes of `only`, done or not."""
+        rows = self._store.queues.scenes(queue_id, only)
+        wanted = rows if only is not None else [row for row in rows if row.state is not State.DONE]
+        return self._enqueue(queue_id, wanted, afresh=False)
+
+    def retry(self, queue_id: str) -> View:
+        """Failed and cancelled scenes again."""
+        rows = self._store.queues.scenes(queue_id)
+        return self._enqueue(
+            queue_id, [row for row in rows if row.state in (State.FAILED, State.CANCELLED)], afresh=False
+        )
+
+    def restart(self, queue_id: str) -> View:
+        """Everything again from zero; the old takes stay."""
+        return self._enqueue(queue_id, self._store.queues.scenes(queue_id), afresh=True)
+
+    def _enqueue(self, queue_id: str, rows: Iterable[SceneRow], *, afresh: bool) -> View:
+        queue = self._store.queues.get(queue_id)
+        wanted: dict[str, Sequence[Wanted]] = {}
+        for row in rows:
+            try:
+                wanted[row.id] = self._jobs_for(row, queue, afresh)
+            except StudioError as error:
+                raise Refused(
+                    "scene.cannot_run", scene=_named(row), field=error.params.get("field", ""), why=error.as_dict()
+                ) from error
+        queued = self._store.jobs.enqueue([job for jobs in wanted.values() for job in jobs])
+        self._store.queues.update(queue_id, {"paused": 0})
+        self._runner.wake()
+        return {"queued": len(wanted), "jobs": queued}
+
+    def _jobs_for(self, row: SceneRow, queue: Queue, afresh: bool) -> Sequence[Wanted]:
+        """A voice for each line without a fresh one, then the picture."""
+        spoken = self._store.takes.selected([row.id], "voice")
+        jobs = []
+        for line in row.scene.lines:
+            if afresh or not self._fresh(line, spoken.get(line.id), queue):
+                speech = Speech(lines=[line], options=row.scene.options)
+                engine, lane = self._engines.choose(speech, queue.policy)
+                jobs.append(Wanted(row.id, line.id, "voice", engine, lane))
+        if row.scene.kind != "audio":
+            engine, lane = self._engines.choose(row.scene, queue.policy)
+            jobs.append(Wanted(row.id, None, "picture", engine, lane))
+        return jobs
+
+    def _fresh(self, line: Line, take: Take | None, queue: Queue) -> bool:
+        """Does this take still say the line, with its voice?"""
+        if take is None:
+            return False
+        settings = self._store.takes.settings(take.id)["lines"][0]
+        said: tuple[str, str, str, Language | None] = (
+            line.text, self._store.queues.voice_of(queue.project_id, line), line.direction, line.language,
+        )  # fmt: skip
+        return said == (settings["text"], settings["voice"], settings["direction"], settings["language"])
+
+    def pause(self, queue_id: str) -> None:
+        """The running scene is finished, no other is started."""
+        self._store.queues.get(queue_id)
+        self._store.queues.update(queue_id, {"paused": 1})
+
+    def resume(self, queue_id: str) -> None:
+        self._store.queues.get(queue_id)
+        self._store.queues.update(queue_id, {"paused": 0})
+        self._runner.wake()
+
+    def stop(self, queue_id: str) -> None:
+        """Cancel what runs and what waits of this queue."""
+        self._store.queues.get(queue_id)
+        live = self._store.jobs.live(queue_id=queue_id)
+        self._store.jobs.unqueue({job.scene_id for job in live})
+        for job in live:
+            if job.state is State.RUNNING:
+                self._runner.cancel(job.id)
+
+
+# ------------------------------------------------------------------------------------------------ helpers of this door
+def field_error(error: ValidationError, scene: str) -> Refused:
+    """The first complaint about a scene, naming scene and field."""
+    first = problems_of(error)[0]
+    return Refused("scene.field", scene=scene, field=first.field, why={"code": first.code, "params": first.params})
+
+
+def report(episode: Episode) -> View:
+    """What was understood and what is wrong, scene by scene."""
+    rows = [
+        {
+            "index": entry.index,
+            "number": entry.index + 1,
+            "label": entry.label or (entry.scene.prompt[:80] if entry.scene else ""),
+            "task_type": entry.task_type,
+            "ok": not entry.problems,
+            "problems": [_as_dict(problem) for problem in entry.problems],
+            "notes": [_as_dict(note) for note in entry.notes],
+        }
+        for entry in episode.entries
+    ]
+    bad = sum(not row["ok"] for row in rows)
+    return {"title": episode.head.title, "scenes": rows, "valid": len(rows) - bad, "problems": bad}
+
+
+def _as_dict(problem: Problem) -> View:
+    return {"field": problem.field, "code": problem.code, "params": dict(problem.params)}
+
+
+def _called(entry: Entry) -> str:
+    return f"{entry.index + 1} · {entry.label}".rstrip(" ·")
+
+
+def _named(row: SceneRow) -> str:
+    return f"{row.position + 1} · {row.scene.label}".rstrip(" ·")
+
+
+def _moved(entry: Entry, renumbered: Mapping[int, int]) -> SceneBase:
+    """The scene with `{{new:N}}` counting only the scenes that are imported."""
+    scene = entry.scene or _never()
+    refs = {}
+    for item in scene.inputs():
+        if item.ref.startswith("{{new:"):
+            number, _, part = item.ref[6:].partition("}}")
+            refs[item.field] = f"{{{{new:{renumbered[int(number)]}}}}}{part}"
+    return scene.with_inputs(refs) if refs else scene
+
+
+def _spoken(row: SceneRow, voices: Mapping[str, Take]) -> Take | None:
+    """What a scene of speech shows for a take: its first line's."""
+    return next((voices[line.id] for line in row.scene.lines if line.id in voices), None)
+
+
+def _never() -> SceneBase:
+    raise AssertionError("an entry without problems has a scene")

@@ -1,0 +1,146 @@
+"""Scenes: read, add, edit, run one, cancel, skip. Every verb of the inspector, the Generate screen and /api/scenes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from studio.domain import SCENE_CLASSES, SceneAdapter, SceneBase, State
+from studio.errors import Conflict, Refused
+from studio.logs import read_scene_log
+from studio.runner import Runner
+from studio.service.library import Library
+from studio.service.queues import Queues, field_error
+from studio.service.views import View, take_view
+from studio.store import SceneRow, Store
+
+HARMLESS = {"label", "in_cut", "transition"}  # editing these makes no new take necessary
+
+
+class Scenes:
+    def __init__(self, store: Store, runner: Runner, library: Library, queues: Queues, log_dir: Path) -> None:
+        self._store, self._runner, self._library, self._queues = store, runner, library, queues
+        self._log_dir = log_dir
+
+    # ------------------------------------------------------------------------------------------ reading
+    def get(self, scene_id: str) -> View:
+        """The card, all fields, its takes, and the voice takes by line."""
+        row = self._store.queues.scene(scene_id)
+        takes = [take_view(take, self._store.takes.where(take.id)) for take in self._store.takes.of_scene(scene_id)]
+        return {
+            **self._queues.cards([row])[0],
+            "scene": row.scene.model_dump(mode="json"),
+            "take_list": [take for take in takes if take["layer"] == "picture"],
+            "line_takes": {take["line_id"]: take for take in takes if take["layer"] == "voice" and take["selected"]},
+        }
+
+    def tasks(self) -> list[str]:
+        return list(SCENE_CLASSES)
+
+    def schema(self, task_type: str) -> View:
+        """JSON schema of a task's scene; screens draw their forms from it."""
+        if task_type not in SCENE_CLASSES:
+            raise Refused("task.unknown", task=task_type[:60], known=", ".join(SCENE_CLASSES))
+        return SCENE_CLASSES[task_type].model_json_schema()
+
+    def log(self, scene_id: str) -> str:
+        """Everything said about a scene in the logs, newest last."""
+        self._store.queues.scene(scene_id)
+        return read_scene_log(self._log_dir, scene_id)
+
+    def preview(self, scene_id: str) -> bytes | None:
+        """The newest JPEG of a scene that is being rendered."""
+        live = self._runner.live.get(scene_id)
+        return live.preview if live else None
+
+    # ------------------------------------------------------------------------------------------ writing
+    def parse(self, values: Mapping[str, Any], *, base: Path | None = None, trusted: bool = False) -> SceneBase:
+        """A scene from what somebody sent, its files turned into assets. Raises Refused naming the field."""
+        name = str(values.get("label") or values.get("prompt") or "")[:80]
+        if values.get("task_type") not in SCENE_CLASSES:
+            raise Refused("task.unknown", task=str(values.get("task_type"))[:60], known=", ".join(SCENE_CLASSES))
+        try:
+            scene: SceneBase = SceneAdapter.validate_python(dict(values))
+            return self._library.bind(scene, base, trusted=trusted)
+        except ValidationError as error:
+            raise field_error(error, name) from error
+
+    def add(self, queue_id: str, values: Mapping[str, Any], at: int | None = None) -> View:
+        self._store.queues.get(queue_id)
+        scene_id = self._store.queues.add_scenes(queue_id, [self.parse(values)], at)[0]
+        return self.get(scene_id)
+
+    def edit(self, scene_id: str, changes: Mapping[str, Any], version: int | None = None) -> View:
+        """Change some fields. Raises Conflict when `version` is stale or the scene is being rendered."""
+        row = self._store.queues.scene(scene_id)
+        if row.state is State.RUNNING:
+            raise Conflict("scene.running", scene=_named(row))
+        if version is not None and version != row.version:
+            raise Conflict("scene.stale", scene=_named(row), version=version, current=row.version)
+        scene = self.parse({**row.scene.model_dump(mode="json"), **changes})
+        if any(item.ref.partition("#")[0] == f"scene:{scene_id}" for item in scene.inputs()):
+            raise Refused("scene.reads_itself", scene=_named(row))
+        self._store.queues.edit(scene_id, scene, version)
+        if _differs(row.scene, scene) and row.state in (State.DONE, State.FAILED, State.CANCELLED):
+            self._store.jobs.reset(scene_id)
+        return self.get(scene_id)
+
+    def delete(self, scene_id: str) -> None:
+        row = self._store.queues.scene(scene_id)
+        if row.state is State.RUNNING:
+            raise Conflict("scene.running", scene=_named(row))
+        self._store.queues.delete_scene(scene_id)
+
+    def duplicate(self, scene_id: str) -> View:
+        """A copy right after it, without takes."""
+        row = self._store.queues.scene(scene_id)
+        copy = row.scene.model_copy(
+            update={
+                "label": row.scene.label,
+                "lines": [line.model_copy(update={"id": ""}) for line in row.scene.lines],
+            }
+        )
+        return self.get(self._store.queues.add_scenes(row.queue_id, [copy], row.position + 1)[0])
+
+    # ------------------------------------------------------------------------------------------ running
+    def generate(
+        self, values: Mapping[str, Any], *, run: bool = True, base: Path | None = None, trusted: bool = False
+    ) -> View:
+        """A scene of its own, in the Inbox; rendered at once unless `run` is false."""
+        scene = self.parse(values, base=base, trusted=trusted)
+        scene_id = self._store.queues.add_scenes(self._store.queues.inbox(), [scene])[0]
+        if run:
+            self.run(scene_id)
+        return self.get(scene_id)
+
+    def run(self, scene_id: str) -> View:
+        """Render it (again)."""
+        row = self._store.queues.scene(scene_id)
+        self._queues.run(row.queue_id, only=[scene_id])
+        return self.get(scene_id)
+
+    def cancel(self, scene_id: str) -> View:
+        """Stop it, whether it waits or runs."""
+        self._store.queues.scene(scene_id)
+        live = self._store.jobs.live(scene_id=scene_id)
+        self._store.jobs.unqueue([scene_id])
+        for job in live:
+            if job.state is State.RUNNING:
+                self._runner.cancel(job.id)
+        return self.get(scene_id)
+
+    def skip(self) -> int:
+        """Cancel what is being rendered now and go on with the next; how many."""
+        running = self._store.jobs.running()
+        for scene_id in {job.scene_id for job in running}:
+            self.cancel(scene_id)
+        return len(running)
+
+
+def _differs(old: SceneBase, new: SceneBase) -> bool:
+    return old.model_dump(exclude=HARMLESS) != new.model_dump(exclude=HARMLESS)
+
+
+def _named(row: SceneRow) -> str:
+    return f"{row.position + 1} · {row.scene.label}".rstrip(" ·")

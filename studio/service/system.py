@@ -1,0 +1,162 @@
+"""What goes on now, and what this machine is. Read by the top bar, the status line, /health and the doctor."""
+
+import platform
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from studio import __version__
+from studio.media.files import free_bytes
+from studio.pipelines.base import Machine
+from studio.runner import Runner
+from studio.service.views import View, title_of
+from studio.store import Store
+
+GIB = 1024**3
+GUESS_SECONDS = 30.0  # of a job on an engine without history
+
+
+class System:
+    def __init__(self, store: Store, runner: Runner, machine: Machine, outputs: Path) -> None:
+        self._store, self._runner, self._machine, self._outputs = store, runner, machine, outputs
+        self._started = time.monotonic()
+
+    def now(self) -> View:
+        """What is being rendered, how much waits, and the versions that tell a page what to read again."""
+        running = [self._running(scene_id) for scene_id in list(self._runner.live)]
+        waiting = self._store.jobs.waiting()
+        changes = self._store.changes
+        return {
+            "running": [row for row in running if row],
+            "waiting": len(waiting),
+            "eta": self._eta([row for row in running if row], waiting),
+            "paused": any(queue.paused for queue in self._store.queues.all()),
+            "library": f"{changes.boot}-{changes.library}",
+            "queues": f"{changes.boot}-{changes.queues}",
+        }
+
+    def progress(self, queue_id: str) -> View:
+        """By scene: how far, of what layer, seconds left."""
+        found = {}
+        for scene_id, live in list(self._runner.live.items()):
+            if live.job.queue_id == queue_id:
+                eta = live.eta(self._runner.clock())
+                found[scene_id] = {
+                    "done": live.done, "total": live.total, "layer": live.job.layer,
+                    "eta": None if eta is None else round(eta, 1), "preview": live.preview is not None,
+                }  # fmt: skip
+        return found
+
+    def _running(self, scene_id: str) -> View | None:
+        live = self._runner.live.get(scene_id)
+        if live is None:
+            return None
+        row = self._store.queues.scene(scene_id)
+        queue = self._store.queues.get(row.queue_id)
+        eta = live.eta(self._runner.clock())
+        return {
+            "scene_id": scene_id,
+            "queue_id": queue.id,
+            "queue": queue.name,
+            "title": title_of(row.scene.label, row.scene.prompt),
+            "number": row.position + 1,
+            "of": self._store.queues.count(queue.id),
+            "done": live.done,
+            "total": live.total,
+            "eta": None if eta is None else round(eta, 1),
+            "layer": live.job.layer,
+            "engine": live.job.engine,
+            "seconds": round(self._runner.clock() - live.started, 1),
+        }
+
+    def _eta(self, running: list[View], waiting: list[dict[str, Any]]) -> float | None:
+        """Seconds until everything is done, by this machine's history; None: nothing to do, or no history at all."""
+        if not running and not waiting:
+            return None
+        total, known = 0.0, False
+        for job in waiting:
+            task = job["task"] if job["layer"] == "picture" else "speech"
+            pace = self._store.jobs.seconds_per_job(job["engine"], task)
+            known = known or pace is not None
+            total += pace if pace is not None else GUESS_SECONDS
+        for row in running:
+            known = known or row["eta"] is not None
+            total += row["eta"] or 0.0
+        return round(total, 1) if known else None
+
+    def status(self) -> View:
+        """The machine, as the status line shows it."""
+        memory = psutil.virtual_memory()
+        return {
+            "version": __version__,
+            "boot": self._store.changes.boot,
+            "system": platform.system(),
+            "cores": self._machine.cores,
+            "ram_gb": round(memory.total / GIB, 1),
+            "ram_used_gb": round((memory.total - memory.available) / GIB, 1),
+            "disk_free_gb": round(free_bytes(self._outputs) / GIB, 1),
+            "gpu": self._machine.gpu,
+            "vram_gb": self._machine.vram_gb,
+            "vram_used_gb": self._vram_used(),
+            "worker": "busy" if self._runner.live else "idle",
+        }
+
+    def health(self) -> View:
+        """For monitors; the shape of the peers' /health is a subset of it."""
+        return {
+            "status": "busy" if self._runner.live else "ready",
+            "ok": True,
+            "queue_depth": len(self._store.jobs.waiting()),
+            "gpu_free_gb": round(self._machine.vram_gb - (self._vram_used() or 0.0), 1) if self._machine.gpu else None,
+            "version": __version__,
+            "uptime_s": round(time.monotonic() - self._started),
+        }
+
+    def events(self, period: float = 0.5) -> Iterator[View]:
+        """A `now` whenever something changed; for API clients that listen (a page polls instead)."""
+        last: Any = None
+        while True:
+            seen = (self._store.changes.version, {s: (v.done, v.total) for s, v in list(self._runner.live.items())})
+            if seen != last:
+                last = seen
+                yield {"version": self._store.changes.version, **self.now()}
+            time.sleep(period)
+
+    @cached_property
+    def _nvml(self) -> Any:
+        return _nvml_device() if self._machine.gpu else None
+
+    def _vram_used(self) -> float | None:
+        if self._nvml is None:
+            return None
+        import pynvml
+
+        return float(round(pynvml.nvmlDeviceGetMemoryInfo(self._nvml).used / GIB, 1))
+
+
+def this_machine(*, force_cpu: bool = False) -> Machine:
+    """Cores, memory and GPU, by NVML and without torch."""
+    device = None if force_cpu else _nvml_device()
+    gpu, vram = "", 0.0
+    if device is not None:
+        import pynvml
+
+        name = pynvml.nvmlDeviceGetName(device)
+        gpu = name.decode() if isinstance(name, bytes) else str(name)
+        vram = round(pynvml.nvmlDeviceGetMemoryInfo(device).total / GIB, 1)
+    return Machine(cores=psutil.cpu_count() or 1, ram_gb=psutil.virtual_memory().total / GIB, gpu=gpu, vram_gb=vram)
+
+
+def _nvml_device() -> Any:
+    """The first NVIDIA GPU, or None where there is no driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return pynvml.nvmlDeviceGetHandleByIndex(0)
+    except pynvml.NVMLError:
+        return None

@@ -1,0 +1,92 @@
+"""Takes: the gallery's search, marks, trash, and the files behind the pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studio.domain import Kind, Layer
+from studio.errors import NotFound, Refused
+from studio.runner import Runner
+from studio.service.views import View, take_view
+from studio.store import Store
+
+MARKS = {"selected", "locked", "private", "rating"}
+
+
+class Takes:
+    def __init__(self, store: Store, runner: Runner) -> None:
+        self._store, self._runner = store, runner
+
+    def list(
+        self, *, q: str = "", task: str = "", kind: Kind | str = "", engine: str = "", queue: str = "",
+        private: bool | None = None, draft: bool | None = None, trashed: bool = False, layer: Layer | str = "",
+        before: str | None = None, limit: int = 60,
+    ) -> View:  # fmt: skip
+        """A page of the gallery, newest first. Voices of picture scenes show only when asked for by `layer` or kind."""
+        filters: dict[str, Any] = {
+            "words": q, "task": task, "kind": kind, "engine": engine, "queue": queue, "trashed": trashed,
+            "private": None if private is None else int(private), "draft": None if draft is None else int(draft),
+            "layer": layer or ("" if kind == "audio" or task == "speech" or trashed else "picture"),
+        }  # fmt: skip
+        rows, total = self._store.takes.search(filters, before=before, limit=max(1, min(limit, 200)))
+        views = [take_view(self._store.takes.get(row["id"]), row) for row in rows]
+        more = len(rows) == limit and len(rows) < total
+        return {"takes": views, "next": rows[-1]["id"] if rows and more else None, "total": total}
+
+    def get(self, take_id: str) -> View:
+        """Everything, with the settings that made it: "use these settings"."""
+        take = self._store.takes.get(take_id)
+        return {
+            **take_view(take, self._store.takes.where(take_id)),
+            "settings": self._store.takes.settings(take_id),
+            "facts": dict(take.facts),
+        }
+
+    def mark(self, take_id: str, marks: Mapping[str, Any]) -> View:
+        """selected (choose this one), locked, private, rating 0-5."""
+        unknown = set(marks) - MARKS
+        if unknown:
+            raise Refused("scene.field", scene=take_id, field=sorted(unknown)[0], reason="unknown")
+        for name in MARKS - {"rating"}:
+            if name in marks and not isinstance(marks[name], bool):
+                raise Refused("scene.field", scene=take_id, field=name, reason="true | false")
+        rating = marks.get("rating", 0)
+        if not isinstance(rating, int) or not 0 <= rating <= 5:
+            raise Refused("scene.field", scene=take_id, field="rating", reason="0-5")
+        self._store.takes.mark(take_id, marks)
+        return self.get(take_id)
+
+    def trash(self, take_id: str) -> None:
+        """Out of sight, not off the disk."""
+        self._store.takes.trash(take_id)
+
+    def restore(self, take_id: str) -> None:
+        self._store.takes.trash(take_id, restore=True)
+
+    # ------------------------------------------------------------------------------------------ files
+    def file(self, take_id: str) -> Path:
+        """Raises NotFound when somebody moved the file away."""
+        path = self._store.takes.get(take_id).path
+        if not path.is_file():
+            raise NotFound("take.file_gone", name=path.name)
+        return path
+
+    def poster(self, take_id: str) -> Path | None:
+        return self._beside(take_id, ".poster.jpg")
+
+    def strip(self, take_id: str) -> Path | None:
+        return self._beside(take_id, ".strip.jpg")
+
+    def peaks(self, take_id: str) -> Path | None:
+        return self._beside(take_id, ".peaks.json")
+
+    def _beside(self, take_id: str, suffix: str) -> Path | None:
+        """A small picture of a take; made again when the cache was emptied. None: this kind of take has none."""
+        take = self._store.takes.get(take_id)
+        stem = self._runner.assigner.posters(take.job_id)
+        found = stem.with_name(stem.name + suffix)
+        wanted = suffix == ".peaks.json" if take.kind == "audio" else suffix != ".peaks.json"
+        if not found.is_file() and wanted and take.path.is_file():
+            arguments = {"path": str(take.path), "out": str(stem)}
+            self._runner.ask(self._runner.lanes.tools[0], "posters", arguments)
+        return found if found.is_file() else None

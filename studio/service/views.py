@@ -1,0 +1,124 @@
+"""Rows as faces show them: plain dicts, ready for JSON, in no language. Knows no store and no screen."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from studio.domain import State, Take
+from studio.store import Queue, SceneRow
+
+View = dict[str, Any]
+
+
+def title_of(label: str, prompt: str, task: str = "") -> str:
+    """What a scene is called: its label, or the first words of its prompt."""
+    if label:
+        return label
+    words = prompt.split("\n")[0][:80]
+    return words.rsplit(" ", 1)[0] + " …" if len(prompt) > 80 and " " in words else words
+
+
+def card(row: SceneRow, take: Take | None, takes: int, blocked: Mapping[str, Any] | None) -> View:
+    """One scene in a list: under a kilobyte."""
+    scene = row.scene
+    return {
+        "id": row.id,
+        "queue_id": row.queue_id,
+        "number": row.position + 1,
+        "task_type": scene.task_type,  # type: ignore[attr-defined]
+        "title": title_of(scene.label, scene.prompt or " ".join(line.text for line in scene.lines)),
+        "prompt": scene.prompt[:160],
+        "resolution": scene.resolution,
+        "aspect": scene.aspect,
+        "seed": scene.seed,
+        "duration": take.duration if take else getattr(scene, "duration", None),
+        "engine": take.engine if take else scene.engine,
+        "state": row.state,
+        "error": row.error,
+        "blocked": blocked,
+        "note": row.note,
+        "degraded": take.degraded_reason if take else None,
+        "in_cut": scene.in_cut,
+        "version": row.version,
+        "takes": takes,
+        "lines": [{"id": line.id, "character": line.character, "text": line.text[:80]} for line in scene.lines[:6]],
+        "take": _take_of_card(take) if take else None,
+    }
+
+
+def _take_of_card(take: Take) -> View:
+    names = ("id", "number", "kind", "duration", "width", "height", "fps", "draft", "engine")
+    return {name: getattr(take, name) for name in names}
+
+
+def take_view(take: Take, where: Mapping[str, Any]) -> View:
+    """`where`: the row of the gallery, with the names of scene and queue."""
+    names = (
+        "id", "scene_id", "layer", "line_id", "number", "kind", "engine", "profile", "seed", "width", "height", "fps",
+        "num_frames", "duration", "draft", "selected", "locked", "private", "trashed", "created",
+    )  # fmt: skip
+    return {
+        **{name: getattr(take, name) for name in names},
+        "queue_id": where["queue_id"],
+        "queue": where["queue"],
+        "task_type": where["task"],
+        "title": title_of(where["label"] or "", where["prompt"] or ""),
+        "prompt": where["prompt"] or "",
+        "rating": where["rating"],
+        "bytes": where["bytes"],
+        "degraded": take.degraded_reason,
+        "file_name": take.path.name,
+    }
+
+
+def queue_state(queue: Queue, counts: Mapping[str, int]) -> str:
+    """idle | running | paused | done | failed, from its scenes."""
+    busy = counts[State.RUNNING] + counts[State.QUEUED]
+    if queue.paused and busy:
+        return "paused"
+    if busy:
+        return "running"
+    if counts[State.FAILED]:
+        return "failed"
+    return "done" if counts["total"] and counts[State.DONE] == counts["total"] else "idle"
+
+
+def queue_view(queue: Queue, rows: Sequence[SceneRow], takes: Mapping[str, Take], film: View | None) -> View:
+    counts: dict[str, int] = {str(state): 0 for state in State}
+    for row in rows:
+        counts[row.state] += 1
+    counts["total"] = len(rows)
+    in_cut = [takes[row.id] for row in rows if row.scene.in_cut and row.id in takes]
+    return {
+        "id": queue.id,
+        "name": queue.name,
+        "code": queue.code,
+        "project": queue.project,
+        "frame": queue.frame.model_dump() if queue.frame else None,
+        "music": queue.music.model_dump() if queue.music else None,
+        "state": queue_state(queue, counts),
+        "paused": queue.paused,
+        "inbox": queue.inbox,
+        "counts": counts,
+        "seconds": round(sum(take.duration for take in in_cut if take.kind == "video"), 3),
+        **{name: queue.policy[name] for name in ("allow_draft", "allow_paid", "on_error")},
+        "film": film,
+        "created": queue.created,
+    }
+
+
+def export_view(row: Mapping[str, Any], facts: Mapping[str, Any], error: Any, path: Path | None) -> View:
+    return {
+        "id": row["id"],
+        "queue_id": row["queue_id"],
+        "kind": row["kind"],
+        "state": row["state"],
+        "progress": row["progress"],
+        "error": error,
+        "file_name": path.name if path else "",
+        "seconds": facts.get("duration", 0),
+        "bytes": facts.get("bytes", 0),
+        "missing": facts.get("missing", []),
+        "facts": facts,
+        "created": row["created"],
+    }

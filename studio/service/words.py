@@ -1,0 +1,62 @@
+"""The words of every language, from assets/locales. The one place where a code becomes a sentence."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from studio.errors import StudioError
+
+LANGUAGES = ("en", "pt", "zh")
+
+
+class Words:
+    def __init__(self, folder: Path, default: str = "en") -> None:
+        """`folder` holds <language>.json; `default` answers where the reader's language is not known."""
+        self._folder = folder
+        self.default = default if default in LANGUAGES else "en"
+
+    @cached_property
+    def _texts(self) -> dict[str, dict[str, str]]:
+        return {lang: json.loads((self._folder / f"{lang}.json").read_text("utf-8")) for lang in LANGUAGES}
+
+    def dictionary(self, lang: str) -> dict[str, str]:
+        """Everything in one language."""
+        return self._texts[lang if lang in LANGUAGES else self.default]
+
+    def text(self, key: str, lang: str = "", **params: Any) -> str:
+        """One sentence; `{name}` is filled from `params`. The key itself when nobody has written it yet."""
+        return self.dictionary(lang).get(key, key).format_map(_Params(params))
+
+    def error(self, error: StudioError | Mapping[str, Any], lang: str = "") -> dict[str, Any]:
+        """{code, params, message, hint} of an error or of its dict form."""
+        facts = error.as_dict() if isinstance(error, StudioError) else dict(error)
+        key = f"error.{facts['code']}"
+        params = dict(facts.get("params", {}))
+        if "why" in params:  # an error that explains another: `{reason}` is the other one's message
+            params["reason"] = self.error(params["why"], lang)["message"]
+        hint = self.text(f"{key}.hint", lang, **params)
+        return {
+            "code": facts["code"],
+            "params": {name: _plain(value) for name, value in params.items()},
+            "message": self.text(key, lang, **params),
+            "hint": "" if hint == f"{key}.hint" else hint,
+        }
+
+    def pick(self, accept_language: str) -> str:
+        """The first of the browser's languages that we speak."""
+        for part in accept_language.split(","):
+            name = part.split(";")[0].strip().lower()[:2]
+            if name in LANGUAGES:
+                return name
+        return self.default
+
+
+class _Params(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return "…"
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, (str, int, float, bool, list, dict)) else str(value)

@@ -1,0 +1,251 @@
+"""Our episode file: a JSON array of scenes, or {title, defaults, music, frame, cast, scenes}. SkyReels' field names.
+
+`parse` never gives up on the whole because of one scene: each scene is understood or carries its problems, by field.
+References to other scenes come out as `{{new:N}}`, N counting the file's scenes from 0. Knows no store and no disk.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as made_by
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from studio.domain import SCENE_CLASSES, Frame, Music, SceneAdapter, SceneBase
+from studio.errors import Refused, TooLarge
+
+MAX_BYTES = 20_000_000
+MAX_SCENES = 10_000
+HEAD = {"title", "defaults", "music", "frame", "cast", "scenes"}
+TRUE_WORDS = {"true", "yes", "1", "sim", "on"}
+
+_PREV = re.compile(r"\{\{\s*prev\s*\}\}(#first|#last)?")
+_JOB = re.compile(r"\{\{\s*job:(\d{1,6})\s*\}\}(#first|#last)?")
+
+
+class Cast(BaseModel):
+    """A character of the episode and the voice that speaks for them."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    name: str = Field(min_length=1, max_length=120)
+    voice: str = Field("", max_length=120)
+
+
+class Head(BaseModel):
+    """Everything of the file but its scenes."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    title: str = Field("", max_length=200)
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    music: Music | None = None
+    frame: Frame | None = None
+    cast: list[Cast] = Field(default_factory=list, max_length=200)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a scene cannot be taken as it is: a code with words, and the field it is about."""
+
+    field: str
+    code: str
+    params: Mapping[str, Any] = made_by(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One scene of the file: understood (`scene`) or not (`problems`)."""
+
+    index: int
+    label: str
+    task_type: str
+    scene: SceneBase | None
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+    def with_problem(self, problem: Problem) -> "Entry":
+        return replace(self, problems=(*self.problems, problem))
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    head: Head
+    entries: tuple[Entry, ...]
+
+
+def parse(text: bytes | str) -> Episode:
+    """Raises Refused or TooLarge when the file as a whole cannot be read."""
+    content = _json(text)
+    if isinstance(content, dict) and "scenes" not in content and "task_type" in content:
+        content = [content]  # one scene alone
+    if isinstance(content, list):
+        content = {"scenes": content}
+    if not isinstance(content, dict) or not isinstance(content.get("scenes"), list):
+        raise Refused("episode.not_an_episode")
+    scenes = content["scenes"]
+    if not scenes:
+        raise Refused("episode.empty")
+    if len(scenes) > MAX_SCENES:
+        raise TooLarge("episode.too_many_scenes", count=len(scenes), most=MAX_SCENES)
+    try:
+        head = Head.model_validate({name: value for name, value in content.items() if name != "scenes"})
+    except ValidationError as error:
+        first = problems_of(error)[0]
+        raise Refused("episode.head", field=first.field, reason=_reason(first)) from error
+    entries: list[Entry] = []
+    for values in scenes:
+        entries.append(_entry(values, head.defaults, entries))
+    return Episode(head, tuple(_without_cycles(entries)))
+
+
+def _json(text: bytes | str) -> Any:
+    if len(text) > MAX_BYTES:
+        raise TooLarge("episode.too_large", size=len(text), most=MAX_BYTES)
+    try:
+        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        return json.loads(decoded, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise Refused("episode.too_deep") from error
+    except json.JSONDecodeError as error:
+        raise Refused("episode.not_json", line=error.lineno, column=error.colno, reason=error.msg) from error
+    except ValueError as error:  # not UTF-8, NaN, a number of thousands of digits
+        raise Refused("episode.not_json", line=0, column=0, reason=str(error)[:200]) from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+# ------------------------------------------------------------------------------------------------ one scene
+def _entry(values: Any, defaults: Mapping[str, Any], earlier: list[Entry]) -> Entry:
+    index = len(earlier)
+    if not isinstance(values, dict):
+        return Entry(index, "", "", None, (Problem("", "scene.not_an_object"),))
+    task = str(values.get("task_type") or defaults.get("task_type") or "")
+    label = str(values.get("label") or "")[:200]
+    if task not in SCENE_CLASSES:
+        code = "field.unknown_task" if task else "field.missing"
+        problem = Problem("task_type", code, {"value": task[:60], "known": ", ".join(SCENE_CLASSES)})
+        return Entry(index, label, task[:60], None, (problem,))
+    known = SCENE_CLASSES[task].model_fields
+    merged = {k: v for k, v in defaults.items() if k in known or k in ("offload", "low_vram")} | values
+    merged = _with_profile({**merged, "task_type": task})
+    try:
+        scene = SceneAdapter.validate_python(merged)
+        scene = _with_references(scene, earlier)
+    except ValidationError as error:
+        return Entry(index, label, task, None, tuple(problems_of(error)))
+    return Entry(index, label, task, cast(SceneBase, scene))
+
+
+def _with_profile(values: dict[str, Any]) -> dict[str, Any]:
+    """`offload` and `low_vram` of the peers become a profile; our own `profile` wins."""
+    offload, low_vram = values.pop("offload", None), values.pop("low_vram", None)
+    if "profile" not in values and (_true(offload) or _true(low_vram)):
+        values["profile"] = "auto"  # the smallest bf16 profile that fits is what `auto` picks where memory is short
+    return values
+
+
+def _true(value: Any) -> bool:
+    return str(value).strip().lower() in TRUE_WORDS
+
+
+def _with_references(scene: SceneBase, earlier: list[Entry]) -> SceneBase:
+    """`{{prev}}` (the nearest earlier scene with a picture) and `{{job:N}}` as `{{new:N}}`; N may be out of range."""
+    refs = {}
+    previous = max((entry.index for entry in earlier if entry.task_type != "speech"), default=-1)
+    for item in scene.inputs():
+        if match := _PREV.fullmatch(item.ref):
+            refs[item.field] = _new(previous, match[1])
+        elif match := _JOB.fullmatch(item.ref):
+            refs[item.field] = _new(int(match[1]), match[2])
+    return scene.with_inputs(refs) if refs else scene
+
+
+def _new(number: int, part: str | None) -> str:
+    return f"{{{{new:{number}}}}}{part or ''}"
+
+
+def sources(scene: SceneBase) -> Iterator[tuple[str, int]]:
+    """(field, index) of the scenes of the same file that this one reads."""
+    for item in scene.inputs():
+        if match := re.fullmatch(r"\{\{new:(-?\d+)\}\}(#\w+)?", item.ref):
+            yield item.field, int(match[1])
+
+
+def _without_cycles(entries: list[Entry]) -> list[Entry]:
+    """Scenes whose references lead nowhere, or back to themselves, get a problem."""
+    checked = []
+    for entry in entries:
+        for name, source in sources(entry.scene) if entry.scene else ():
+            if not 0 <= source < len(entries):
+                entry = entry.with_problem(Problem(name, "reference.no_scene", {"number": source + 1}))
+            elif entries[source].task_type == "speech":
+                entry = entry.with_problem(Problem(name, "reference.no_picture", {"number": source + 1}))
+            elif _reaches(entries, source, entry.index):
+                entry = entry.with_problem(Problem(name, "reference.circle", {"number": source + 1}))
+        checked.append(entry)
+    return checked
+
+
+def _reaches(entries: list[Entry], start: int, target: int) -> bool:
+    seen, todo = set(), [start]
+    while todo:
+        at = todo.pop()
+        if at == target:
+            return True
+        if at in seen or not 0 <= at < len(entries):
+            continue
+        seen.add(at)
+        scene = entries[at].scene
+        todo += [source for _, source in sources(scene)] if scene else []
+    return False
+
+
+# ------------------------------------------------------------------------------------------------ pydantic's complaints
+_CODES = {  # pydantic's type -> (our code, the parameters of the message)
+    "missing": ("field.missing", ()),
+    "extra_forbidden": ("field.unknown", ()),
+    "literal_error": ("field.choice", ("expected",)),
+    "too_long": ("field.too_many", ("max_length", "actual_length")),
+    "too_short": ("field.too_few", ("min_length", "actual_length")),
+    "string_too_long": ("field.too_long", ("max_length",)),
+    "string_too_short": ("field.empty", ()),
+    "greater_than": ("field.above", ("gt",)),
+    "greater_than_equal": ("field.at_least", ("ge",)),
+    "less_than_equal": ("field.at_most", ("le",)),
+    "string_type": ("field.not_text", ()),
+    "float_parsing": ("field.not_a_number", ()),
+    "float_type": ("field.not_a_number", ()),
+    "int_parsing": ("field.not_a_number", ()),
+    "int_type": ("field.not_a_number", ()),
+    "int_from_float": ("field.not_whole", ()),
+    "list_type": ("field.not_a_list", ()),
+}
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """What is wrong, field by field, in codes that have words."""
+    return [_problem(detail) for detail in error.errors(include_url=False, include_input=False)]
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    name = ".".join(str(part) for part in detail["loc"] if part not in SCENE_CLASSES)
+    code, wanted = _CODES.get(detail["type"], ("field.invalid", ()))
+    context = detail.get("ctx", {})
+    params = {key: context[key] for key in wanted if key in context}
+    if code == "field.invalid":
+        params["reason"] = detail["msg"].removeprefix("Value error, ")
+    return Problem(name, code, params)
+
+
+def _reason(problem: Problem) -> str:
+    return str(problem.params.get("reason") or problem.code.removeprefix("field."))
+
+
+# ------------------------------------------------------------------------------------------------ and back
+def dump(head: Head, scenes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The episode file of these scenes; defaults left out."""
+    return {**head.model_dump(mode="json", exclude_none=True, exclude_defaults=True), "scenes": scenes}
