@@ -7,7 +7,8 @@ network a path is read only below the studio's own folders and the media roots.
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -83,18 +84,24 @@ class Library:
             return asset_view(known)
         return self._asset(path, hash_of(path), path.name, self.look(path), {"from": "path"})
 
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """A new file of ours to write an upload to; gone afterwards."""
+        folder = self._folder / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{new_id()}.part"
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
     def fetch(self, url: str) -> View:
         """A file of the web, fetched once, safely. Raises Forbidden for private addresses, TooLarge, EngineError."""
         from studio.media.fetch import fetch
 
-        folder = self._folder / "fetched"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{new_id()}.part"
-        try:
+        with self.incoming() as path:
             fetched = fetch(url, path, max_bytes=self._max_bytes)
             return self.add(path, fetched.name)
-        finally:
-            path.unlink(missing_ok=True)
 
     def _asset(self, path: Path, sha256: str, name: str, facts: Mapping[str, Any], provenance: dict[str, Any]) -> View:
         asset = Asset(
@@ -113,6 +120,16 @@ class Library:
         if not path.is_file():
             raise NotFound("input.gone", field="", name=path.name)
         return path
+
+    def poster(self, sha256: str) -> Path | None:
+        """A small picture of an image or video; None for sound."""
+        asset = self._store.takes.asset(sha256)
+        stem = self._runner.assigner.posters(f"asset-{sha256}")
+        found = stem.with_name(stem.name + ".poster.jpg")
+        if not found.is_file() and asset.kind != "audio":
+            arguments = {"path": str(self.file(sha256)), "out": str(stem)}
+            self._runner.ask(self._runner.lanes.tools[0], "posters", arguments)
+        return found if found.is_file() else None
 
     # ------------------------------------------------------------------------------------------ a scene's inputs
     def check(self, scene: SceneBase, base: Path | None, *, trusted: bool) -> list[Problem]:

@@ -95,7 +95,7 @@ class Queues:
 
     def import_episode(
         self, text: bytes | str, *, name: str = "", base: Path | None = None, only_valid: bool = False,
-        trusted: bool = False,
+        trusted: bool = False, fallback_name: str = "",
     ) -> View:  # fmt: skip
         """A new queue of an episode's scenes. Raises Refused("episode.problems") when a scene is not valid and
         `only_valid` is false: then nothing is written."""
@@ -110,7 +110,7 @@ class Queues:
             )  # fmt: skip
         renumbered = {entry.index: number for number, entry in enumerate(good)}
         scenes = [self._library.bind(_moved(entry, renumbered), base, trusted=trusted) for entry in good]
-        queue_id = self._create(episode.head, name or episode.head.title or "Episode", base, trusted)
+        queue_id = self._create(episode.head, name or episode.head.title or fallback_name or "Episode", base, trusted)
         self._store.queues.add_scenes(queue_id, scenes)
         return {"queue": self._view(self._store.queues.get(queue_id)), "report": report(episode)}
 

@@ -2,7 +2,6 @@
 
 import platform
 import time
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -116,15 +115,10 @@ class System:
             "uptime_s": round(time.monotonic() - self._started),
         }
 
-    def events(self, period: float = 0.5) -> Iterator[View]:
-        """A `now` whenever something changed; for API clients that listen (a page polls instead)."""
-        last: Any = None
-        while True:
-            seen = (self._store.changes.version, {s: (v.done, v.total) for s, v in list(self._runner.live.items())})
-            if seen != last:
-                last = seen
-                yield {"version": self._store.changes.version, **self.now()}
-            time.sleep(period)
+    def mark(self) -> Any:
+        """Changes whenever `now` would."""
+        live = list(self._runner.live.items())
+        return self._store.changes.version, [(scene_id, view.done, view.total) for scene_id, view in live]
 
     @cached_property
     def _nvml(self) -> Any:

@@ -1,0 +1,110 @@
+"""How REST speaks: errors in the caller's language, one body for each, idempotent POSTs. Knows no route."""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
+
+from studio.api.sign_in import LANGUAGE_COOKIE
+from studio.errors import Conflict, StudioError
+from studio.service import LANGUAGES, Studio
+
+log = logging.getLogger(__name__)
+
+MAX_KEY = 200  # characters of an Idempotency-Key
+MAX_REMEMBERED = 1_000_000  # bytes of an answer
+
+
+def studio_of(request: Request) -> Studio:
+    """The studio behind this app."""
+    studio: Studio = request.app.state.studio
+    return studio
+
+
+def language(request: Request, studio: Studio) -> str:
+    """?lang=, then the page's cookie, then what the browser asks for."""
+    for wish in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+        if wish in LANGUAGES:
+            return wish
+    return studio.words.pick(request.headers.get("accept-language", ""))
+
+
+def error_answer(request: Request, error: StudioError) -> JSONResponse:
+    studio = studio_of(request)
+    body = {"error": studio.words.error(error, language(request, studio))}
+    report = error.params.get("report")
+    if report is not None:  # an episode's problems, each in words
+        body["error"]["params"]["report"] = worded(studio, report, language(request, studio))
+    return JSONResponse(body, error.status)
+
+
+def worded(studio: Studio, report: dict[str, Any], lang: str) -> dict[str, Any]:
+    """A report of an import with a sentence for each problem."""
+    rows = [
+        {**row, "problems": [{**problem, **_said(studio, problem, lang)} for problem in row["problems"]]}
+        for row in report["scenes"]
+    ]
+    return {**report, "scenes": rows}
+
+
+def _said(studio: Studio, problem: dict[str, Any], lang: str) -> dict[str, Any]:
+    said = studio.words.error({"code": problem["code"], "params": problem["params"]}, lang)
+    return {"message": said["message"], "hint": said["hint"], "params": said["params"]}
+
+
+def install(api: FastAPI) -> None:
+    """Every error becomes {"error": {code, params, message, hint}}; none shows a traceback or a stranger's text."""
+
+    @api.exception_handler(StudioError)
+    async def ours(request: Request, error: StudioError) -> Response:
+        return error_answer(request, error)
+
+    @api.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+        return _answer(request, 422, "request.invalid", field=field, reason=first["msg"])
+
+    @api.exception_handler(HTTPException)
+    async def by_status(request: Request, error: HTTPException) -> Response:
+        code = {404: "request.no_route", 405: "request.method"}.get(error.status_code, "request.failed")
+        return _answer(request, error.status_code, code, path=request.url.path, reason=str(error.detail))
+
+    @api.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        log.exception("%s %s", request.method, request.url.path, exc_info=error)
+        return _answer(request, 500, "request.broken")
+
+    api.middleware("http")(_idempotent)
+
+
+def _answer(request: Request, status: int, code: str, **params: Any) -> JSONResponse:
+    answer = error_answer(request, StudioError(code, **params))
+    return JSONResponse(json.loads(bytes(answer.body)), status)
+
+
+async def _idempotent(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """A POST with an Idempotency-Key is carried out once; its answer is given again for a day."""
+    key = request.headers.get("idempotency-key", "")
+    if request.method != "POST" or not key:
+        return await call_next(request)
+    if len(key) > MAX_KEY:
+        return error_answer(request, Conflict("request.key_too_long", most=MAX_KEY))
+    studio = studio_of(request)
+    key = f"{request.url.path} {key}"
+    known = studio.answered(key)
+    if known:
+        return Response(known[1], known[0], {"idempotent-replay": "true"}, media_type="application/json")
+    answer = await call_next(request)
+    if not isinstance(answer, StreamingResponse) and not hasattr(answer, "body_iterator"):
+        return answer
+    body = b"".join([part async for part in answer.body_iterator])
+    if answer.status_code < 500 and len(body) <= MAX_REMEMBERED:
+        studio.remember(key, answer.status_code, body.decode())
+    return Response(body, answer.status_code, dict(answer.headers), answer.media_type)

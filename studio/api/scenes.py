@@ -1,0 +1,101 @@
+"""/api/scenes, /api/tasks, /api/engines: thin routes over service.scenes and service.engines."""
+
+from typing import Any
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from studio.api.answers import studio_of
+from studio.errors import Refused
+
+router = APIRouter(tags=["scenes"])
+
+
+@router.post("/scenes", status_code=201)
+def generate(request: Request, body: dict[str, Any], run: bool = True) -> dict[str, Any]:
+    """One scene of its own: the fields of its task. Rendered at once unless `run` is false."""
+    return studio_of(request).scenes.generate(body, run=run)
+
+
+@router.post("/queues/{queue_id}/scenes", status_code=201)
+def add_scene(request: Request, queue_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """A scene at the end of a queue, or at position `at` (from 0)."""
+    at = body.pop("at", None)
+    if at is not None and (not isinstance(at, int) or isinstance(at, bool) or not 0 <= at <= 1_000_000):
+        raise Refused("request.invalid", field="at", reason="0 …")
+    return studio_of(request).scenes.add(queue_id, body, at)
+
+
+@router.post("/scenes/skip")
+def skip(request: Request) -> dict[str, Any]:
+    """Cancel what is being rendered now; the next one starts."""
+    return {"skipped": studio_of(request).scenes.skip()}
+
+
+@router.get("/scenes/{scene_id}")
+def get_scene(request: Request, response: Response, scene_id: str) -> dict[str, Any]:
+    scene = studio_of(request).scenes.get(scene_id)
+    response.headers["etag"] = str(scene["version"])
+    return scene
+
+
+@router.patch("/scenes/{scene_id}")
+def edit_scene(
+    request: Request, scene_id: str, body: dict[str, Any], if_match: str | None = Header(None, max_length=40)
+) -> dict[str, Any]:
+    """Change fields. `If-Match` with the version you read; 409 when somebody was faster."""
+    version = None
+    if if_match is not None:
+        text = if_match.strip().strip('"')
+        if not text.isascii() or not text.isdigit() or len(text) > 12:
+            raise Refused("request.invalid", field="If-Match", reason=text[:20])
+        version = int(text)
+    return studio_of(request).scenes.edit(scene_id, body, version)
+
+
+@router.delete("/scenes/{scene_id}", status_code=204)
+def delete_scene(request: Request, scene_id: str) -> None:
+    studio_of(request).scenes.delete(scene_id)
+
+
+@router.post("/scenes/{scene_id}/run")
+def run_scene(request: Request, scene_id: str) -> dict[str, Any]:
+    return studio_of(request).scenes.run(scene_id)
+
+
+@router.post("/scenes/{scene_id}/cancel")
+def cancel_scene(request: Request, scene_id: str) -> dict[str, Any]:
+    return studio_of(request).scenes.cancel(scene_id)
+
+
+@router.post("/scenes/{scene_id}/duplicate", status_code=201)
+def duplicate_scene(request: Request, scene_id: str) -> dict[str, Any]:
+    return studio_of(request).scenes.duplicate(scene_id)
+
+
+@router.get("/scenes/{scene_id}/preview")
+def preview(request: Request, scene_id: str) -> Response:
+    """The newest picture of a scene that is being rendered; 204 when there is none."""
+    jpeg = studio_of(request).scenes.preview(scene_id)
+    headers = {"cache-control": "no-store"}
+    if jpeg is None:
+        return Response(status_code=204, headers=headers)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+@router.get("/scenes/{scene_id}/log", response_class=PlainTextResponse)
+def scene_log(request: Request, scene_id: str) -> str:
+    return studio_of(request).scenes.log(scene_id)
+
+
+@router.get("/tasks")
+def tasks(request: Request) -> dict[str, Any]:
+    """The JSON schema of each task's scene."""
+    scenes = studio_of(request).scenes
+    return {task: scenes.schema(task) for task in scenes.tasks()}
+
+
+@router.get("/engines")
+def engines(request: Request) -> list[dict[str, Any]]:
+    """Every engine with its tasks, limits, knobs and whether it is ready here."""
+    return studio_of(request).engines.list()

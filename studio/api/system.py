@@ -1,0 +1,74 @@
+"""/api/now, /api/status, /api/events, /api/dictionary, and /health for monitors."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from studio.api.answers import language, studio_of
+from studio.service import Studio
+
+router = APIRouter(tags=["system"])
+
+PING_SECONDS = 15.0
+LOOK_SECONDS = 0.5
+
+
+@router.get("/now")
+def now(request: Request) -> dict[str, Any]:
+    """What is being rendered, how much waits, and the versions of library and queues."""
+    return studio_of(request).system.now()
+
+
+@router.get("/status")
+def status(request: Request) -> dict[str, Any]:
+    """This machine: memory, disk, GPU."""
+    studio = studio_of(request)
+    return {**studio.system.status(), "lang": language(request, studio)}
+
+
+@router.get("/dictionary")
+def dictionary(request: Request, lang: str = Query("", max_length=5)) -> dict[str, str]:
+    """Every sentence of the screen in one language."""
+    studio = studio_of(request)
+    return studio.words.dictionary(lang or language(request, studio))
+
+
+@router.get("/events")
+async def events(request: Request) -> StreamingResponse:
+    """Server-sent events: a `now` whenever something changed. For API clients; a browser page polls instead, since
+    six open streams would use up its connections."""
+    return StreamingResponse(
+        _stream(request, studio_of(request)),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+async def _stream(request: Request, studio: Studio) -> AsyncIterator[str]:
+    last, quiet = None, 0.0
+    while not await request.is_disconnected():
+        mark = studio.system.mark()
+        if mark != last:
+            last, quiet = mark, 0.0
+            yield f"data: {json.dumps(studio.system.now(), ensure_ascii=False)}\n\n"
+        elif quiet >= PING_SECONDS:
+            quiet = 0.0
+            yield ": ping\n\n"
+        await asyncio.sleep(LOOK_SECONDS)
+        quiet += LOOK_SECONDS
+
+
+def health_routes(studio: Studio) -> list[tuple[str, Any]]:
+    """/health, /healthz (alive) and /ready (a worker can be had), outside /api, without sign-in."""
+
+    async def health(request: Request) -> JSONResponse:
+        return JSONResponse(studio.system.health())
+
+    async def ready(request: Request) -> JSONResponse:
+        return JSONResponse({"ready": True, "version": studio.system.health()["version"]})
+
+    return [("/health", health), ("/healthz", health), ("/ready", ready)]
