@@ -5,10 +5,10 @@ import struct
 import av
 import numpy as np
 import pytest
-from media_tools import H, RED, W, clip, plain, remux, tone, wav
+from media_tools import RED, H, W, clip, plain, remux, tone, wav
 from PIL import Image
 
-from studio.errors import MediaError, NotFound, Refused, StudioError, TooLarge
+from studio.errors import NotFound, Refused, StudioError, TooLarge
 from studio.media import probe as module
 from studio.media.probe import open_media, probe, sniff
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from studio.media.files import write_small
+from studio.media.picture import source_colours
 
 POSTER_WIDTH, THUMB_WIDTH, THUMBS = 640, 240, 10  # pixels; thumbs stand side by side in the strip
 PEAKS = 400  # values in a waveform
@@ -22,6 +23,11 @@ class Watcher:
         self._thumbs_at = [int((k + 0.5) * num_frames / THUMBS) for k in range(THUMBS)]
         self._poster: Image.Image | None = None
         self._thumbs: dict[int, Image.Image] = {}
+
+    @property
+    def wanted(self) -> set[int]:
+        """Numbers of the frames worth showing to `see`."""
+        return {self._poster_at, *self._thumbs_at}
 
     def see(self, number: int, frame: av.VideoFrame) -> None:
         if number == self._poster_at:
@@ -45,11 +51,11 @@ def beside(stem: Path, suffix: str) -> Path:
 
 
 def small_picture(frame: av.VideoFrame, width: int) -> Image.Image:
-    """RGB, at most `width` wide."""
+    """RGB, the way up, at most `width` wide."""
     width = min(width, frame.width)
     height = max(2, round(width * frame.height / frame.width))
-    rgb = frame.reformat(width, height, "rgb24", src_colorspace="ITU709", src_color_range="MPEG", interpolation="AREA")
-    return Image.fromarray(rgb.to_ndarray())
+    small = frame.reformat(width, height, "rgb24", interpolation="AREA", **source_colours(frame))
+    return Image.fromarray(np.rot90(small.to_ndarray(), round(frame.rotation / 90) % 4))
 
 
 def save_poster(stem: Path, picture: Image.Image) -> None:

@@ -32,6 +32,8 @@ DEMUXERS = {  # container, as sniffed -> FFmpeg's demuxer, forced
     "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg", "aac": "aac",
 }  # fmt: skip
 STILLS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}  # container -> Pillow's name
+EXIF_ORIENTATION = 0x0112
+TURNS = {3: 180, 6: 270, 8: 90}  # EXIF orientation -> degrees counterclockwise
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 PLAYLISTS = (b"#EXTM3U", b"ffconcat version", b"<MPD", b"<SmoothStreamingMedia", b"[playlist]", b"RTSPtext")
 
@@ -52,7 +54,7 @@ class Facts:
     channels: int = 0
     has_audio: bool = False
     pix_fmt: str = ""
-    rotation: int = 0  # degrees that a player turns the picture: 0, 90, 180, 270
+    rotation: int = 0  # degrees counterclockwise that a player turns the picture: 0, 90, 180, 270
     parameters: str = ""  # hash of the codec's extradata: clips join by copy only where it is equal
 
     def as_dict(self) -> dict[str, Any]:
@@ -161,13 +163,13 @@ def _probe_still(path: Path, container: str) -> Facts:
             width, height = image.size
             if max(width, height) > MAX_IMAGE_SIDE or width * height > MAX_IMAGE_PIXELS:
                 raise _too_many_pixels(path)
-            mode = image.mode
+            mode, turn = image.mode, image.getexif().get(EXIF_ORIENTATION, 1)
             image.load()
     except Image.DecompressionBombError as failure:  # Pillow's own limit, twice ours, speaks before we can ask the size
         raise _too_many_pixels(path) from failure
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as failure:
         raise MediaError("media.broken", name=path.name, reason=str(failure)) from failure
-    return Facts("image", container, container, width, height, num_frames=1, pix_fmt=mode)
+    return Facts("image", container, container, width, height, num_frames=1, pix_fmt=mode, rotation=TURNS.get(turn, 0))
 
 
 def _too_many_pixels(path: Path) -> TooLarge:

@@ -103,7 +103,7 @@ def write_image(path: Path, image: np.ndarray, *, comment: Mapping[str, JSON], p
 def write_audio(path: Path, samples: np.ndarray, rate: int, *, comment: Mapping[str, JSON], posters: Path) -> None:
     """16-bit WAV from (N,) or (N, channels) float32, and its waveform beside it. Raises MediaError, DiskFull."""
     with whole_or_gone(path):
-        with _encoding(path):
+        with encoding(path):
             write_wav(path, samples, rate, comment)
         _commit(path)
         save_peaks(posters, samples, rate)
@@ -116,7 +116,7 @@ def _commit(path: Path) -> None:
 
 
 @contextmanager
-def _encoding(path: Path) -> Iterator[None]:
+def encoding(path: Path) -> Iterator[None]:
     """An encoder's or muxer's failure gets our words; a full disk keeps its errno for `whole_or_gone`."""
     try:
         yield
@@ -149,7 +149,7 @@ class VideoFile:
         self._keys = {0, dissolve_frames(rate), num_frames - dissolve_frames(rate)}
         self._written = 0
         self._size: tuple[int, int] | None = None
-        with _encoding(path):
+        with encoding(path):
             self._container = av.open(str(path), "w", format="mp4", options=mp4_options(rate))
         if comment:
             self._container.metadata["comment"] = json.dumps(comment, ensure_ascii=False)
@@ -169,7 +169,7 @@ class VideoFile:
         if self._written in self._keys:
             frame.pict_type = av.video.frame.PictureType.I
         self._written += 1
-        with _encoding(self._path):
+        with encoding(self._path):
             self._container.mux(self._video.encode(frame))
         if self._sound:
             self._sound.fill(round(self._written / self._rate * RATE), self._path)
@@ -187,7 +187,7 @@ class VideoFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None and self._written == self._num_frames:
-            with _encoding(self._path):
+            with encoding(self._path):
                 self._container.mux(self._video.encode(None))
                 if self._sound:
                     self._sound.finish()
@@ -221,7 +221,7 @@ class _SoundStream:
             self._waiting = np.concatenate([self._waiting, piece])
         now, self._waiting = self._waiting[:wanted], self._waiting[wanted:]
         now = np.pad(now, ((0, wanted - len(now)), (0, 0)))
-        with _encoding(path):
+        with encoding(path):
             self._container.mux(encode_aac(self._stream, now, self._done))
         self._done = until
 

@@ -1,0 +1,117 @@
+"""Lines as text on the film's clock: cues, VTT, SRT, and the packets of an MP4's own subtitles. Knows no sound."""
+
+import re
+import struct
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+COLUMNS = 42  # per line, two lines per cue: what broadcasters found readable; a Chinese character takes two columns
+_SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’»)]*\s+|[。！？]+[”’」』）]*|$)", re.DOTALL)
+_TOKEN = re.compile(  # a word with its spaces, or one wide character with the punctuation that may not begin a line
+    r"[\u2e80-\u9fff\uac00-\ud7af][，。！？、；：”’）」』…—]*|[^\s\u2e80-\u9fff\uac00-\ud7af]{1,40}\s*|\s+|."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    start: float  # seconds
+    end: float
+    text: str  # one or two lines
+    character: str = ""
+
+
+def cues_of(text: str, start: float, duration: float, character: str = "") -> list[Cue]:
+    """A spoken line as cues of at most two lines, each shown for its share of the time."""
+    chunks = list(_chunks(" ".join(text.split())))
+    total = sum(columns(chunk) for chunk in chunks)
+    cues, at = [], start
+    for chunk in chunks:
+        end = at + duration * columns(chunk) / total
+        cues.append(Cue(round(at, 3), round(end, 3), two_lines(chunk), character))
+        at = end
+    return cues
+
+
+def columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _chunks(text: str) -> Iterator[str]:
+    """Sentences together while they fit in two lines; a longer sentence is broken between words."""
+    held = ""
+    for sentence in _SENTENCE.findall(text):
+        pieces = [sentence] if columns(sentence.strip()) <= 2 * COLUMNS else _broken(sentence, 2 * COLUMNS - 6)
+        for piece in pieces:  # a little less than two lines: words do not fill them exactly
+            if held and columns((held + piece).strip()) > 2 * COLUMNS - 6:
+                yield held.strip()
+                held = ""
+            held += piece
+    if held.strip():
+        yield held.strip()
+
+
+def _broken(text: str, width: int) -> list[str]:
+    pieces = [""]
+    for token in _TOKEN.findall(text):
+        if pieces[-1] and columns((pieces[-1] + token).rstrip()) > width:
+            pieces.append("")
+        pieces[-1] += token
+    return pieces
+
+
+def two_lines(text: str) -> str:
+    """Broken near the middle if it is wider than one line."""
+    if columns(text) <= COLUMNS:
+        return text
+    return "\n".join(piece.strip() for piece in _broken(text, max(COLUMNS, columns(text) // 2 + 3)))
+
+
+def clock(seconds: float, mark: str = ".") -> str:
+    """00:01:02.345"""
+    milliseconds = round(seconds * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"
+
+
+def vtt(cues: Sequence[Cue]) -> str:
+    """WebVTT with the speaker in a voice tag; markup in the text is text."""
+    rows = ["WEBVTT", ""]
+    for cue in cues:
+        voice = f"<v {_escaped(cue.character)}>" if cue.character else ""
+        rows += [f"{clock(cue.start)} --> {clock(cue.end)}", voice + _escaped(cue.text), ""]
+    return "\n".join(rows)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def srt(cues: Sequence[Cue]) -> str:
+    """SubRip, for players and sites that know nothing else."""
+    return "\n".join(
+        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{cue.text}\n"
+        for number, cue in enumerate(cues, start=1)
+    )
+
+
+def mov_text(cue: Cue) -> bytes:
+    """A 3GPP timed-text sample: its length, then UTF-8. FFmpeg's encoder would read braces as ASS commands."""
+    text = cue.text.encode()
+    return struct.pack(">H", len(text)) + text
+
+
+MOV_TEXT_STYLE = b"""[Script Info]
+ScriptType: v4.00+
+PlayResX: 384
+PlayResY: 288
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
