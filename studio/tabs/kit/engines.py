@@ -23,15 +23,18 @@ def engine_name(studio: Studio, engine_id: str) -> str:
 
 
 def engine_choices(studio: Studio, task_type: str, chosen: str) -> list[tuple[str, str]]:
-    """(label, id) of every engine that can do a task, `auto` first, each with what stands in its way."""
+    """(label, id) of every engine that can do a task, `auto` first, each with what stands in its way.
+
+    Gradio translates one key per string, so an engine that shares its label with another word goes by its id there.
+    """
     would = engine_for(studio, task_type, "auto")
     auto = str(I18nData("form.engine.auto"))
-    choices = [(f"{auto} · {engine_name(studio, would['id'])}" if would else auto, "auto")]
+    choices = [(f"{auto} · {would['id']}" if would else auto, "auto")]
     for engine in studio.engines.list():
         if task_type in engine["tasks"]:
-            state = engine["availability"]["state"]
-            note = "" if state == "ready" else f" · {I18nData(f'form.availability.{state}')}"
-            choices.append((f"{engine_name(studio, engine['id'])}{note}", engine["id"]))
+            state, engine_id = engine["availability"]["state"], engine["id"]
+            note = I18nData(f"form.availability.{state}")
+            choices.append((engine_name(studio, engine_id) if state == "ready" else f"{engine_id} · {note}", engine_id))
     if chosen not in {engine_id for _, engine_id in choices}:  # from an episode that was written on another machine
         choices.append((f"{chosen} · {I18nData('form.availability.unknown')}", chosen))
     return choices

@@ -17,7 +17,7 @@ from studio.domain import CUT_PREFIXES, SIZES
 from studio.errors import StudioError
 from studio.service import Studio
 from studio.tabs.kit import lines
-from studio.tabs.kit.engines import engine_choices, engine_for, engine_name
+from studio.tabs.kit.engines import engine_choices, engine_for
 from studio.tabs.kit.theme import LANGUAGES
 
 Scene = Mapping[str, Any]
@@ -236,7 +236,7 @@ class _Drawing:
         seed = self.scene.get("seed")
         with gr.Column(min_width=0, elem_classes="l-seed"):
             number = gr.Textbox(
-                "" if seed is None else str(seed), label=words("form.seed"), placeholder=words("form.seed.new"),
+                "" if seed is None else str(seed), label=words("form.seed"), placeholder="–",
                 max_lines=1, interactive=True, elem_id=f"{self.prefix}-seed", elem_classes="l-mono",
             )  # fmt: skip
             new = gr.Checkbox(
@@ -252,7 +252,7 @@ class _Drawing:
         resolution = next(c.component for c in self.controls if c.field == "resolution")
         box = gr.Dropdown(
             _shapes(self.scene["resolution"]), value=self.scene["aspect"], label=words("form.aspect"),
-            interactive=True, filterable=False, elem_id=f"{self.prefix}-aspect", elem_classes="l-mono",
+            interactive=True, filterable=False, elem_id=f"{self.prefix}-aspect",
         )  # fmt: skip
         resolution.change(
             lambda chosen: gr.Dropdown(choices=_shapes(chosen)), resolution, box,
@@ -274,7 +274,7 @@ class _Drawing:
         if not knobs or not self.engine:
             return
         with gr.Accordion(
-            f"{words('form.options')} · {engine_name(self.studio, self.engine['id'])}", open=False,
+            f"{words('form.options')} · {self.engine['id']}", open=False,
             elem_id=f"{self.prefix}-options", elem_classes="l-fold",
         ):  # fmt: skip
             for name, spec in knobs.items():
@@ -396,4 +396,4 @@ def _whole(text: Any) -> Any:
 
 
 def _shapes(resolution: str) -> list[tuple[str, str]]:
-    return [(f"{shape} · {width} × {height}", shape) for shape, (width, height) in SIZES[resolution].items()]
+    return [(f"{shape} · {width}×{height}", shape) for shape, (width, height) in SIZES[resolution].items()]

@@ -1,0 +1,104 @@
+// The Generate tab around the form: the list of tasks and the two buttons. The form itself is Gradio's
+// (studio/tabs/generate.py), which draws what `wish.props.value` asks for: "task:<type>" or "take:<id>:<turn>".
+import { api, button, el, icon, openMenu, promptDialog, pulse, setText, showTab, t, toast } from "./core.js";
+import { follow } from "./result.js";
+import { TASK_ICONS, taskName } from "./words_of.js";
+
+const TASKS = ["text_to_video", "image_to_video", "reference_to_video", "talking_avatar", "single_shot_extension",
+  "shot_switching_extension", "text_to_image", "speech"];
+
+let wish = null; // the host that Python listens to, once the tab was opened
+let asked = null; // a wish from before that
+const marks = new Map(); // task -> its button
+
+/** Fill the form with the settings of a take and show it. */
+export function useSettings(takeId) {
+  ask(`take:${takeId}:${Date.now()}`);
+  showTab("generate");
+}
+
+function ask(value) {
+  if (wish) wish.value = value;
+  else asked = value;
+}
+
+export function tasks(root, { props }) {
+  wish = props;
+  for (const task of TASKS) {
+    marks.set(task, el("button", { type: "button", class: "l-task", id: `generate-task-${task}`,
+      onclick: () => {
+        mark(task);
+        ask(`task:${task}`);
+      } },
+    icon(TASK_ICONS[task]),
+    el("span", { class: "l-task-words" },
+      el("span", { class: "l-task-name" }, taskName(task)),
+      el("span", { class: "l-task-about" }, t(`generate.task.${task}.about`)))));
+  }
+  root.append(el("div", { class: "l-sec" }, t("generate.tasks")), el("div", { class: "l-tasks" }, ...marks.values()));
+  if (asked) wish.value = asked;
+  asked = null;
+}
+
+function mark(task) {
+  for (const [name, node] of marks) node.setAttribute("aria-pressed", String(name === task));
+  marks.get(task)?.scrollIntoView({ block: "nearest", inline: "center" });
+}
+
+/** The foot of the form. props.value: {task, engine, following, added?, queue?, turn}, written by Python. */
+export function actions(root, { props, watch, go, enqueue }) {
+  const by = el("div", { class: "l-by", id: "generate-by" });
+  const render = button(t("generate.render"), () => start(go), { kind: "primary", id: "generate-go" });
+  const add = button(t("generate.enqueue"), () => choose(), { id: "generate-enqueue" });
+  root.append(by, el("div", { class: "l-acts" }, render, add));
+
+  function start(what) {
+    render.disabled = add.disabled = true;
+    what();
+  }
+
+  async function choose() {
+    const queues = (await api("GET", "/queues")).filter((queue) => !queue.inbox);
+    openMenu(add, [
+      ...queues.slice(0, 12).map((queue) => ({ label: queue.name, icon: "list-video",
+        onclick: () => start(() => enqueue({ id: queue.id, name: queue.name })) })),
+      queues.length ? null : undefined,
+      { label: t("generate.new_queue"), icon: "plus", onclick: async () => {
+        const name = await promptDialog({ title: t("generate.new_queue.title"), label: t("generate.new_queue.name"),
+          yes: t("generate.new_queue.yes") });
+        if (name) start(() => enqueue({ id: "", name }));
+      } },
+    ].filter((item) => item !== undefined));
+  }
+
+  function hear() {
+    const said = props.value;
+    render.disabled = add.disabled = false;
+    mark(said.task);
+    by.classList.toggle("l-by-draft", Boolean(said.engine?.draft));
+    setText(by, byline(said.engine));
+    if (said.added) toast(t("generate.added", { queue: said.added }), "", "ok");
+    if (said.following) follow(said.following);
+    if (said.turn) pulse.poke();
+  }
+  watch("value", hear);
+  hear();
+}
+
+/** Who will render this, honestly. */
+function byline(engine) {
+  if (!engine) return t("generate.by_none");
+  const { state } = engine.availability;
+  if (state === "needs_download") return t("generate.by_download", { engine: engine.id });
+  if (state === "unfit") return t("generate.by_unfit", { engine: engine.id });
+  if (engine.draft) return t("generate.by_draft");
+  return t("generate.by", { engine: engine.id }) + (engine.costs_money ? ` · ${t("generate.costs")}` : "");
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+  const render = document.getElementById("generate-go");
+  if (!render?.offsetParent || document.querySelector("dialog[open]")) return; // another tab, or a question is open
+  event.preventDefault();
+  render.click();
+});
