@@ -1,0 +1,241 @@
+"""What is written over a drawn picture: the DRAFT pill on all of them, the storyboard card on those without a picture
+of their own. Static overlays, blended into I420 frames. Knows no layers.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from studio.pipelines.draft.camera import smoother
+from studio.pipelines.draft.fonts import Type, type_of
+from studio.pipelines.draft.language import detect_language
+from studio.pipelines.draft.prompt import Directions, action_text
+from studio.pipelines.draft.yuv import i420_planes, yuv_from_bgr
+
+AMBER = (232, 168, 85)  # RGB; the lamp of the house
+WHITE, DIM = (255, 255, 255, 240), (255, 255, 255, 165)
+MARGIN = 0.045  # of the frame's width
+PILL = "DRAFT"
+FADE_IN, CLEAR_BEFORE_END, FADE_OUT = (
+    0.3,
+    0.45,
+    0.5,
+)  # seconds; the last frames carry no text: the next shot may grow from them
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {"scene": "SCENE", "wide": "WIDE", "medium": "MEDIUM", "close": "CLOSE-UP", "extreme": "EXTREME CLOSE-UP",
+           "push_in": "PUSH IN", "pull_out": "PULL OUT", "pan_left": "PAN LEFT", "pan_right": "PAN RIGHT", "tilt_up": "TILT UP",
+           "tilt_down": "TILT DOWN", "track": "TRACKING", "handheld": "HANDHELD", "orbit": "ARC", "static": "STATIC", "breathe": "STILL"},
+    "pt": {"scene": "CENA", "wide": "PLANO GERAL", "medium": "PLANO MÉDIO", "close": "PRIMEIRO PLANO", "extreme": "DETALHE",
+           "push_in": "APROXIMA", "pull_out": "AFASTA", "pan_left": "PAN ESQUERDA", "pan_right": "PAN DIREITA",
+           "tilt_up": "TILT PARA CIMA", "tilt_down": "TILT PARA BAIXO", "track": "TRAVELLING", "handheld": "CÂMERA NA MÃO",
+           "orbit": "ARCO", "static": "FIXA", "breathe": "QUASE FIXA"},
+    "zh": {"scene": "场景", "wide": "全景", "medium": "中景", "close": "特写", "extreme": "大特写", "push_in": "推", "pull_out": "拉",
+           "pan_left": "左摇", "pan_right": "右摇", "tilt_up": "上摇", "tilt_down": "下摇", "track": "跟拍", "handheld": "手持",
+           "orbit": "环绕", "static": "固定", "breathe": "静"},
+}  # fmt: skip
+_CLOSING = re.compile(r"[，。！？；：、”）」』,.!?;:)]")
+
+
+class Overlay:
+    """A static RGBA picture over a frame, kept as bands so that only painted rows cost anything."""
+
+    def __init__(self, rgba: np.ndarray) -> None:
+        height, width = rgba.shape[:2]
+        alpha = rgba[..., 3].astype(np.float32) / 255
+        yuv = yuv_from_bgr(np.ascontiguousarray(rgba[..., 2::-1]).astype(np.float32)) * alpha[..., None]
+        small = [cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+                 for plane in (yuv[..., 1], yuv[..., 2], alpha)]  # fmt: skip
+        self._bands = []
+        for y0, y1, x0, x1 in _painted_bands(alpha):
+            full, half = np.s_[y0:y1, x0:x1], np.s_[y0 // 2 : y1 // 2, x0 // 2 : x1 // 2]
+            planes = [
+                (yuv[..., 0][full], alpha[full]),
+                (small[0][half], small[2][half]),
+                (small[1][half], small[2][half]),
+            ]
+            self._bands.append((full, half, [(_bytes(ink), _bytes(255 * (1 - cover))) for ink, cover in planes]))
+
+    def apply(self, frame: np.ndarray, opacity: float = 1.0) -> None:
+        """On an I420 frame, in place."""
+        if opacity <= 0:
+            return
+        y, u, v = i420_planes(frame)
+        for full, half, inks in self._bands:
+            for plane, part, (ink, behind) in zip((y, u, v), (full, half, half), inks, strict=True):
+                under = plane[part]
+                if opacity < 1:
+                    ink = cv2.convertScaleAbs(ink, alpha=opacity)
+                    behind = cv2.convertScaleAbs(behind, alpha=opacity, beta=255 * (1 - opacity))
+                cv2.multiply(under, behind, dst=under, scale=1 / 255)
+                cv2.add(under, ink, dst=under)
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
+
+
+def _painted_bands(alpha: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Runs of painted rows and their columns, all even: (y0, y1, x0, x1)."""
+    painted = np.concatenate([[False], alpha.any(axis=1), [False]])
+    edges = np.flatnonzero(np.diff(painted.astype(np.int8)))
+    bands = []
+    for y0, y1 in zip(edges[::2], edges[1::2], strict=True):
+        columns = np.flatnonzero(alpha[y0:y1].any(axis=0))
+        x0, x1 = int(columns[0]) // 2 * 2, min(alpha.shape[1], int(columns[-1]) // 2 * 2 + 2)
+        bands.append((int(y0) // 2 * 2, min(alpha.shape[0], (int(y1) + 1) // 2 * 2), x0, x1))
+    return bands
+
+
+def unit(width: int, height: int) -> float:
+    """Pixels per pixel of a 720-line frame; every measure of a card is in these."""
+    return min(width, height) / 720
+
+
+# ------------------------------------------------------------------------------------------------ the pill
+@dataclass(frozen=True, slots=True)
+class PillPlace:
+    """Where the pill sits, in pixels: the same in every picture of one size, so that it can be found again."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def pill_place(width: int, height: int) -> PillPlace:
+    u = unit(width, height)
+    across, down = round(74 * u), round(25 * u)
+    return PillPlace(width - round(max(24 * u, width * 0.022)) - across, height - round(22 * u) - down, across, down)
+
+
+def draw_pill(image: Image.Image) -> None:
+    """Stamp it on an RGBA picture."""
+    place, u = pill_place(*image.size), unit(*image.size)
+    scale = 4  # Pillow's round corners are not smooth
+    pill = Image.new("RGBA", (place.width * scale, place.height * scale))
+    on = ImageDraw.Draw(pill)
+    box = (scale, scale, place.width * scale - scale, place.height * scale - scale)
+    on.rounded_rectangle(
+        box,
+        place.height * scale / 2,
+        fill=(10, 11, 14, 120),
+        outline=(*AMBER, 235),
+        width=max(4, round(1.3 * u * scale)),
+    )
+    letters, tracking = type_of("label", max(6, round(12 * u * scale))), 1.8 * u * scale
+    x = (pill.width - letters.length(PILL, tracking) + tracking) / 2
+    letters.draw(on, x, pill.height / 2 - letters.ascent + 4.3 * u * scale, PILL, (*AMBER, 245), tracking)
+    image.alpha_composite(pill.resize((place.width, place.height), Image.Resampling.LANCZOS), (place.x, place.y))
+
+
+class Stamp:
+    """The pill alone."""
+
+    def __init__(self, width: int, height: int) -> None:
+        image = Image.new("RGBA", (width, height))
+        draw_pill(image)
+        self._overlay = Overlay(np.asarray(image))
+
+    def apply(self, frame: np.ndarray, index: int = 0) -> None:
+        self._overlay.apply(frame)
+
+
+# ------------------------------------------------------------------------------------------------ the card
+class Card:
+    """Scene number, size · move · seconds, what happens, the pill and a line that shows how far the shot is."""
+
+    def __init__(
+        self, width: int, height: int, prompt: str, directions: Directions, seconds: float, number: int, total: int,
+        num_frames: int, fps: float,
+    ) -> None:  # fmt: skip
+        self._stamp = Stamp(width, height)
+        image = Image.fromarray(_shade(width, height))
+        _write(image, prompt, directions, seconds, number, total)
+        self._text = Overlay(np.asarray(image))
+        self._num_frames, self._fps = num_frames, fps
+        self._line = max(2, round(3 * unit(width, height))) // 2 * 2
+        self._amber = [int(value) for value in yuv_from_bgr(np.array([[AMBER[::-1]]], np.uint8))[0, 0]]
+
+    def apply(self, frame: np.ndarray, index: int) -> None:
+        self._text.apply(frame, self._opacity(index))
+        self._stamp.apply(frame)
+        y, u, v = i420_planes(frame)
+        done = round(y.shape[1] * (index + 1) / self._num_frames / 2) * 2
+        y[-self._line :, :done] = self._amber[0]
+        u[-self._line // 2 :, : done // 2] = self._amber[1]
+        v[-self._line // 2 :, : done // 2] = self._amber[2]
+
+    def _opacity(self, index: int) -> float:
+        seconds, left = index / self._fps, (self._num_frames - 1 - index) / self._fps
+        if self._num_frames / self._fps < 1.6:  # too short to come and go
+            return 1.0
+        return float(smoother(min(seconds / FADE_IN + 0.15, (left - CLEAR_BEFORE_END) / FADE_OUT)))
+
+
+def _shade(width: int, height: int) -> np.ndarray:
+    """(H, W, 4) uint8: the picture grows dark where text will stand."""
+    rows = np.linspace(0, 1, height)
+    alpha = np.clip((rows - 0.52) / 0.48, 0, 1) ** 1.1 * 200 + np.clip((0.14 - rows) / 0.14, 0, 1) ** 1.4 * 105
+    shade = np.zeros((height, width, 4), np.uint8)
+    shade[..., 3] = np.where(alpha < 1, 0, alpha)[:, None]
+    return shade
+
+
+def _write(image: Image.Image, prompt: str, directions: Directions, seconds: float, number: int, total: int) -> None:
+    width, height = image.size
+    u, landscape = unit(width, height), width > height
+    on, words = ImageDraw.Draw(image), WORDS[detect_language(prompt)]
+    left, top = round(width * MARGIN), round(height * 0.052)
+    label, mono = type_of("label", round(15 * u)), type_of("mono", round(14 * u))
+    x = label.draw(on, left, top, f"{words['scene']} {number:02d}", WHITE, 2.6 * u)
+    label.draw(on, x + 7 * u, top, f"/ {total:02d}", DIM, 1.8 * u)
+    camera = f"{words[directions.size]}  ·  {words[directions.move]}  ·  {seconds:.1f} s"
+    if landscape:
+        mono.draw(on, width - left - mono.length(camera), top + u, camera, DIM)
+    else:
+        mono.draw(on, left, top + 27 * u, camera, DIM)
+    story, lines, leading = _fitted(
+        action_text(prompt), width * (0.72 if landscape else 1 - 2 * MARGIN), 3 if landscape else 6, u
+    )
+    y = height - round(height * 0.062) - leading * len(lines)
+    if not landscape:
+        y -= round(34 * u)  # the pill stands below the text
+    on.rectangle([left, y - 17 * u, left + 42 * u, y - 14 * u], fill=(*AMBER, 255))
+    for line in lines:
+        story.draw(on, left, y, line, WHITE)
+        y += leading
+
+
+def _fitted(text: str, width: float, most: int, u: float) -> tuple[Type, list[str], float]:
+    """The largest type in which the text fits into `most` lines; below the smallest it is cut with an ellipsis."""
+    lines: list[str] = []
+    for size in (40, 34, 29, 25):
+        story = type_of("story", round(size * u))
+        lines = wrapped(story.drawable(text), story, width)
+        if len(lines) <= most:
+            break
+    if len(lines) > most:
+        lines = lines[:most]
+        lines[-1] = lines[-1].rstrip(".,;:，。； ") + "…"
+    return story, lines, round(size * 1.24 * u)
+
+
+def wrapped(text: str, type_: Type, width: float) -> list[str]:
+    """Lines no wider than `width`: broken at spaces, between Chinese characters, and inside words only when they must."""
+    tokens = re.findall(r"[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|\s+", text)
+    lines, line = [], ""
+    for token in tokens:
+        if line and type_.length(line + token.rstrip()) > width and not _CLOSING.fullmatch(token):
+            lines.append(line.rstrip())
+            line = token.lstrip()
+        else:
+            line += token
+        while type_.length(line) > width and len(line) > 12 and not _CLOSING.fullmatch(token):  # one endless word
+            cut = max(1, int(len(line) * width / type_.length(line)) - 1)
+            lines.append(line[:cut])
+            line = line[cut:]
+    return [*lines, line.rstrip()] if line.strip() else lines

@@ -1,0 +1,188 @@
+"""A new shot after a cut: nearer, wider, from aside or panning, made from what the clip before showed.
+
+Four cuts reframe the sharpest late frame. ZOOM_OUT has nothing to show around it, so it is built anew: the person that
+was seen stands in the drawn place, in the clip's colours; without a person the frame becomes the view behind a
+foreground. Knows no files.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from studio.domain import CUT_PREFIXES
+from studio.pipelines.draft.camera import camera_path, drift, glide, smoother
+from studio.pipelines.draft.clean import cleaned, is_stamped
+from studio.pipelines.draft.compose import _shadow, dimmed
+from studio.pipelines.draft.diorama import diorama, place_of
+from studio.pipelines.draft.figures import breathing
+from studio.pipelines.draft.layers import Layer, Shot, flattened
+from studio.pipelines.draft.look import Finish, Grain
+from studio.pipelines.draft.matte import Cutout, cut_out, main_face
+from studio.pipelines.draft.palette import mix, palette_for
+from studio.pipelines.draft.paper import rolling
+from studio.pipelines.draft.plants import grass
+from studio.pipelines.draft.plates import lit_like, toned_like
+from studio.pipelines.draft.prompt import Directions, seed_of
+from studio.pipelines.draft.stage import Stage
+from studio.pipelines.draft.yuv import i420_from_bgr, i420_planes
+
+Made = tuple[Iterator[np.ndarray], dict[str, object]]
+ZOOM_IN, ZOOM_OUT, STATIC, PAN_LEFT, PAN_RIGHT = CUT_PREFIXES
+PERSON_SURE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the eye goes to. x, y, height: fractions of the frame."""
+
+    x: float
+    y: float
+    height: float
+
+
+def switch_shot(
+    frames: list[np.ndarray], prompt: str, directions: Directions, fps: float, num_frames: int, seed: int, style: str
+) -> Made:
+    """frames: the end of the clip, (H, W, 3) uint8 BGR, already in the wished size. -> I420 frames and facts."""
+    cut = next(prefix for prefix in CUT_PREFIXES if prompt.startswith(prefix))
+    frame = _sharpest(frames)
+    if is_stamped(frame):
+        frame = cleaned(frame)
+    if cut == ZOOM_OUT:
+        return _wider(frame, prompt, directions, fps, num_frames, seed, style)
+    subject = find_subject(frame)
+    facts = {"cut": cut, "mode": "reframed", "subject": [round(subject.x, 2), round(subject.y, 2)]}
+    return _reframed(frame, cut, subject, fps, num_frames, seed), facts
+
+
+def _sharpest(frames: list[np.ndarray]) -> np.ndarray:
+    def sharpness(frame: np.ndarray) -> float:
+        small = cv2.cvtColor(cv2.resize(frame, (320, 180)), cv2.COLOR_BGR2GRAY)
+        return float(cv2.Laplacian(small, cv2.CV_64F).var())
+
+    late = frames[-10:]  # earlier ones may still carry a card's text
+    return max(late, key=sharpness)
+
+
+def find_subject(frame: np.ndarray) -> Subject:
+    """A face, or else where colour differs most, preferring the middle."""
+    height, width = frame.shape[:2]
+    if face := main_face(frame):
+        return Subject((face.x + face.width / 2) / width, (face.y + face.height * 0.62) / height, face.height / height)
+    lab = cv2.cvtColor(cv2.resize(frame, (96, 54), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2LAB).astype(np.float32)
+    weight = cv2.GaussianBlur(np.abs(lab - lab.mean(axis=(0, 1))).sum(axis=2), (0, 0), 4) ** 2
+    rows, columns = np.mgrid[0:54, 0:96]
+    weight *= np.exp(-(((columns - 48) / 34) ** 2 + ((rows - 27) / 20) ** 2))
+    total = max(1e-6, float(weight.sum()))
+    return Subject(float((weight * columns).sum()) / total / 96, float((weight * rows).sum()) / total / 54, 0.25)
+
+
+def _reframed(
+    frame: np.ndarray, cut: str, subject: Subject, fps: float, num_frames: int, seed: int
+) -> Iterator[np.ndarray]:
+    height, width = frame.shape[:2]
+    chance = np.random.default_rng(seed)
+    way = glide(np.linspace(0, 1, num_frames)) if num_frames > 1 else np.zeros(1)
+    zoom, x, y = _window(cut, subject, way)
+    x = x + drift(chance, num_frames, fps, 0.0025, fastest=0.5)
+    y = y + drift(chance, num_frames, fps, 0.0025, fastest=0.5)
+    sharp = cv2.addWeighted(frame, 1.55, cv2.GaussianBlur(frame, (0, 0), 1.6), -0.55, 0)  # it will be enlarged
+    grain = Grain(width, height, chance, 1.6)
+    for index in range(num_frames):
+        z, room = zoom[index], 0.5 / zoom[index]
+        at_x, at_y = float(np.clip(x[index], room, 1 - room)), float(np.clip(y[index], room, 1 - room))
+        matrix = np.array([[z, 0, width / 2 - z * at_x * width], [0, z, height / 2 - z * at_y * height]], np.float32)
+        moved = cv2.warpAffine(
+            sharp, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+        made = i420_from_bgr(moved)
+        grain.apply(i420_planes(made)[0], index)
+        yield made
+
+
+def _window(cut: str, subject: Subject, way: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Enlargement and middle of what is shown, per frame."""
+    still = np.ones_like(way)
+    if cut == ZOOM_IN:
+        nearer = float(np.clip(0.52 / max(0.12, subject.height), 1.55, 2.1))
+        return nearer * (1 + 0.07 * way), subject.x * still, subject.y * still
+    if cut in (PAN_LEFT, PAN_RIGHT):
+        zoom, side = 1.42, 1 if cut == PAN_RIGHT else -1
+        travel = (0.5 - 0.5 / zoom) * 0.94
+        return zoom * still, 0.5 + side * travel * (2 * way - 1), float(np.clip(subject.y, 0.42, 0.58)) * still
+    aside = -0.11 if subject.x < 0.5 else 0.11  # the subject moves to the other third
+    return 1.28 * still, (subject.x + aside) * still, subject.y * still
+
+
+# ------------------------------------------------------------------------------------------------ zoom out
+def _wider(
+    frame: np.ndarray, prompt: str, directions: Directions, fps: float, num_frames: int, seed: int, style: str
+) -> Made:
+    size = (frame.shape[1], frame.shape[0])
+    wide = replace(directions, size="wide", move="pull_out")
+    person = cut_out(np.dstack([frame, np.full(frame.shape[:2], 255, np.uint8)]))
+    if person and person.how == "grabcut" and person.confidence > PERSON_SURE:
+        layers, mode = _person_in_place(person, frame, prompt, wide, size, seed, style), "person in drawn place"
+    else:
+        layers, mode = _beyond_foreground(frame, wide, size, seed, style), "view behind foreground"
+    chance = np.random.default_rng(seed)
+    shot = Shot(layers, size, fps, camera_path("pull_out", num_frames, fps, chance, 0.8), finish=Finish(*size, chance))
+    return iter(shot), {"cut": ZOOM_OUT, "mode": mode}
+
+
+def _person_in_place(
+    person: Cutout, frame: np.ndarray, prompt: str, directions: Directions, size: tuple[int, int], seed: int, style: str
+) -> list[Layer]:
+    width, height = size
+    drawn, _ = diorama(prompt, directions, size, seed, style, figures=False)
+    behind = dimmed([replace(layer, image=_toned(layer.image, frame, 0.35)) for layer in drawn if layer.depth > 1])
+    image = lit_like(person.trimmed(), flattened(drawn, size), 0.2)
+    tall = height * 0.50
+    y, x = height * 1.01 - tall / 2, width * 0.5
+    shade = _shadow(image)
+    front = [layer for layer in drawn if layer.depth < 1]
+    return [
+        *behind,
+        Layer(shade, x, y, tall * shade.shape[0] / image.shape[0], 1.1, graded=False),
+        Layer(image, x, y, tall, 1.0, breathing(0), graded=False),
+        *front,
+    ]
+
+
+def _toned(image: np.ndarray, model: np.ndarray, strength: float) -> np.ndarray:
+    toned = toned_like(np.ascontiguousarray(image[..., :3]), model, strength)
+    return toned if image.shape[2] == 3 else np.dstack([toned, image[..., 3]])
+
+
+def _beyond_foreground(
+    frame: np.ndarray, directions: Directions, size: tuple[int, int], seed: int, style: str
+) -> list[Layer]:
+    """The frame as the sharp heart of a wider, softer world; dark ground and a figure before it give the scale."""
+    width, height = size
+    core = 0.66
+    plate = _outpainted(frame, core)
+    palette = palette_for(directions.time, style)
+    dark = np.percentile(frame.reshape(-1, 3), 4, axis=0).astype(np.float32) * 0.5 + 6
+    stage = Stage(size, replace(palette, near=dark, far=mix(dark, palette.far, 0.2), horizon=mix(dark, palette.horizon, 0.12)),
+                  directions.time, None, frozenset(), "wide", np.random.default_rng(seed_of(style, "ground")))  # fmt: skip
+    line = stage.height * 0.83 - stage.height * 0.05 * rolling(stage.rng, stage.width, 3, 0.45, 2)
+    green = place_of(directions, style) in ("forest", "hills", "village", "mountain")
+    stage.ground(line, 1.5, 0.96, mist=0.10, blur=0.8, draw=(lambda paper: grass(paper, line, stage.height * 0.03, 220, stage.rng)) if green else None)  # fmt: skip
+    return [Layer(plate, width / 2, height * 0.46, height * 1.16, 3.2, graded=False, largest=1.1), *stage.layers]
+
+
+def _outpainted(frame: np.ndarray, core: float) -> np.ndarray:
+    height, width = frame.shape[:2]
+    tall, wide = int(height * core), int(width * core)
+    small = cv2.resize(frame, (wide, tall), interpolation=cv2.INTER_AREA)
+    room_x, room_y = (width - wide) // 2 + 1, (height - tall) // 2 + 1
+    mirrored = cv2.copyMakeBorder(small, room_y, room_y, room_x, room_x, cv2.BORDER_REFLECT_101)[:height, :width]
+    tiny = cv2.GaussianBlur(cv2.resize(mirrored, None, fx=0.1, fy=0.1, interpolation=cv2.INTER_AREA), (0, 0), 2.6)
+    soft = cv2.resize(tiny, (width, height), interpolation=cv2.INTER_CUBIC)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    away = np.maximum(np.abs(columns - width / 2) / (wide / 2), np.abs(rows - height / 2) / (tall / 2))
+    share = smoother((away - 0.80) / 0.28)[..., None]
+    darker = (1 - 0.42 * smoother((away - 0.95) / 0.6))[..., None]
+    return ((mirrored * (1 - share) + soft * share) * darker).astype(np.uint8)

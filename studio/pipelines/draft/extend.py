@@ -1,0 +1,132 @@
+"""A shot goes on: the camera coasts and starts a new move, or people who move go on moving.
+
+*drift*: the last frame is carried by the camera's own motion, which dies away while the move of the prompt begins.
+*boomerang*: the last two seconds swing back and forth, right for talking people; it visibly reverses, so facts say it.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from studio.pipelines.draft.camera import camera_path, smoother
+from studio.pipelines.draft.clean import cleaned, is_card, is_stamped
+from studio.pipelines.draft.look import Grain
+from studio.pipelines.draft.motion import Between, Motion, global_motion, noise_sigma, own_motion
+from studio.pipelines.draft.prompt import Directions
+from studio.pipelines.draft.yuv import i420_from_bgr, i420_planes
+
+SECONDS_READ = 2.2
+COAST_SECONDS = 1.1  # in which the camera's own motion falls to a third
+STILL_CAMERA = 0.0012  # motion per frame below which the subject, not the camera, moved
+BUSY = 0.0010  # residual motion per frame above which somebody moves
+
+
+def extend_shot(
+    frames: list[np.ndarray], source_fps: float, directions: Directions, fps: float, num_frames: int, seed: int
+) -> tuple[Iterator[np.ndarray], dict[str, object]]:
+    """frames: the end of the clip, (H, W, 3) uint8 BGR, already in the wished size. -> I420 frames and facts."""
+    card = is_card(frames[-1])
+    if is_stamped(frames[-1]):
+        frames = [cleaned(frame) for frame in frames]
+    motion = global_motion(frames)
+    people_move = motion.residual > BUSY and motion.camera < STILL_CAMERA and not card
+    mode = "boomerang" if people_move else "drift"
+    directions = replace(directions, move="breathe") if directions.move == "static" else directions
+    path = camera_path(directions.move, num_frames, fps, np.random.default_rng(seed), 0.8)
+    ratio = source_fps / fps
+    if people_move:
+        made = _boomerang(frames, path.dolly, fps, num_frames, ratio)
+    else:
+        made = _drift(frames, motion, path.x, path.y, path.dolly, fps, num_frames, ratio, seed)
+    facts = {"mode": mode, "camera": round(motion.camera, 5), "residual": round(motion.residual, 5)}
+    return made, facts
+
+
+def _boomerang(
+    frames: list[np.ndarray], dolly: np.ndarray, fps: float, num_frames: int, ratio: float
+) -> Iterator[np.ndarray]:
+    """A cosine time warp: slow down, go back, come again. Zooms in gently on top."""
+    between, last = Between(frames), len(frames) - 1
+    period = 2 * last / ratio * 1.15
+    for index in range(1, num_frames + 1):
+        frame = between.at(last * (0.5 + 0.5 * math.cos(2 * math.pi * index / period)))
+        zoom = math.exp(0.6 * (dolly[index - 1] - dolly.min()) * float(smoother(index / (2 * fps))))
+        yield i420_from_bgr(_zoomed(frame, zoom))
+
+
+def _zoomed(frame: np.ndarray, zoom: float) -> np.ndarray:
+    if zoom < 1.0005:
+        return frame
+    height, width = frame.shape[:2]
+    matrix = np.array([[zoom, 0, width / 2 * (1 - zoom)], [0, zoom, height / 2 * (1 - zoom)]], np.float32)
+    return cv2.warpAffine(frame, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _drift(
+    frames: list[np.ndarray], motion: Motion, path_x: np.ndarray, path_y: np.ndarray, dolly: np.ndarray, fps: float,
+    num_frames: int, ratio: float, seed: int,
+) -> Iterator[np.ndarray]:  # fmt: skip
+    height, width = frames[-1].shape[:2]
+    grain = _matching_grain(frames[-1], seed)
+    coast = _Coast(frames, motion, fps, ratio)
+    x = y = zoom = turn = 0.0
+    for index in range(1, num_frames + 1):
+        fading = math.exp(-index / (COAST_SECONDS * fps)) * ratio
+        x, y, zoom, turn = (
+            x + motion.x * fading,
+            y + motion.y * fading,
+            zoom + motion.zoom * fading,
+            turn + motion.turn * fading,
+        )
+        begun, step = float(smoother(index / (2 * fps))), index - 1
+        at_x = x - (path_x[step] - path_x[0]) * height / width * begun * 0.6
+        at_y = y - (path_y[step] - path_y[0]) * begun * 0.6
+        scale = math.exp(zoom) * (1 + (dolly[step] - min(dolly[0], dolly[-1])) * begun * 0.7)
+        scale = max(scale, 1 + 2 * max(abs(at_x), abs(at_y)) * 0.72)  # never beyond the picture's edge
+        matrix = _similarity(scale, turn, at_x * width, at_y * height, width, height)
+        moved = cv2.warpAffine(
+            coast.at(index), matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+        frame = i420_from_bgr(moved)
+        if grain:
+            grain.apply(i420_planes(frame)[0], index)
+        yield frame
+
+
+def _similarity(scale: float, turn: float, dx: float, dy: float, width: int, height: int) -> np.ndarray:
+    cosine, sine = scale * math.cos(turn), scale * math.sin(turn)
+    x, y = width / 2, height / 2
+    return np.array(
+        [[cosine, -sine, x + dx - cosine * x + sine * y], [sine, cosine, y + dy - sine * x - cosine * y]], np.float32
+    )
+
+
+def _matching_grain(frame: np.ndarray, seed: int) -> Grain | None:
+    """A held frame would freeze its grain: new grain hides that, where the clip has any."""
+    sigma = noise_sigma(frame)
+    if sigma <= 1.2:
+        return None
+    return Grain(frame.shape[1], frame.shape[0], np.random.default_rng(seed), min(3.0, sigma * 0.8))
+
+
+class _Coast:
+    """The last frame, in which what moved by itself runs out within a second."""
+
+    SECONDS = 0.22
+
+    def __init__(self, frames: list[np.ndarray], motion: Motion, fps: float, ratio: float) -> None:
+        self._frame, self._fps, self._ratio = frames[-1], fps, ratio
+        self._flow = own_motion(frames, motion)
+        self._moves = bool(np.hypot(self._flow[..., 0], self._flow[..., 1]).max() > 1.0)
+        height, width = self._frame.shape[:2]
+        self._rows, self._columns = np.mgrid[0:height, 0:width].astype(np.float32)
+
+    def at(self, index: int) -> np.ndarray:
+        if self._moves and index < self._fps * 0.8:
+            way = (1 - math.exp(-index / (self.SECONDS * self._fps))) * self.SECONDS * self._fps * self._ratio
+            x, y = self._columns - self._flow[..., 0] * way, self._rows - self._flow[..., 1] * way
+            self._held = cv2.remap(self._frame, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return self._held if self._moves else self._frame

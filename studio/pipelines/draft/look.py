@@ -1,0 +1,85 @@
+"""The look of the finished frame: grade by time of day, vignette, film grain. Knows no layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from studio.pipelines.draft.camera import smoother
+from studio.pipelines.draft.yuv import i420_planes
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """How light falls at a time of day: channel gains (blue, green, red), exposure and saturation."""
+
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    exposure: float = 1.0
+    saturation: float = 1.0
+    contrast: float = 1.06
+
+    def lut(self) -> np.ndarray:
+        """(1, 256, 3) uint8 for cv2.LUT on BGR; saturation is not in it."""
+        ramp = np.arange(256) / 255.0
+        return np.dstack([self._curve(ramp * self.exposure * gain) for gain in self.gains]).reshape(1, 256, 3)
+
+    def _curve(self, values: np.ndarray) -> np.ndarray:
+        values = np.clip(values, 0, 1)
+        contrasted = values + (values * values * (3 - 2 * values) - values) * (self.contrast - 1) * 4
+        return np.clip((0.012 + contrasted * 0.976) * 255, 0, 255).astype(np.uint8)
+
+
+GRADES: Mapping[str | None, Grade] = {
+    "night": Grade((1.10, 0.92, 0.80), 0.80, 0.92),
+    "sunset": Grade((0.84, 0.98, 1.12), 1.0, 1.08),
+    "dawn": Grade((0.98, 0.99, 1.05), 1.02, 0.95),
+    "storm": Grade((1.03, 1.0, 0.95), 0.88, 0.72),
+    "day": Grade((1.0, 1.0, 1.01), 1.0, 1.03),
+    None: Grade(),
+}
+PLAIN = Grade(contrast=1.0)  # for drawn plates, whose palette already is the light
+
+
+def grade_for(time: str | None, bgr: np.ndarray) -> Grade:
+    """The grade of a picture that was not lit for this shot: a dark one is not darkened again."""
+    dark = float(cv2.resize(bgr, (48, 27), interpolation=cv2.INTER_AREA).mean()) < 70
+    return GRADES["day" if dark and time in ("night", "storm") else time]
+
+
+def vignette(width: int, height: int, strength: float = 0.38) -> np.ndarray:
+    """(H, W) uint8 to multiply the luma with, 255 in the middle."""
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    radius = np.hypot((columns / width - 0.5) * 1.05, rows / height - 0.5)
+    return np.clip(255 * (1 - strength * smoother((radius - 0.25) / 0.5)), 0, 255).astype(np.uint8)
+
+
+class Grain:
+    """Soft film grain on the luma, held for two frames: it costs the encoder dearly, and film is not television."""
+
+    TILES = 8
+
+    def __init__(self, width: int, height: int, rng: np.random.Generator, sigma: float = 1.5) -> None:
+        self._tiles = []
+        for _ in range(self.TILES):
+            noise = cv2.GaussianBlur(rng.standard_normal((height // 2, width // 2), np.float32), (0, 0), 0.8)
+            noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
+            self._tiles.append(np.clip(128 + noise / noise.std() * sigma, 0, 255).astype(np.uint8))
+
+    def apply(self, luma: np.ndarray, index: int) -> None:
+        cv2.addWeighted(luma, 1, self._tiles[(index // 2 * 5) % self.TILES], 1, -128, dst=luma)
+
+
+class Finish:
+    """Vignette and grain on an I420 frame, in place."""
+
+    def __init__(self, width: int, height: int, rng: np.random.Generator, *, grain: float = 1.5, edge: float = 0.38):
+        self._vignette = vignette(width, height, edge) if edge else None
+        self._grain = Grain(width, height, rng, grain) if grain else None
+
+    def apply(self, frame: np.ndarray, index: int) -> None:
+        luma = i420_planes(frame)[0]
+        if self._vignette is not None:
+            cv2.multiply(luma, self._vignette, dst=luma, scale=1 / 255)
+        if self._grain is not None:
+            self._grain.apply(luma, index)
