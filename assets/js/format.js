@@ -37,6 +37,8 @@ export const fmt = {
     return "";
   },
   number: (value) => whole.format(value),
+  /** 17.2 -> "17.2" */
+  gigabytes: (value) => (Number.isInteger(value) ? whole.format(value) : tenths.format(value)),
   percent: (share) => `${Math.round(100 * Math.min(1, Math.max(0, share || 0)))}%`,
   /** "2026-11-20T10:00:00Z" -> "20 Nov, 10:00" */
   date: (iso) =>

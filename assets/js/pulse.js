@@ -1,17 +1,20 @@
 // The single poller of the page: one request at a time, so that six tabs never exhaust the browser's connections.
 // Emits "now" (Now), "delta" ({queue, scenes, removed, progress, full}), "queues" and "library" when their
-// versions moved, "offline" and "online". Knows no component.
+// versions moved, "status" (Status) now and then, "offline" and "online". Knows no component.
 import { emit } from "./bus.js";
 import { api } from "./rest.js";
 
 const BUSY_MS = 1000;
 const IDLE_MS = 2500;
 const HIDDEN_MS = 6000;
+const STATUS_MS = 15000;
 
 class Pulse {
   now = null; // the newest Now, null before the first answer
   queueId = null; // the open queue: its delta is asked for instead of /now
+  status = null; // the newest Status: the machine and its memory
   #version = null;
+  #statusAt = -Infinity;
   #seen = { library: null, queues: null };
   #timer = 0;
   #asking = false;
@@ -41,6 +44,7 @@ class Pulse {
         const delta = await api("GET", `/queues/${queueId}${since ? `?since=${encodeURIComponent(since)}` : ""}`);
         if (queueId === this.queueId) this.#delta(delta, since);
       } else this.#hear(await api("GET", "/now"));
+      await this.#machine();
       if (!this.#online) emit("online");
       this.#online = true;
     } catch (error) {
@@ -73,6 +77,13 @@ class Pulse {
       this.#seen[name] = now[name];
       emit(name, now[name]);
     }
+  }
+
+  async #machine() {
+    if (performance.now() - this.#statusAt < STATUS_MS || document.hidden) return;
+    this.#statusAt = performance.now();
+    this.status = await api("GET", "/status");
+    emit("status", this.status);
   }
 
   #pause() {

@@ -1,0 +1,229 @@
+// The right column: the selected scene. Its fields are Gradio's (studio/tabs/queues.py); this asks for the right form,
+// saves it, and draws what is not a field: state, takes, lines, the log.
+import { api, button, confirmDialog, el, errorWords, fmt, icon, iconButton, on, openDialog, setText, t, toast, toastError, urls } from "./core.js";
+import { act, sceneVerbs, selectedCard, state } from "./queues.js";
+import { mood, stateText, taskName } from "./words_of.js";
+
+let scene = null; // the SceneView whose form is drawn
+let dirty = false;
+let turn = 0;
+let asking = null;
+let saving = null; // {turn, resolve} while a save is under way
+const parts = {};
+
+// ------------------------------------------------------------------------------------------------ drawing
+export function head(element) {
+  Object.assign(parts, {
+    name: el("b"), saved: el("span", { class: "l-insp-saved" }), trouble: el("div", { class: "l-insp-trouble" }),
+    takes: el("div", { class: "l-takes", role: "list", "aria-label": t("take.title") }),
+  });
+  element.append(
+    el("div", { class: "l-insp-top" }, parts.name, parts.saved,
+      iconButton("scroll-text", t("scene.log"), showLog),
+      iconButton("x", t("common.close"), () => document.body.removeAttribute("data-inspector"), { class: "l-ib l-only-narrow" })),
+    parts.trouble, parts.takes);
+  on("q:select", open);
+  on("q:open", open);
+  on("q:cards", ({ changed }) => changed.includes(state.selected) && refresh());
+  open();
+}
+
+export function foot(element) {
+  parts.run = button(t("scene.run"), saveThenRun, { kind: "primary" });
+  parts.cancel = button(t("scene.cancel"), () => sceneVerbs.cancel(state.selected), { iconName: "square" });
+  parts.save = button(t("common.save"), save);
+  element.append(el("div", { class: "l-insp-acts" }, parts.run, parts.cancel, parts.save));
+  const form = document.getElementById("l-insp-form");
+  for (const event of ["input", "change"]) form.addEventListener(event, touched, true);
+  form.addEventListener("l-touched", () => setDirty(true)); // wells and other controls that are no inputs
+  form.addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    save();
+  });
+  watchAnswers();
+  open();
+}
+
+function touched(event) {
+  if (event.isTrusted && !event.target.closest(".l-wire")) setDirty(true);
+}
+
+function setDirty(value) {
+  dirty = value;
+  draw();
+}
+
+/** Another scene was selected. */
+async function open() {
+  const id = state.selected;
+  document.getElementById("l-insp")?.toggleAttribute("data-empty", !id);
+  dirty = false;
+  scene = id ? { ...selectedCard(), take_list: [], line_takes: {}, partial: true } : null;
+  draw();
+  if (!id || !parts.run) return;
+  await refresh({ form: true });
+}
+
+/** Reads the scene again; draws the form again when it is another version and nothing would be lost. */
+async function refresh({ form = false } = {}) {
+  const id = state.selected;
+  if (asking === id && !form) return;
+  asking = id;
+  try {
+    const view = await api("GET", `/scenes/${id}`);
+    if (id !== state.selected) return;
+    const other = form || !scene || scene.partial || (view.version !== scene.version && !dirty);
+    scene = dirty ? { ...view, version: scene.version } : view;
+    if (other && view.version !== parts.shownVersion?.[id]) askForForm(view);
+    else if (other && form) askForForm(view);
+  } catch (error) {
+    if (error.status !== 404) toastError(error);
+  } finally {
+    asking = null;
+    draw();
+  }
+}
+
+/** Asks Python for the form of this scene, with the version that a save must name. */
+function askForForm(view) {
+  turn += 1;
+  parts.shownVersion = { [view.id]: view.version };
+  wire("l-version", `${turn}:${view.version}`);
+  wire("l-asked", JSON.stringify({ id: view.id, turn }));
+}
+
+function wire(id, value) {
+  const box = document.querySelector(`#${id} textarea, #${id} input`);
+  if (!box) return;
+  box.value = value;
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function draw() {
+  if (!parts.name) return;
+  setText(parts.name, scene ? taskName(scene.task_type) : t("scene.title"));
+  setText(parts.saved, !scene ? "" : dirty ? t("scene.unsaved") : stateText(selectedCard() || scene, state.progress[scene.id], state.waiting.get(scene.id)));
+  parts.saved.dataset.state = dirty ? "dirty" : scene ? mood(selectedCard() || scene) : "";
+  drawTrouble();
+  drawTakes();
+  if (!parts.run) return;
+  const busy = ["running", "queued"].includes(selectedCard()?.state);
+  parts.run.hidden = busy;
+  parts.cancel.hidden = !busy;
+  setText(parts.run.querySelector(".l-btn-label"), t(scene?.takes ? "scene.run.again" : "scene.run"));
+  parts.save.disabled = !dirty;
+  parts.run.disabled = !scene;
+}
+
+function drawTrouble() {
+  const now = selectedCard();
+  const trouble = now?.state === "failed" ? now.error : now?.blocked;
+  const { message, hint } = errorWords(trouble);
+  const degraded = now?.degraded ? errorWords({ code: now.degraded }).message : "";
+  parts.trouble.replaceChildren(
+    ...(trouble ? [el("div", { class: `l-trouble l-trouble-${mood(now)}` }, el("div", {}, message), hint && el("div", { class: "l-hint" }, hint),
+      now.state === "failed" ? button(t("scene.log"), showLog, { iconName: "scroll-text" }) : null)] : []),
+    ...(degraded ? [el("div", { class: "l-trouble l-trouble-degraded" }, t("scene.degraded", { reason: degraded }))] : []),
+    ...(now?.note ? [el("div", { class: "l-hint" }, t(`note.${now.note}`))] : []));
+}
+
+// ------------------------------------------------------------------------------------------------ takes and lines
+function drawTakes() {
+  const takes = (scene?.take_list || []).filter((take) => take.layer === "picture" && !take.trashed);
+  const spoken = Object.entries(scene?.line_takes || {});
+  const drawn = JSON.stringify([takes.map((take) => [take.id, take.selected, take.locked]), spoken.map(([id, take]) => [id, take.id])]);
+  if (drawn === parts.takesDrawn) return;
+  parts.takesDrawn = drawn;
+  parts.takes.replaceChildren(
+    ...(takes.length ? [el("div", { class: "l-label" }, t("take.title"))] : []),
+    el("div", { class: "l-take-row" }, takes.sort((a, b) => b.number - a.number).map(takeTile)),
+    ...(spoken.length ? [el("div", { class: "l-label" }, t("scene.lines"))] : []),
+    ...spoken.map(([id, take]) => lineRow(scene.lines.find((line) => line.id === id), take)));
+}
+
+function takeTile(take) {
+  const choose = () => act(() => api("PATCH", `/takes/${take.id}`, { selected: true })).then(() => refresh());
+  const lock = () => act(() => api("PATCH", `/takes/${take.id}`, { locked: !take.locked })).then(() => refresh());
+  const facts = `${t("take.number", { n: take.number })} · ${t("scene.seed", { seed: take.seed })} · ${take.engine}`;
+  return el("div", { class: "l-take", role: "listitem", "data-selected": take.selected },
+    el("button", { type: "button", class: "l-take-pick", onclick: choose, title: facts, "aria-label": facts, "aria-pressed": String(take.selected) },
+      take.kind === "audio" ? icon("mic") : el("img", { src: urls.poster(take.id), alt: "", loading: "lazy" }),
+      el("span", { class: "l-take-n" }, String(take.number)),
+      take.draft ? el("span", { class: "l-stamp" }, t("take.draft")) : null),
+    el("div", { class: "l-take-facts l-mono" }, el("span", { title: facts }, String(take.seed)),
+      iconButton(take.locked ? "lock" : "lock-open", t(take.locked ? "take.unlock" : "take.lock"), lock, { "aria-pressed": String(take.locked) })),
+    el("div", { class: "l-take-engine" }, take.engine));
+}
+
+function lineRow(line, take) {
+  const sound = el("audio", { src: urls.file(take.id), preload: "none" });
+  return el("div", { class: "l-line l-line-take" },
+    iconButton("play", t("player.play"), () => (sound.paused ? sound.play() : sound.pause())),
+    el("b", {}, line?.character || t("scene.voice")), el("span", {}, line?.text || ""),
+    el("span", { class: "l-mono" }, fmt.seconds(take.duration)), sound);
+}
+
+// ------------------------------------------------------------------------------------------------ saving and running
+function save() {
+  if (!dirty || !scene) return Promise.resolve(true);
+  const button = document.getElementById("l-save");
+  if (!button) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    saving?.resolve(false);
+    saving = { turn: String(turn), resolve };
+    document.activeElement?.blur(); // a value still being typed reaches Gradio with its change event
+    setTimeout(() => (button.matches("button") ? button : button.querySelector("button")).click(), 60);
+  });
+}
+
+/** Python answers a save by writing into a hidden box. */
+function watchAnswers() {
+  let seen = "";
+  const box = () => document.querySelector("#l-answer textarea, #l-answer input");
+  setInterval(() => {
+    const text = box()?.value || "";
+    if (!saving || !text || text === seen) return;
+    seen = text;
+    const answer = JSON.parse(text);
+    const { resolve } = saving;
+    saving = null;
+    settle(answer);
+    resolve(!answer.error);
+  }, 80);
+}
+
+async function settle(answer) {
+  if (!answer.error) {
+    scene = { ...scene, version: answer.version };
+    parts.shownVersion = { [answer.id]: answer.version };
+    setDirty(false);
+    toast(t("scene.saved"), "", "ok");
+    act(async () => true);
+    return;
+  }
+  if (answer.error.code !== "scene.stale") {
+    toastError(answer.error);
+    return;
+  }
+  const { message, hint } = errorWords(answer.error);
+  if (await confirmDialog({ title: message, text: hint, yes: t("scene.reload") })) {
+    dirty = false;
+    refresh({ form: true });
+  }
+}
+
+export async function saveThenRun() {
+  const id = state.selected;
+  if (id && (await save())) await sceneVerbs.run(id);
+}
+
+async function showLog() {
+  if (!state.selected) return;
+  try {
+    const text = await api("GET", `/scenes/${state.selected}/log`);
+    openDialog({ title: `${t("scene.log")} · ${selectedCard()?.title || ""}`, wide: true, content: el("pre", { class: "l-log l-mono" }, text || t("scene.log.empty")) });
+  } catch (error) {
+    toastError(error);
+  }
+}

@@ -1,0 +1,101 @@
+// One scene in the list: thumbnail, title, state; opened, everything else. Writes only what differs.
+import { el, errorWords, fmt, icon, iconButton, setAttr, setIcon, setText, t, urls } from "./core.js";
+import { card, sceneVerbs, select, state } from "./queues.js";
+import { TASK_ICONS, mood, settingsText, stateText, taskName } from "./words_of.js";
+
+export class SceneRow {
+  constructor(id, expanded) {
+    this.id = id;
+    const p = (this.parts = {
+      image: el("img", { loading: "lazy", decoding: "async", alt: "", hidden: true }),
+      kind: icon("film"),
+      number: el("span", { class: "l-thumb-n" }),
+      bar: el("i"),
+      title: el("span", { class: "l-scene-title" }),
+      time: el("span", { class: "l-mono" }),
+      said: el("span", { class: "l-state" }),
+    });
+    p.progress = el("span", { class: "l-thumb-bar", hidden: true }, p.bar);
+    p.main = el("button", { type: "button", class: "l-scene-main", onclick: () => select(id) },
+      el("span", { class: "l-thumb" }, p.image, p.kind, p.number, p.progress),
+      el("span", { class: "l-scene-words" }, p.title, el("span", { class: "l-scene-meta" }, p.time, p.said)));
+    p.toggle = iconButton("chevron-right", t("scene.details"), () => this.expand(!this.more), { class: "l-ib l-scene-toggle", "aria-expanded": "false" });
+    this.element = el("div", { class: "l-scene", role: "listitem", draggable: "true", dataset: { id } }, p.main, p.toggle);
+    this.more = null;
+    if (expanded) this.expand(true);
+  }
+
+  fill() {
+    const scene = card(this.id);
+    if (this.drawn === scene && this.place === state.waiting.get(this.id)) return;
+    const p = this.parts;
+    const fresh = this.drawn !== scene;
+    this.drawn = scene;
+    this.place = state.waiting.get(this.id);
+    setAttr(this.element, "data-state", mood(scene));
+    setText(p.number, fmt.shot(scene.number));
+    setText(p.title, scene.title);
+    setText(p.time, fmt.seconds(scene.take?.duration ?? scene.duration));
+    setAttr(this.element, "data-draft", scene.take?.draft ? "" : null);
+    const poster = scene.take && scene.take.kind !== "audio" ? urls.poster(scene.take.id) : null;
+    setIcon(p.kind, TASK_ICONS[scene.task_type] || "film");
+    if (poster) setAttr(p.image, "src", poster);
+    p.image.hidden = !poster;
+    this.tick();
+    if (this.more && fresh) this.fillMore();
+  }
+
+  /** What moves every second while the scene is being rendered. */
+  tick() {
+    const scene = this.drawn;
+    const progress = state.progress[this.id];
+    const running = scene.state === "running";
+    const words = stateText(scene, progress, this.place);
+    setText(this.parts.said, words);
+    setAttr(this.parts.said, "title", running ? null : words);
+    this.parts.progress.hidden = !running;
+    if (running) this.parts.bar.style.transform = `scaleX(${progress ? progress.done / Math.max(1, progress.total) : 0})`;
+  }
+
+  mark(selected) {
+    setAttr(this.element, "data-selected", selected ? "" : null);
+    setAttr(this.parts.main, "aria-current", selected ? "true" : null);
+  }
+
+  expand(open) {
+    if (Boolean(this.more) === open) return;
+    setAttr(this.element, "data-open", open ? "" : null);
+    setAttr(this.parts.toggle, "aria-expanded", String(open));
+    if (!open) {
+      this.more.remove();
+      this.more = null;
+      return;
+    }
+    this.more = el("div", { class: "l-scene-more" });
+    this.element.append(this.more);
+    if (card(this.id)) this.fillMore();
+  }
+
+  fillMore() {
+    const scene = card(this.id);
+    const trouble = scene.state === "failed" ? scene.error : scene.blocked;
+    const { message, hint } = errorWords(trouble);
+    const id = this.id;
+    this.more.replaceChildren(
+      el("div", { class: "l-scene-facts" }, el("span", { class: "l-tag" }, taskName(scene.task_type)),
+        el("span", { class: "l-mono" }, settingsText(scene))),
+      el("p", { class: "l-scene-prompt" }, scene.prompt),
+      trouble ? el("div", { class: `l-trouble l-trouble-${mood(scene)}` }, el("div", {}, message), hint && el("div", { class: "l-hint" }, hint)) : "",
+      scene.degraded ? el("div", { class: "l-trouble l-trouble-degraded" }, t("scene.degraded", { reason: errorWords({ code: scene.degraded }).message })) : "",
+      ...scene.lines.map((line) => el("div", { class: "l-line" }, el("b", {}, line.character || t("scene.voice")), el("span", {}, line.text))),
+      el("div", { class: "l-scene-tools" },
+        scene.state === "running" || scene.state === "queued"
+          ? iconButton("square", t("scene.cancel"), () => sceneVerbs.cancel(id))
+          : iconButton(scene.takes ? "refresh-cw" : "play", t("scene.run"), () => sceneVerbs.run(id)),
+        iconButton("arrow-up", t("scene.up"), () => sceneVerbs.move(id, -1)),
+        iconButton("arrow-down", t("scene.down"), () => sceneVerbs.move(id, 1)),
+        iconButton("copy", t("scene.duplicate"), () => sceneVerbs.duplicate(id)),
+        iconButton("trash-2", t("common.delete"), () => sceneVerbs.remove(id))),
+    );
+  }
+}
