@@ -159,25 +159,28 @@ PARENT = """
 import sys
 from pathlib import Path
 from test_execution import SETTINGS, assignment
-from studio.execution import Progress
+from studio.execution import Finished, Progress
 from studio.execution.process import WorkerProcess
 
 if __name__ == "__main__":
     worker = WorkerProcess(SETTINGS)
-    for event in worker.submit(assignment(Path(sys.argv[1]), trouble="stuck")):
-        if isinstance(event, Progress):
+    for event in worker.submit(assignment(Path(sys.argv[1]), trouble=sys.argv[2])):
+        if isinstance(event, Progress if sys.argv[2] else Finished):
             print(worker.greeting.pid, flush=True)
+    input()
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits on a process that is not ours: Linux")
-def test_a_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trouble", ["stuck", ""])  # a worker that is busy, and one that is idle
+def test_a_killed_parent_leaves_no_orphan(tmp_path: Path, trouble: str) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     with subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
-    ) as parent:
+        [sys.executable, str(script), str(tmp_path), trouble],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    ) as parent:  # fmt: skip
         assert parent.stdout
         orphan = os.pidfd_open(int(parent.stdout.readline()))
         parent.kill()

@@ -61,6 +61,7 @@ class Started:
 class Progress:
     done: int
     total: int
+    note: str = ""  # of a tool, one word: "conform", "sound", "join"
 
 
 @dataclass(frozen=True, slots=True)

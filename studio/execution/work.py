@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from pydantic import ValidationError
 
 from studio import __version__, faults
 from studio.domain import JSON, SceneAdapter, SceneBase
-from studio.errors import Cancelled, DiskFull, EngineError, NotFound, OutOfMemory, Refused, StudioError
+from studio.errors import Cancelled, DiskFull, EngineError, OutOfMemory, Refused, StudioError
 from studio.execution import (
     PREVIEW_BYTES,
     Assignment,
@@ -149,9 +148,9 @@ class _Reporter:
         self._said = self._shown = float("-inf")
         self._unsaid: Progress | None = None
 
-    def report(self, done: int, total: int, preview: "Callable[[], np.ndarray] | None") -> None:
+    def report(self, done: int, total: int, preview: "Callable[[], np.ndarray] | None" = None, note: str = "") -> None:
         now = self._clock()
-        self._unsaid = Progress(done, total)
+        self._unsaid = Progress(done, total, note)
         if now - self._said >= PROGRESS_SECONDS:
             self._said = now
             self.last()
@@ -274,17 +273,15 @@ def use(
     tool: str, arguments: Mapping[str, JSON], emit: Callable[[Event], None], cancelled: Callable[[], bool]
 ) -> ToolDone | Failed:
     """Run one of studio.tools.TOOLS; the last word is returned. Never raises an Exception."""
-    from studio.tools import TOOLS, ToolRun
+    from studio.tools import ToolRun, load
 
     log.info("tool %s", tool)
     reporter = _Reporter(emit, time.monotonic)
     try:
         if cancelled():
             raise Cancelled
-        if tool not in TOOLS:
-            raise NotFound("tool.unknown", tool=tool)
-        module, _, name = TOOLS[tool].partition(":")
-        result = getattr(import_module(module), name)(dict(arguments), ToolRun(reporter.report, cancelled))
+        run = ToolRun(lambda done, total, note: reporter.report(done, total, None, note), cancelled)
+        result = load(tool)(arguments, run)
         reporter.last()
     except Exception as error:
         failed = Failed.of(named(error, tool))
