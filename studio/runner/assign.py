@@ -41,6 +41,7 @@ class Assigner:
         seed = row.scene.seed if row.scene.seed is not None else job.kept.get("seed", random.getrandbits(31))
         return Assignment(
             job_id=job.id,
+            scene_id=row.id,
             attempt=job.attempt,
             engine=job.engine,
             task=scene.model_dump(mode="json"),

@@ -17,7 +17,7 @@ from studio.execution.work import read_sidecar
 
 log = logging.getLogger(__name__)
 
-_PART = re.compile(r"\.([0-9A-HJKMNP-TV-Z]{26})\..*part$")
+_PART = re.compile(r"(?:^|\.)([0-9A-HJKMNP-TV-Z]{26})\..*part$")
 
 
 def finished_files(folder: Path, job_ids: set[str]) -> dict[str, tuple[Finished, dict[str, Any]]]:
