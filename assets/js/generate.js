@@ -35,7 +35,7 @@ export function tasks(root, { props }) {
       el("span", { class: "l-task-name" }, taskName(task)),
       el("span", { class: "l-task-about" }, t(`generate.task.${task}.about`)))));
   }
-  root.append(el("div", { class: "l-sec" }, t("generate.tasks")), el("div", { class: "l-tasks" }, ...marks.values()));
+  root.append(el("div", { class: "l-sec" }, el("h2", {}, t("generate.tasks"))), el("div", { class: "l-tasks" }, ...marks.values()));
   if (asked) wish.value = asked;
   asked = null;
 }

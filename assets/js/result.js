@@ -42,7 +42,7 @@ class Stage {
     root.append(
       el("header", { class: "l-stage-head" }, el("div", { class: "l-stage-words" }, this.title, this.sub), this.tools),
       this.player.element,
-      el("div", { class: "l-sec" }, el("span", {}, t("generate.recent")),
+      el("div", { class: "l-sec" }, el("h2", {}, t("generate.recent")),
         el("button", { type: "button", class: "l-link", onclick: () => showTab("gallery") }, t("generate.recent.all"))),
       this.strip);
     setText(this.title, t("generate.title"));

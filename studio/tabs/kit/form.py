@@ -32,7 +32,7 @@ POINTLESS: Mapping[str, frozenset[str]] = {  # fields that a task has and nobody
     "text_to_image": frozenset({"lines", "transition", "in_cut"}),
 }
 FAMILIAR = ("label", "negative_prompt", "profile", "in_cut", "transition")  # the fields under "More", in this order
-SLIDER_SECONDS = 20.0  # where the engine names no limit
+SLIDER_SECONDS = 30.0  # a longer slider could not be aimed
 
 MEDIA_WELL = """
 import('/ui/js/form.js').then((form) => form.mediaWell(element, props, watch));
@@ -349,7 +349,7 @@ class _Drawing:
     def _seconds(self) -> tuple[float, float]:
         limits = self.engine["limits"].get("seconds", {}) if self.engine else {}
         low, high = limits.get(self.task_type) or (1.0, SLIDER_SECONDS)
-        return float(low), min(float(high), 60.0)
+        return float(low), min(float(high), SLIDER_SECONDS)
 
 
 # ------------------------------------------------------------------------------------------------ values

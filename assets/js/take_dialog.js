@@ -1,0 +1,123 @@
+// One take, large: the player, everything that made it, and what can be done with it.
+import { api, button, el, fmt, icon, iconButton, openDialog, setAttr, t, toast, toastError, typing, urls } from "./core.js";
+import { useSettings } from "./generate.js";
+import { Player, itemOf } from "./player.js";
+import { titleOf } from "./tiles.js";
+import { taskName } from "./words_of.js";
+
+/**
+ * openTake(id, {trashed, after(id, step) -> id | undefined, remove(id) -> Promise<bool>, restore(id), changed(take)}).
+ * Arrow keys go to the neighbours.
+ */
+export async function openTake(id, { trashed = false, after = () => undefined, remove, restore, changed = () => {} }) {
+  const player = new Player({ onprev: () => go(-1), onnext: () => go(1) });
+  const side = el("div", { class: "l-take-side" });
+  const content = el("div", { class: "l-take" }, el("div", { class: "l-take-stage" }, player.element), side);
+  let take = null;
+  let dialog = null;
+
+  async function load(takeId) {
+    try {
+      take = await api("GET", `/takes/${takeId}`);
+    } catch (error) {
+      return toastError(error);
+    }
+    if (!dialog) {
+      dialog = openDialog({ title: titleOf(take), content, className: "l-take-dialog", onclose: () => player.empty() });
+      dialog.addEventListener("keydown", keys);
+    }
+    dialog.querySelector("h2").textContent = titleOf(take);
+    player.load([itemOf(take, { title: titleOf(take) })], { play: take.kind !== "image" });
+    side.replaceChildren(...aside());
+  }
+
+  function go(step) {
+    const next = after(take.id, step);
+    if (next) load(next);
+  }
+
+  function keys(event) {
+    if (typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const act = { ArrowLeft: () => go(-1), ArrowRight: () => go(1), " ": () => player.toggle(), f: () => player.fullscreen() }[event.key];
+    if (!act || (event.key === " " && event.target.closest("button, a"))) return;
+    event.preventDefault();
+    act();
+  }
+
+  function aside() {
+    const { settings = {} } = take;
+    const shown = [
+      ["gallery.fact.task", taskName(take.task_type)],
+      ["gallery.fact.engine", take.draft ? `${take.engine} · ${t("generate.draft")}` : take.engine],
+      ["gallery.fact.size", take.width ? `${take.width} × ${take.height}` : ""],
+      ["gallery.fact.length", take.kind === "image" ? "" : fmt.seconds(take.duration)],
+      ["gallery.fact.rate", take.kind === "video" && take.fps ? `${fmt.number(take.fps)} fps` : ""],
+      ["gallery.fact.seed", String(take.seed ?? ""), () => copy(String(take.seed), "gallery.copied.seed"), "gallery.copy.seed"],
+      ["gallery.fact.profile", take.profile],
+      ["gallery.fact.queue", take.queue],
+      ["gallery.fact.number", String(take.number ?? "")],
+      ["gallery.fact.made", fmt.date(take.created)],
+      ["gallery.fact.bytes", take.bytes ? fmt.bytes(take.bytes) : ""],
+      ["gallery.fact.negative", settings.negative_prompt],
+    ].filter(([, value]) => value);
+    const prompt = settings.prompt ?? take.prompt;
+    return [
+      take.degraded ? el("p", { class: "l-take-degraded" }, icon("triangle-alert"), t("gallery.degraded")) : null,
+      prompt ? el("div", { class: "l-take-prompt" }, el("p", {}, prompt),
+        iconButton("copy", t("gallery.copy.prompt"), () => copy(prompt, "gallery.copied.prompt"), { id: "take-copy-prompt" })) : null,
+      settings.lines?.length ? el("div", { class: "l-take-lines" }, settings.lines.map((line) => el("p", {},
+        line.character ? el("b", {}, line.character) : null, el("span", {}, line.text)))) : null,
+      el("dl", { class: "l-take-facts" }, shown.map(([key, value, act, label]) => [
+        el("dt", {}, t(key)), el("dd", {}, el("span", {}, value), act ? iconButton("copy", t(label), act) : null)])),
+      el("details", { class: "l-take-all" }, el("summary", {}, t("gallery.all_settings")),
+        el("pre", { class: "l-mono" }, JSON.stringify(settings, null, 1))),
+      el("div", { class: "l-take-tools" }, ...tools()),
+    ].filter(Boolean);
+  }
+
+  function tools() {
+    if (trashed) {
+      return [button(t("gallery.restore"), async () => (await restore(take.id)) && dialog.close(), { kind: "primary", iconName: "rotate-ccw", id: "take-restore" })];
+    }
+    const hide = iconButton(take.private ? "eye-off" : "eye", "", () => toggle(), { id: "take-private", "aria-pressed": String(take.private) });
+    const name = t(take.private ? "gallery.make_open" : "gallery.make_private");
+    setAttr(hide, "title", name);
+    setAttr(hide, "aria-label", name);
+    return [
+      button(t("generate.use"), () => {
+        dialog.close();
+        useSettings(take.id);
+      }, { kind: "primary", iconName: "sliders-horizontal", id: "take-use" }),
+      el("a", { class: "l-btn", id: "take-download", href: urls.download(take.id), download: "" }, icon("download"),
+        el("span", { class: "l-btn-label" }, t("generate.download"))),
+      hide,
+      iconButton("trash-2", t("gallery.delete"), async () => (await remove(take.id)) && dialog.close(), { id: "take-delete" }),
+    ];
+  }
+
+  async function toggle() {
+    try {
+      const marked = await api("PATCH", `/takes/${take.id}`, { private: !take.private });
+      take = { ...take, private: marked.private };
+      changed(take);
+      side.replaceChildren(...aside());
+    } catch (error) {
+      toastError(error);
+    }
+  }
+
+  await load(id);
+}
+
+async function copy(text, said) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // no clipboard without a secure context: a phone on the local network
+    const box = el("textarea", { value: text, class: "l-wire" });
+    (document.querySelector("dialog[open]") || document.body).append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+  }
+  toast(t(said), "", "ok");
+}
