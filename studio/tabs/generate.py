@@ -14,8 +14,9 @@ from studio.domain import SCENE_CLASSES
 from studio.errors import StudioError
 from studio.service import Studio
 from studio.tabs.kit.engines import engine_for
-from studio.tabs.kit.form import Form, build_form, language_of
+from studio.tabs.kit.form import Form, build_form
 from studio.tabs.kit.host import host
+from studio.tabs.kit.language import language_of
 
 TITLE = "nav.generate"
 ICON = "clapperboard"

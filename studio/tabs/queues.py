@@ -13,6 +13,7 @@ from studio.errors import StudioError
 from studio.service import Studio
 from studio.tabs.kit.form import Form, build_form
 from studio.tabs.kit.host import host
+from studio.tabs.kit.language import language_of
 
 TITLE = "nav.queues"
 ICON = "list-video"
@@ -52,7 +53,7 @@ def _scene_form(studio: Studio) -> None:
         unsaved = json.loads(sketch_text or "{}")
         scene = unsaved["scene"] if unsaved.get("id") == wanted else view["scene"]
         form = build_form(studio, view["task_type"], scene, elem_prefix="l-scene")
-        _wire_form(studio, form, view, _language(studio, request), sketch, version, answer)
+        _wire_form(studio, form, view, language_of(studio, request), sketch, version, answer)
 
 
 def _wire_form(
@@ -84,9 +85,3 @@ def _wire_form(
 def _wire(elem_id: str) -> gr.Textbox:
     """A box that carries words between JavaScript and Python and is never seen."""
     return gr.Textbox(elem_id=elem_id, elem_classes="l-wire", show_label=False, container=False, interactive=True)
-
-
-def _language(studio: Studio, request: gr.Request) -> str:
-    """The page's language: its head wrote the cookie."""
-    chosen = request.cookies.get("lanterna_lang", "")
-    return chosen if chosen in studio.words.LANGUAGES else studio.words.pick(request.headers.get("accept-language", ""))

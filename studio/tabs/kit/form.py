@@ -18,7 +18,6 @@ from studio.errors import StudioError
 from studio.service import Studio
 from studio.tabs.kit import lines
 from studio.tabs.kit.engines import engine_choices, engine_for
-from studio.tabs.kit.theme import LANGUAGES
 
 Scene = Mapping[str, Any]
 Schema = Mapping[str, Any]
@@ -311,8 +310,11 @@ class _Drawing:
                 if "minimum" in kind and "maximum" in kind and not kind.get("nullable"):
                     step = 1 if whole else 0.01
                     return gr.Slider(kind["minimum"], kind["maximum"], value, step=step, **common), _same, _same
-                empty = words("form.duration.auto") if name == "duration" else None
-                return gr.Number(value, precision=0 if whole else None, placeholder=empty, **common), _same, _same
+                if kind.get("nullable"):  # a number box would show "nothing" as 0
+                    empty = words("form.duration.auto") if name == "duration" else None
+                    box = gr.Textbox("" if value is None else f"{value:g}", placeholder=empty, max_lines=1, **common)
+                    return box, _number, lambda said: "" if said is None else f"{said:g}"
+                return gr.Number(value, precision=0 if whole else None, **common), _same, _same
             case {"type": "array"}:
                 box = gr.Textbox("\n".join(value or []), lines=2, **common)
                 return box, lambda text: [row for row in (text or "").splitlines() if row], lambda v: "\n".join(v or [])
@@ -353,12 +355,6 @@ class _Drawing:
 
 
 # ------------------------------------------------------------------------------------------------ values
-def language_of(studio: Studio, request: gr.Request) -> str:
-    """The language that this browser shows the screen in."""
-    chosen = request.cookies.get("lanterna_lang", "")
-    return chosen if chosen in LANGUAGES else studio.words.pick(request.headers.get("accept-language", ""))
-
-
 def _same(value: Any) -> Any:
     return value
 
@@ -393,6 +389,15 @@ def _whole(text: Any) -> Any:
     """A seed as typed; what is no number goes to the service as it is, which says so."""
     said = str(text or "").strip()
     return None if not said else int(said) if said.isascii() and said.isdigit() else said
+
+
+def _number(text: Any) -> Any:
+    """A number as typed, or nothing; what is no number goes to the service as it is, which says so."""
+    said = str(text or "").strip().replace(",", ".")
+    try:
+        return float(said) if said else None
+    except ValueError:
+        return said
 
 
 def _shapes(resolution: str) -> list[tuple[str, str]]:
