@@ -70,16 +70,15 @@ def mouth_curves(soundtrack: Path, lines: Sequence[SpokenLine], fps: float, num_
 
 
 def load_mono(path: Path) -> "np.ndarray":
-    """(N,) float32 at RATE. An empty or silent track is an array of zeros."""
-    import av
+    """(N,) float32 at RATE, at least half a second. Raises MediaError."""
     import numpy as np
+    from scipy.signal import resample_poly
 
-    with av.open(str(path)) as container:
-        resampler = av.AudioResampler("flt", "mono", RATE)
-        chunks = [out.to_ndarray().ravel() for frame in container.decode(audio=0) for out in resampler.resample(frame)]
-        chunks += [out.to_ndarray().ravel() for out in resampler.resample(None)]
-    samples = np.concatenate(chunks).astype(np.float32) if chunks else np.zeros(0, np.float32)
-    return np.pad(samples, (0, max(0, RATE // 2 - len(samples))))
+    from studio.media import sound
+
+    mono = sound.load48(path).mean(axis=1)
+    samples = resample_poly(mono, 1, sound.RATE // RATE) if len(mono) else mono
+    return np.pad(samples, (0, max(0, RATE // 2 - len(samples)))).astype(np.float32)
 
 
 def from_energies(samples: "np.ndarray", fps: float, num_frames: int) -> Mouth:
