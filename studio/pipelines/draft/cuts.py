@@ -166,7 +166,7 @@ def _beyond_foreground(
     palette = palette_for(directions.time, style)
     dark = np.percentile(frame.reshape(-1, 3), 4, axis=0).astype(np.float32) * 0.5 + 6
     stage = Stage(size, replace(palette, near=dark, far=mix(dark, palette.far, 0.2), horizon=mix(dark, palette.horizon, 0.12)),
-                  directions.time, None, frozenset(), "wide", np.random.default_rng(seed_of(style, "ground")))  # fmt: skip
+                  directions.time, None, frozenset(), "wide", 1, np.random.default_rng(seed_of(style, "ground")))  # fmt: skip
     line = stage.height * 0.83 - stage.height * 0.05 * rolling(stage.rng, stage.width, 3, 0.45, 2)
     green = place_of(directions, style) in ("forest", "hills", "village", "mountain")
     stage.ground(line, 1.5, 0.96, mist=0.10, blur=0.8, draw=(lambda paper: grass(paper, line, stage.height * 0.03, 220, stage.rng)) if green else None)  # fmt: skip

@@ -21,7 +21,7 @@ FIGURE_HEIGHT = {"wide": 0.30, "medium": 0.98, "close": 1.95, "extreme": 2.7}  #
 FIGURE_BASE = {"medium": 0.30, "close": 0.52, "extreme": 0.60}  # how far below 0.93 of the sheet they stand
 PLACES_OF = {1: (0.5,), 2: (0.37, 0.62), 3: (0.30, 0.50, 0.69)}  # fractions of the frame's width
 ZOOM = {"wide": 1.0, "medium": 1.07, "close": 1.22, "extreme": 1.35}  # a longer lens for nearer shots
-DEFOCUS = {"wide": 0.0, "medium": 0.9, "close": 4.5, "extreme": 7.0}  # of what is behind people, pixels at 720 lines
+DEFOCUS = {"wide": 0.0, "medium": 1.3, "close": 4.5, "extreme": 7.0}  # of what is behind people, pixels at 720 lines
 BACKGROUND = 1.5  # layers farther than this are scenery
 LEAFY = ("forest", "mountain", "hills")
 
@@ -43,7 +43,7 @@ def diorama(
     place, time = place_of(directions, style), time_of(directions, style)
     palette = palette_for(time, style)
     stage = Stage(
-        size, palette, time, directions.weather, directions.features, directions.size,
+        size, palette, time, directions.weather, directions.features, directions.size, directions.people if figures else 0,
         np.random.default_rng(seed_of(style, place)),
     )  # fmt: skip
     PLACES[place](stage)
@@ -97,7 +97,7 @@ def _people(stage: Stage, directions: Directions, count: int, chance: np.random.
             bust(paper, paper.width / 2, base, tall, chance, facing, woman)
         x = stage.width / 2 + (place - 0.5) * width
         image = paper.painted(
-            mix(palette.near, palette.far, 0.10), palette.near, rim=mix(palette.light, palette.horizon, 0.3),
+            mix(palette.near, palette.far, 0.10), palette.near, rim=mix(palette.light, palette.horizon, 0.45),
             rim_from=1 if stage.sun[0] > x else -1, span=(base - tall, base),
         )  # fmt: skip
         rows = np.flatnonzero(image[..., 3].any(axis=1))

@@ -58,31 +58,60 @@ def bust(paper: Paper, x: float, base: float, tall: float, rng: np.random.Genera
 
 def person(paper: Paper, x: float, base: float, tall: float, rng: np.random.Generator, facing: int, woman: bool,
            walking: bool) -> None:  # fmt: skip
-    """A whole figure seen from behind or the front."""
+    """A whole figure: standing with its back to us, or walking past."""
     head = tall / HEADS
-    at: Callable[[float, float], tuple[float, float]] = lambda a, b: (x + a * head, base - b * head)  # noqa: E731
+
+    def at(across: float, up: float) -> tuple[float, float]:
+        return x + across * head, base - up * head
+
     paper.ellipse(*at(0.06 * facing, 6.62), 0.40 * head, 0.52 * head)
     paper.polygon([at(-0.15, 6.3), at(0.17, 6.3), at(0.2, 5.85), at(-0.2, 5.85)])
     if woman:
-        paper.ellipse(*at(0, 6.72), 0.46 * head, 0.48 * head)
+        paper.ellipse(*at(-0.04 * facing, 6.70), 0.46 * head, 0.48 * head)
         paper.polygon([at(-0.44, 6.8), at(0.34, 6.9), at(0.38 - 0.1 * facing, 5.4), at(-0.5, 5.3)])
+    coat = woman or rng.random() < 0.5
+    (_walking_body if walking else _standing_body)(paper, at, head, facing, coat)
+    paper.soften(head * 0.11)
+
+
+At = Callable[[float, float], tuple[float, float]]
+
+
+def _standing_body(paper: Paper, at: At, head: float, facing: int, coat: bool) -> None:
     paper.polygon([
-        at(-0.85, 5.62), at(-0.5, 5.9), at(0.5, 5.9), at(0.85, 5.62), at(0.72, 4.2), at(0.62, 3.4), at(-0.62, 3.4), at(-0.72, 4.2),
+        at(-0.85, 5.62), at(-0.5, 5.9), at(0.5, 5.9), at(0.85, 5.62),
+        at(0.72, 4.2), at(0.62, 3.4), at(-0.62, 3.4), at(-0.72, 4.2),
     ])  # fmt: skip
-    stride = 0.42 * facing if walking else 0.0
     for side in (-1, 1):
-        shoulder, elbow = at(side * 0.74, 5.55), at(side * 0.95, 4.38)
-        hand = at(side * 0.95 + (side * stride if walking else 0.05 * side), 3.22)
-        paper.limb(shoulder, elbow, 0.25 * head, 0.19 * head)
-        paper.limb(elbow, hand, 0.19 * head, 0.13 * head)
-        knee = at(side * 0.30 + stride * (0.5 if side == facing else -0.2), 1.8)
-        foot = at(side * 0.30 + side * facing * stride * 0.9, 0.1 if side == facing or not walking else 0.3)
+        elbow = at(side * 0.92, 4.38)
+        paper.limb(at(side * 0.74, 5.55), elbow, 0.25 * head, 0.19 * head)
+        paper.limb(elbow, at(side * 0.94, 3.22), 0.19 * head, 0.13 * head)
+        knee, foot = at(side * 0.30, 1.8), at(side * 0.30, 0.1)
         paper.limb(at(side * 0.3, 3.5), knee, 0.34 * head, 0.25 * head)
         paper.limb(knee, foot, 0.25 * head, 0.15 * head)
-        paper.ellipse(foot[0] + 0.16 * head * facing, foot[1] + 0.02 * head, 0.34 * head, 0.12 * head)
-    if woman or rng.random() < 0.5:  # a skirt or a coat
-        paper.polygon([at(-0.62, 3.9), at(0.62, 3.9), at(0.92, 1.5), at(-0.92, 1.5)])
-    paper.soften(head * 0.11)
+        paper.ellipse(foot[0] + 0.12 * head * facing, foot[1] + 0.02 * head, 0.32 * head, 0.12 * head)
+    if coat:
+        paper.polygon([at(-0.62, 3.9), at(0.62, 3.9), at(0.86, 1.5), at(-0.86, 1.5)])
+
+
+def _walking_body(paper: Paper, at: At, head: float, facing: int, coat: bool) -> None:
+    """In profile, in the middle of a step."""
+
+    def ahead(across: float, up: float) -> tuple[float, float]:
+        return at(across * facing, up)
+
+    paper.polygon([ahead(a, b) for a, b in (
+        (-0.42, 5.85), (0.34, 5.85), (0.52, 5.3), (0.44, 4.2), (0.40, 3.3), (-0.48, 3.3), (-0.50, 4.4), (-0.56, 5.3),
+    )])  # fmt: skip
+    for elbow, hand in ((ahead(0.42, 4.45), ahead(0.86, 3.55)), (ahead(-0.62, 4.45), ahead(-0.82, 3.35))):
+        paper.limb(ahead(-0.04, 5.55), elbow, 0.24 * head, 0.19 * head)
+        paper.limb(elbow, hand, 0.19 * head, 0.13 * head)
+    for knee, foot in ((ahead(0.52, 1.95), ahead(0.78, 0.12)), (ahead(-0.20, 1.75), ahead(-0.92, 0.34))):
+        paper.limb(ahead(-0.02, 3.5), knee, 0.38 * head, 0.26 * head)
+        paper.limb(knee, foot, 0.26 * head, 0.15 * head)
+        paper.ellipse(foot[0] + 0.20 * head * facing, foot[1] + 0.02 * head, 0.34 * head, 0.12 * head)
+    if coat:
+        paper.polygon([ahead(-0.50, 4.2), ahead(0.44, 4.2), ahead(0.62, 1.7), ahead(-0.86, 1.6)])
 
 
 def breathing(phase: float, strength: float = 1.0) -> Callable[[float], Pose]:

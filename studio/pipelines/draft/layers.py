@@ -18,6 +18,9 @@ from studio.pipelines.draft.yuv import i420_from_planes, yuv_from_bgr
 
 Matrix = np.ndarray  # (2, 3) float32, layer pixels -> frame pixels
 MARGIN = 2  # transparent pixels around a cut-out, so that its edge is interpolated
+CHUNKS = 24  # columns a sheet is divided into, so that the empty air beside a tower costs nothing
+WASTE = 12_000  # pixels drawn in vain that cost as much as one more chunk
+SOFT = 0.75  # blur in pixels at 720 lines from which a layer may be drawn at half size
 AHEAD = 10  # rows kept drawn above a nearer layer's solid part: the camera may roll
 
 
@@ -67,8 +70,8 @@ class Layer:
                 np.ascontiguousarray(yuv[..., 1:]), alpha=grade.saturation, beta=128 * (1 - grade.saturation)
             )
         pixels = image.shape[0] / height  # of the layer per pixel of the frame
-        if alpha is None:
-            planes = _blurred(yuv, self.blur * pixels)
+        if alpha is None:  # four channels warp faster than three
+            planes = np.dstack([_blurred(yuv, self.blur * pixels), np.full(yuv.shape[:2], 255, np.uint8)])
         else:
             three = cv2.merge([alpha, alpha, alpha])
             planes = np.dstack([cv2.multiply(yuv, three, scale=1 / 255), alpha])
@@ -81,7 +84,10 @@ class Layer:
             elif not self.strip:
                 planes = cv2.copyMakeBorder(planes, *(MARGIN,) * 4, cv2.BORDER_CONSTANT)
         planes = np.ascontiguousarray(planes)
-        return Print(planes, x, y, height / image.shape[0], self.depth, self.motion, self.pivot, self.strip)
+        return Print(
+            planes, x, y, height / image.shape[0], self.depth, self.motion, self.pivot, self.strip, alpha is None,
+            self.blur,
+        )  # fmt: skip
 
     def _cropped(self) -> tuple[np.ndarray, float, float, float]:
         image = self.image
@@ -89,6 +95,8 @@ class Layer:
         if image.shape[2] == 3 or self.motion:
             return image, self.x, self.y, self.height
         left, top, width, height = cv2.boundingRect(image[..., 3])
+        if self.strip and height:  # air above the crest, or it would be smeared upwards
+            top, height = max(0, top - 4), height + min(4, top)
         if not width or (width > columns * 0.92 and height > rows * 0.92):
             return image, self.x, self.y, self.height
         scale = self.height / rows
@@ -99,7 +107,7 @@ class Layer:
 
 @dataclass(slots=True)
 class Print:
-    """A developed layer. planes: (h, w, 3) Y U V, or (h, w, 4) premultiplied with alpha."""
+    """A developed layer. planes: (h, w, 4) Y U V, premultiplied, and alpha."""
 
     planes: np.ndarray
     x: float
@@ -109,13 +117,21 @@ class Print:
     motion: Callable[[float], Pose] | None
     pivot: tuple[float, float]
     strip: bool
+    opaque: bool  # fills every frame
+    blur: float  # pixels of the frame
     solid_from: int = field(init=False)  # from this row down nothing shines through; its height: nowhere
+    chunks: list[tuple[int, int, int, int]] = field(init=False)  # painted parts: (left, right, top, bottom)
 
     def __post_init__(self) -> None:
-        self.solid_from = self.planes.shape[0]
-        if self.strip and not self.motion:
-            open_rows = np.flatnonzero(self.planes[..., 3].min(axis=1) < 255)
+        rows, columns = self.planes.shape[:2]
+        self.solid_from, self.chunks = rows, [(0, columns, 0, rows)]
+        if self.motion or self.opaque:
+            return
+        alpha = self.planes[..., 3]
+        if self.strip:
+            open_rows = np.flatnonzero(alpha.min(axis=1) < 255)
             self.solid_from = int(open_rows[-1]) + 1 if len(open_rows) else 0
+        self.chunks = _chunks(alpha)
 
     def matrix(self, size: tuple[int, int], camera: tuple[float, float, float, float], pose: Pose) -> Matrix:
         """Pinhole camera: near layers pass faster and grow more than far ones."""
@@ -141,6 +157,32 @@ class Print:
         return np.array(
             [[a, b, at_x - a * pivot_x - b * pivot_y], [c, d, at_y - c * pivot_x - d * pivot_y]], np.float32
         )
+
+
+def _chunks(alpha: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Where paint is, by columns. Each chunk also knows its neighbours' rows: a rolling camera slants its edges."""
+    rows, columns = alpha.shape
+    edges = np.linspace(0, columns, CHUNKS + 1).astype(int) if columns > 4 * CHUNKS else np.array([0, columns])
+    tops, bottoms = [], []
+    for left, right in zip(edges, edges[1:], strict=False):
+        painted = np.flatnonzero(alpha[:, left:right].any(axis=1))
+        tops.append(int(painted[0]) if len(painted) else rows)
+        bottoms.append(int(painted[-1]) + 1 if len(painted) else 0)
+    chunks: list[tuple[int, int, int, int]] = []
+    for index in range(len(tops)):
+        near = slice(max(0, index - 1), index + 2)
+        top, bottom = min(tops[near]), max(bottoms[near])
+        left, right = int(edges[index]), int(edges[index + 1])
+        if bottom <= top:
+            continue
+        if chunks and chunks[-1][1] == left:
+            start, _, high, low = chunks[-1]
+            joined = (right - start) * (max(bottom, low) - min(top, high))
+            if joined - (right - left) * (bottom - top) - (left - start) * (low - high) < WASTE:
+                chunks.pop()
+                left, top, bottom = start, min(top, high), max(bottom, low)
+        chunks.append((left, right, top, bottom))
+    return chunks
 
 
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
@@ -169,17 +211,31 @@ class Canvas:
 
     def draw(self, layer: Print, matrix: Matrix, opacity: float, floor: int) -> None:
         """Lay one layer over what is there. Rows from `floor` on will be covered by nearer layers."""
-        x0, y0, x1, y1 = self._bounds(layer, matrix, floor)
-        if x1 <= x0 or y1 <= y0:
+        width, height = self.size
+        floor = min(height, floor)
+        if layer.opaque:
+            self._copy(layer, matrix, (0, 0, width, floor))
+            return
+        if opacity < 0.01:
             return
         solid = self.solid_row(layer, matrix)
-        opaque = layer.planes.shape[2] == 3
-        if opaque or solid < y1:
-            top = y0 if opaque else max(y0, solid)
-            self._copy(layer, matrix, (x0, top, x1, y1))
-            y1 = top
-        if y1 > y0:
-            self._blend(layer, matrix, (x0, y0, x1, y1), opacity)
+        if solid < floor:
+            self._copy(layer, matrix, (0, solid, width, floor))
+        for left, right, top, bottom in layer.chunks:
+            corners = matrix @ np.array([[left, right, left, right], [top, top, bottom, bottom], [1] * 4])
+            low, high = np.floor(corners.min(axis=1)).astype(int), np.ceil(corners.max(axis=1)).astype(int)
+            if len(layer.chunks) == 1:
+                x0, x1 = low[0] - 1, high[0] + 1
+            else:  # neighbours share an edge: no column twice, none left out
+                x0, x1 = round(corners[0, [0, 2]].mean()), round(corners[0, [1, 3]].mean())
+            box = (max(0, x0), max(0, low[1] - 1), min(width, x1), min(floor, solid, high[1] + 1))
+            if box[2] > box[0] and box[3] > box[1]:
+                self._blend(layer, matrix, box, opacity)
+
+    def enlarge(self, half: "Canvas") -> None:
+        """Take over a canvas of half the size."""
+        for plane, small in zip(self.planes, half.planes, strict=True):
+            cv2.resize(small, self.size, dst=plane, interpolation=cv2.INTER_LINEAR)
 
     def solid_row(self, layer: Print, matrix: Matrix) -> int:
         """The frame's row from which on this layer hides everything, or the frame's height."""
@@ -191,15 +247,6 @@ class Canvas:
         covers = corners[0, [0, 2]].max() <= 0 and corners[0, [1, 3]].min() >= width and corners[1, 2:].min() >= height
         return min(height, max(0, math.ceil(corners[1, :2].max()) + 2)) if covers else height
 
-    def _bounds(self, layer: Print, matrix: Matrix, floor: int) -> tuple[int, int, int, int]:
-        width, height = self.size
-        rows, columns = layer.planes.shape[:2]
-        if layer.planes.shape[2] == 3:
-            return 0, 0, width, min(height, floor)
-        corners = matrix @ np.array([[0, columns, 0, columns], [0, 0, rows, rows], [1] * 4])
-        low, high = np.floor(corners.min(axis=1)).astype(int) - 1, np.ceil(corners.max(axis=1)).astype(int) + 1
-        return max(0, low[0]), max(0, low[1]), min(width, high[0]), min(height, high[1], floor)
-
     def _warped(self, layer: Print, matrix: Matrix, box: tuple[int, int, int, int], border: int) -> np.ndarray:
         x0, y0, x1, y1 = box
         moved = matrix.copy()
@@ -210,7 +257,7 @@ class Canvas:
         x0, y0, x1, y1 = box
         warped = self._warped(layer, matrix, box, cv2.BORDER_REFLECT_101)
         for plane, channel in zip(self.planes, cv2.split(warped), strict=False):
-            plane[y0:y1, x0:x1] = channel
+            plane[y0:y1, x0:x1] = channel  # alpha, the fourth, is 255 here
 
     def _blend(self, layer: Print, matrix: Matrix, box: tuple[int, int, int, int], opacity: float) -> None:
         x0, y0, x1, y1 = box
@@ -228,6 +275,13 @@ class Canvas:
 
 
 REST = Pose()
+
+
+def _halved(matrix: Matrix) -> Matrix:
+    """The same view on a canvas of half the size; pixel centres lie between those of the large one."""
+    half = matrix * 0.5
+    half[:, 2] -= 0.25
+    return half
 
 
 class Shot:
@@ -248,6 +302,8 @@ class Shot:
         self.weather, self.finish = weather, finish
         self.prints = [layer.developed(grade) for layer in layers]
         self._cover_frame()
+        sharp = (index for index, layer in enumerate(self.prints) if layer.blur < SOFT * size[1] / 720)
+        self._soft = next(sharp, len(self.prints))  # so many layers, from the far end, are out of focus
 
     def __len__(self) -> int:
         return len(self.camera)
@@ -267,9 +323,14 @@ class Shot:
         floors, floor = [], self.size[1]
         for layer, matrix in zip(reversed(self.prints), reversed(matrices), strict=True):
             floors.append(floor)
-            solid = canvas.solid_row(layer, matrix)
-            floor = min(floor, solid + AHEAD)
-        for layer, matrix, pose, floor in zip(self.prints, matrices, poses, reversed(floors), strict=True):
+            floor = min(floor, canvas.solid_row(layer, matrix) + AHEAD)
+        drawn = list(zip(self.prints, matrices, poses, reversed(floors), strict=True))
+        if self._soft:
+            half = Canvas(self.size[0] // 2, self.size[1] // 2)
+            for layer, matrix, pose, floor in drawn[: self._soft]:
+                half.draw(layer, _halved(matrix), pose.opacity, (floor + 1) // 2)
+            canvas.enlarge(half)
+        for layer, matrix, pose, floor in drawn[self._soft :]:
             canvas.draw(layer, matrix, pose.opacity, floor)
         frame = i420_from_planes(*canvas.planes)
         if self.weather:

@@ -62,8 +62,7 @@ class Grain:
     def __init__(self, width: int, height: int, rng: np.random.Generator, sigma: float = 1.5) -> None:
         self._tiles = []
         for _ in range(self.TILES):
-            noise = cv2.GaussianBlur(rng.standard_normal((height // 2, width // 2), np.float32), (0, 0), 0.8)
-            noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
+            noise = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), 0.7)
             self._tiles.append(np.clip(128 + noise / noise.std() * sigma, 0, 255).astype(np.uint8))
 
     def apply(self, luma: np.ndarray, index: int) -> None:
@@ -73,7 +72,7 @@ class Grain:
 class Finish:
     """Vignette and grain on an I420 frame, in place."""
 
-    def __init__(self, width: int, height: int, rng: np.random.Generator, *, grain: float = 1.5, edge: float = 0.38):
+    def __init__(self, width: int, height: int, rng: np.random.Generator, *, grain: float = 1.3, edge: float = 0.38):
         self._vignette = vignette(width, height, edge) if edge else None
         self._grain = Grain(width, height, rng, grain) if grain else None
 

@@ -87,7 +87,7 @@ class Paper:
         ramp = np.clip((np.arange(first, first + rows) - start) / max(1, end - start), 0, 1)[:, None, None]
         paint = np.broadcast_to(mix(top[None, None], base[None, None], ramp), (rows, self.width, 3)).astype(np.float32)
         if rim is not None:
-            paint = mix(paint, rim, (self._edge(part, rim_from) * 0.55)[..., None])
+            paint = mix(paint, rim, self._edge(part, rim_from)[..., None])
         if light is not None and self._lit:
             shine = cv2.resize(self.lights, size, interpolation=cv2.INTER_AREA)[part, :, None]
             paint = mix(paint, light, shine.astype(np.float32) / 255)
@@ -96,13 +96,15 @@ class Paper:
 
     def _edge(self, part: slice, side: int) -> np.ndarray:
         """(rows, W) float32 0..1: a thin band along edges that face up and to the light."""
-        thick = max(3, int(self.height * 0.007))
-        moved = cv2.warpAffine(
-            self.mask, np.array([[1, 0, -side * thick], [0, 1, thick]], np.float32), self.mask.shape[::-1],
-            flags=cv2.INTER_NEAREST,
-        )  # fmt: skip
-        edge = cv2.resize(cv2.subtract(self.mask, moved), (self.width, self.height), interpolation=cv2.INTER_AREA)
-        return cv2.GaussianBlur(edge[part], (0, 0), max(0.8, thick * 0.3)).astype(np.float32) / 255
+        thick = max(3, int(self.height * 0.005))
+        shifts = [np.array([[1, 0, -side * by], [0, 1, by]], np.float32) for by in (thick, thick // 2)]
+        edges = [
+            cv2.subtract(self.mask, cv2.warpAffine(self.mask, shift, self.mask.shape[::-1], flags=cv2.INTER_NEAREST))
+            for shift in shifts
+        ]  # bright at the very edge, dimmer within
+        edge = cv2.addWeighted(edges[0], 0.38, edges[1], 0.5, 0)
+        edge = cv2.resize(edge, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        return cv2.GaussianBlur(edge[part], (0, 0), 0.7).astype(np.float32) / 255
 
     def _fixed(self, points: Iterable[Point]) -> np.ndarray:
         """Fixed point with four fractional bits, so that edges keep their place between pixels."""
@@ -179,5 +181,7 @@ def glow(
 ) -> np.ndarray:
     """(H, W, 4) uint8: light that fades outwards from a point."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    alpha = np.exp(-((np.hypot(columns - x, rows - y) / radius) ** fall)) * strength * 255
+    away = np.hypot(columns - x, rows - y)
+    room = max(1.0, min(x, y, width - x, height - y))
+    alpha = np.exp(-((away / radius) ** fall)) * np.clip(1 - away / room, 0, 1) ** 0.7 * strength * 255
     return np.dstack([np.broadcast_to(np.clip(colour, 0, 255), (height, width, 3)), alpha]).astype(np.uint8)

@@ -194,14 +194,18 @@ _STYLE_WORDS = re.compile(
 def action_text(prompt: str) -> str:
     """What happens, without cut tags and without clauses that only speak of camera and lens."""
     text = re.sub(r"\[[A-Z_]+\]\s*", "", prompt).strip()
-    clauses = re.findall(r"[^.,;:，。；：!?！？]+[.,;:，。；：!?！？]*[\"”』」]?\s*", text)
-    kept = "".join(clause for clause in clauses if not _only_camera(clause)).strip()
-    kept = kept.rstrip(",;:，；： ")
+    kept = ""
+    for words, mark in re.findall(r"([^.,;:，。；：!?！？]+)((?:[.,;:，。；：!?！？]+[\"”』」]?\s*)?)", text):
+        if not _only_camera(words):
+            kept += words + mark
+        elif kept and mark.strip() and mark.strip()[0] in ".。!！?？":  # the sentence still ends here
+            kept = kept.rstrip(",;:，；： ") + mark
+    kept = kept.strip().rstrip(",;:，；： ")
     return (kept[:1].upper() + kept[1:]) if kept else text
 
 
 def _only_camera(clause: str) -> bool:
-    words = clause.lower().strip(" .,;:，。；：")
+    words = clause.lower().strip()
     speaks = any(find(row, words) is not None for table in (SIZES, MOVES) for row in table.values())
     short = len(words.split()) <= 4 and len(_HAN.findall(words)) <= 6
     return short and (speaks or _STYLE_WORDS.search(words) is not None)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from studio.pipelines.draft.layers import Layer, Pose
-from studio.pipelines.draft.palette import WHITE, Palette, mix
+from studio.pipelines.draft.palette import WHITE, Colour, Palette, mix
 from studio.pipelines.draft.paper import Paper, clouds, dithered, gradient, rolling
 
 WIDER, TALLER = 1.5, 1.2  # sheets reach beyond the frame by this much, so that the camera may travel
@@ -26,6 +26,7 @@ class Stage:
     weather: str | None
     features: frozenset[str]
     size: str  # of the shot: wide, medium, close, extreme
+    people: int  # who will stand on the ground
     rng: np.random.Generator
     layers: list[Layer] = field(default_factory=list)
     sun: tuple[float, float] = (0.0, 0.0)  # on the sheet
@@ -65,14 +66,19 @@ class Stage:
         )  # fmt: skip
 
     def ground(self, line: np.ndarray, depth: float, nearness: float, *, mist: float = 0.35, rim: bool = False,
-               draw: Callable[[Paper], None] | None = None, blur: float = 0.0) -> None:  # fmt: skip
-        """A strip of land below `line` (W,), with what stands on it. nearness: 0 far and pale, 1 at hand and dark."""
+               draw: Callable[[Paper], None] | None = None, blur: float = 0.0,
+               tint: tuple[Colour, float] | None = None) -> None:  # fmt: skip
+        """A strip of land below `line` (W,), with what stands on it. nearness: 0 far and pale, 1 at hand and dark.
+
+        tint: a colour of its own (sand, snow) and its share."""
         paper, palette = self.paper(), self.palette
         columns = np.arange(self.width)
         paper.polygon([*np.stack([columns, line], axis=1), (self.width, self.height), (0, self.height)])
         if draw:
             draw(paper)
         tone, first = mix(palette.far, palette.near, nearness), float(np.min(line))
+        if tint:
+            tone = mix(tone, tint[0], tint[1])
         edge = mix(palette.light, palette.horizon, 0.5) if rim else None
         image = paper.painted(
             tone, mix(tone, palette.horizon, mist * (1 - nearness * 0.7)), light=palette.light, rim=edge,
@@ -100,11 +106,11 @@ class Stage:
         elif self.time != "night" and not starry:
             sky = self._cirrus(sky, rows)
         elif starry:
-            nebula = np.clip(clouds(rng, *half, cells=(2, 4, 8, 16, 32)) * 1.7 - 0.75, 0, 1)[..., None]
+            nebula = np.clip(clouds(rng, *half, cells=(2, 4, 8, 16, 32)) * 1.9 - 0.85, 0, 1)[..., None]
             sky = mix(sky, mix(palette.middle, palette.horizon, 0.7), nebula * 0.75)
         sky = cv2.resize(sky, (width, height), interpolation=cv2.INTER_LINEAR)
         if starry or self.time == "night":
-            self._stars(sky, 700 if starry else 320, 1.0 if starry else 0.62)
+            self._stars(sky, 1100 if starry else 380, 1.0 if starry else 0.62)
         if not starry:
             self._disc(sky)
         self.stand(dithered(sky, rng), 9.0)
@@ -132,7 +138,7 @@ class Stage:
         stars = np.zeros((height, width), np.float32)
         x = self.rng.integers(0, width, count)
         y = (self.rng.random(count) ** 1.5 * (height - 1) * reach).astype(int)
-        stars[y, x] = self.rng.uniform(0.2, 1, count) ** 1.6
+        stars[y, x] = self.rng.uniform(0.25, 1, count) ** 1.3
         bright = cv2.GaussianBlur(stars, (0, 0), 0.75 * height / 864) * 3.2 * height / 864
         sky += (255 - sky) * np.clip(bright, 0, 1)[..., None]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from studio.pipelines.draft.palette import WHITE, Colour, colour, mix
 from studio.pipelines.draft.paper import Paper, ridge, rolling
 from studio.pipelines.draft.plants import grass, pine, round_tree
 from studio.pipelines.draft.stage import Stage
@@ -19,11 +20,17 @@ def mountain(stage: Stage) -> None:
 def desert(stage: Stage) -> None:
     stage.sky()
     height = stage.height
-    for index, (base, tall, depth) in enumerate([(0.64, 0.05, 6.0), (0.71, 0.08, 4.2), (0.80, 0.09, 2.9)]):
+    for index, (base, tall, depth) in enumerate([(0.65, 0.08, 6.0), (0.73, 0.13, 4.2), (0.83, 0.15, 2.9)]):
         # the absolute value folds the waves into sharp crests
-        line = height * base - height * tall * (1 - np.abs(rolling(stage.rng, stage.width, 2, 0.4, 2)) * 1.6)
-        stage.ground(line, depth, 0.04 + index * 0.26, mist=0.55, rim=True)
-    near_ground(stage)
+        line = height * base - height * tall * (1 - np.abs(rolling(stage.rng, stage.width, 2, 0.4, 3)) * 1.3)
+        stage.ground(line, depth, 0.04 + index * 0.26, mist=0.55, rim=True, tint=(_sand(stage), (0.88 if stage.time == "day" else 0.62) - 0.12 * index))
+    stage.ground(near_line(stage), 1.7, 0.92, mist=0.16, tint=(_sand(stage), 0.45 if stage.time == "day" else 0.18))
+
+
+def _sand(stage: Stage) -> Colour:
+    """Sand in the light of the hour."""
+    day = mix(colour("#dda35a"), stage.palette.horizon, 0.22)
+    return day if stage.time == "day" else mix(day, stage.palette.near, 0.4)
 
 
 def hills(stage: Stage) -> None:
@@ -76,4 +83,8 @@ def near_ground(stage: Stage) -> None:
 
 def meadow(stage: Stage) -> None:
     line = near_line(stage)
+    if stage.weather == "snow":
+        snow = mix(WHITE, stage.palette.middle, 0.30)
+        stage.ground(line, 1.7, 0.92, mist=0.16, tint=(snow, 0.30 if stage.time == "night" else 0.62))
+        return
     stage.ground(line, 1.7, 0.92, mist=0.16, draw=lambda paper: grass(paper, line, stage.height * 0.02, 260, stage.rng))

@@ -8,6 +8,7 @@ import numpy as np
 from studio.pipelines.draft.layers import Pose
 from studio.pipelines.draft.palette import WHITE, mix
 from studio.pipelines.draft.paper import Paper, dithered, glow, gradient, ridge, rolling
+from studio.pipelines.draft.places.land import near_ground
 from studio.pipelines.draft.stage import Stage
 
 HORIZON = 0.655  # of the sheet's height
@@ -24,6 +25,8 @@ def draw(stage: Stage) -> None:
         _lighthouse(stage)
     if "boat" in stage.features:
         _boat(stage)
+    if stage.people:
+        near_ground(stage)
 
 
 def _water(stage: Stage) -> None:
