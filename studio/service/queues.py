@@ -27,12 +27,12 @@ class Queues:
 
     # ------------------------------------------------------------------------------------------ reading
     def list(self) -> list[View]:
-        return [self._view(queue) for queue in self._store.queues.all()]
+        queues = self._store.queues.all()
+        tallies = self._store.queues.tallies(queue.id for queue in queues)
+        return [queue_view(queue, *tallies[queue.id], self.film_of(queue.id)) for queue in queues]
 
     def _view(self, queue: Queue) -> View:
-        rows = self._store.queues.scenes(queue.id)
-        takes = self._store.takes.selected([row.id for row in rows])
-        return queue_view(queue, rows, takes, self.film_of(queue.id))
+        return queue_view(queue, *self._store.queues.tallies([queue.id])[queue.id], self.film_of(queue.id))
 
     def get(self, queue_id: str, since: str | None = None) -> View:
         """What changed since a version; everything when that version is not of this boot."""
@@ -44,24 +44,12 @@ class Queues:
         ids = [row.id for row in rows]
         takes, counts = self._store.takes.selected(ids), self._store.takes.counts(ids)
         voices = self._store.takes.selected(ids, "voice") if any(row.scene.kind == "audio" for row in rows) else {}
+        queues = {row.queue_id for row in rows if row.state is State.QUEUED}
+        blockers = {scene: row for queue in queues for scene, row in self._store.queues.blockers(queue).items()}
         return [
-            card(row, takes.get(row.id) or _spoken(row, voices), counts.get(row.id, 0), self._blocked(row))
+            card(row, takes.get(row.id) or _spoken(row, voices), counts.get(row.id, 0), _blocked(blockers.get(row.id)))
             for row in rows
         ]
-
-    def _blocked(self, row: SceneRow) -> View | None:
-        """Why a queued scene cannot start: an input of another scene that nobody is going to make."""
-        if row.state is not State.QUEUED:
-            return None
-        for source in self._store.queues.needs(row.id):
-            try:
-                other = self._store.queues.scene(source)
-            except StudioError:
-                return {"code": "scene.input_gone", "params": {}}
-            made = source in self._store.takes.selected([source])
-            if other.state in (State.FAILED, State.CANCELLED, State.DRAFT) and not made:
-                return {"code": "scene.blocked", "params": {"number": other.position + 1, "label": other.scene.label}}
-        return None
 
     # ------------------------------------------------------------------------------------------ import
     def check_episode(self, text: bytes | str, *, base: Path | None = None, trusted: bool = False) -> View:
@@ -326,6 +314,15 @@ def _moved(entry: Entry, renumbered: Mapping[int, int]) -> SceneBase:
             number, _, part = item.ref[6:].partition("}}")
             refs[item.field] = f"{{{{new:{renumbered[int(number)]}}}}}{part}"
     return scene.with_inputs(refs) if refs else scene
+
+
+def _blocked(blocker: Mapping[str, Any] | None) -> View | None:
+    """Why a queued scene cannot start: an input of another scene that nobody is going to make."""
+    if blocker is None:
+        return None
+    if blocker["id"] is None:
+        return {"code": "scene.input_gone", "params": {}}
+    return {"code": "scene.blocked", "params": {"number": blocker["position"] + 1, "label": blocker["label"]}}
 
 
 def _spoken(row: SceneRow, voices: Mapping[str, Take]) -> Take | None:

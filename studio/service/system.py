@@ -16,7 +16,6 @@ from studio.service.views import View, title_of
 from studio.store import Store
 
 GIB = 1024**3
-GUESS_SECONDS = 30.0  # of a job on an engine without history
 
 
 class System:
@@ -31,7 +30,7 @@ class System:
         changes = self._store.changes
         return {
             "running": [row for row in running if row],
-            "waiting": len(waiting),
+            "waiting": sum(row["jobs"] for row in waiting),
             "eta": self._eta([row for row in running if row], waiting),
             "paused": any(queue.paused for queue in self._store.queues.all()),
             "library": f"{changes.boot}-{changes.library}",
@@ -76,16 +75,15 @@ class System:
         """Seconds until everything is done, by this machine's history; None: nothing to do, or no history at all."""
         if not running and not waiting:
             return None
-        total, known = 0.0, False
-        for job in waiting:
-            task = job["task"] if job["layer"] == "picture" else "speech"
-            pace = self._store.jobs.seconds_per_job(job["engine"], task)
-            known = known or pace is not None
-            total += pace if pace is not None else GUESS_SECONDS
-        for row in running:
-            known = known or row["eta"] is not None
-            total += row["eta"] or 0.0
-        return round(total, 1) if known else None
+        paces = {(row["engine"], row["task"]): self._store.jobs.seconds_per_job(row["engine"], row["task"])
+                 for row in waiting}  # fmt: skip
+        known = [pace for pace in paces.values() if pace is not None]
+        known += [row["eta"] for row in running if row["eta"] is not None]
+        if not known:
+            return None
+        guess = sum(known) / len(known)  # for tasks that this machine has never done
+        total = sum(row["jobs"] * (paces[row["engine"], row["task"]] or guess) for row in waiting)
+        return float(round(total + sum(row["eta"] or 0.0 for row in running), 1))
 
     def status(self) -> View:
         """The machine, as the status line shows it."""
@@ -109,7 +107,7 @@ class System:
         return {
             "status": "busy" if self._runner.live else "ready",
             "ok": True,
-            "queue_depth": len(self._store.jobs.waiting()),
+            "queue_depth": sum(row["jobs"] for row in self._store.jobs.waiting()),
             "gpu_free_gb": round(self._machine.vram_gb - (self._vram_used() or 0.0), 1) if self._machine.gpu else None,
             "version": __version__,
             "uptime_s": round(time.monotonic() - self._started),

@@ -1,6 +1,6 @@
 """Rows as faces show them: plain dicts, ready for JSON, in no language. Knows no store and no screen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,9 @@ def queue_state(queue: Queue, counts: Mapping[str, int]) -> str:
     return "done" if counts["total"] and counts[State.DONE] == counts["total"] else "idle"
 
 
-def queue_view(queue: Queue, rows: Sequence[SceneRow], takes: Mapping[str, Take], film: View | None) -> View:
-    counts: dict[str, int] = {str(state): 0 for state in State}
-    for row in rows:
-        counts[row.state] += 1
-    counts["total"] = len(rows)
-    in_cut = [takes[row.id] for row in rows if row.scene.in_cut and row.id in takes]
+def queue_view(queue: Queue, states: Mapping[str, int], seconds: float, film: View | None) -> View:
+    """`states`: how many scenes are in each; `seconds` of film so far."""
+    counts = {str(state): states.get(state, 0) for state in State} | {"total": sum(states.values())}
     return {
         "id": queue.id,
         "name": queue.name,
@@ -100,7 +97,7 @@ def queue_view(queue: Queue, rows: Sequence[SceneRow], takes: Mapping[str, Take]
         "paused": queue.paused,
         "inbox": queue.inbox,
         "counts": counts,
-        "seconds": round(sum(take.duration for take in in_cut if take.kind == "video"), 3),
+        "seconds": round(seconds, 3),
         **{name: queue.policy[name] for name in ("allow_draft", "allow_paid", "on_error")},
         "film": film,
         "created": queue.created,

@@ -41,7 +41,7 @@ class Changes:
     def since(self, queue_id: str, version: str | None) -> tuple[set[str], set[str]] | None:
         """(changed, removed) scene ids since a version; None when that version is of another boot."""
         boot, _, count = (version or "").rpartition("-")
-        if boot != self.boot or not count.isdigit():
+        if boot != self.boot or not (count.isascii() and count.isdigit()):
             return None
         changed = {scene for scene, at in self._scenes.get(queue_id, {}).items() if at > int(count)}
         removed = {scene for scene, at in self._removed.get(queue_id, {}).items() if at > int(count)}

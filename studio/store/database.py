@@ -35,13 +35,17 @@ class Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.lock = RLock()
-        raw = sqlite3.connect(path, timeout=10, check_same_thread=False)
-        self.db = Database(raw)
-        self.db.enable_wal()
-        for pragma in ("synchronous = full", "foreign_keys = on", "busy_timeout = 10000"):
-            raw.execute(f"pragma {pragma}")
         self._depth = 0
-        self._migrate(migrations)
+        raw = sqlite3.connect(path, timeout=10, check_same_thread=False)
+        try:
+            self.db = Database(raw)
+            self.db.enable_wal()
+            for pragma in ("synchronous = full", "foreign_keys = on", "busy_timeout = 10000"):
+                raw.execute(f"pragma {pragma}")
+            self._migrate(migrations)
+        except sqlite3.DatabaseError as error:
+            raw.close()
+            raise Unavailable("store.damaged", path=str(path), reason=str(error)) from error
 
     def _migrate(self, migrations: Migrations) -> None:
         known = {migration.name for migration in migrations._migrations}
@@ -70,18 +74,20 @@ class Connection:
             self._depth += 1
             try:
                 yield self.db
+                if self._depth == 1:
+                    self.db.conn.commit()  # may fail too: the disk is full
             except BaseException:
-                self._depth -= 1
-                if self._depth == 0:
+                if self._depth == 1:
                     self.db.conn.rollback()
                 raise
-            self._depth -= 1
-            if self._depth == 0:
-                self.db.conn.commit()
+            finally:
+                self._depth -= 1
 
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         with self.lock:
-            return list(self.db.query(sql, values))
+            found = self.db.conn.execute(sql, values)
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found]
 
     def row(self, sql: str, values: Values = ()) -> Row | None:
         return next(iter(self.rows(sql, values)), None)
@@ -98,7 +104,8 @@ class Connection:
 
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
         assert self._depth, "writes happen inside write()"
-        self.db.table(table).insert(dict(row))
+        marks = ", ".join("?" * len(row))  # plain SQL: the library looks the table up anew for each row
+        self.execute(f"insert into {table} ({', '.join(row)}) values ({marks})", list(row.values()))
 
     def close(self) -> None:
         with self.lock:

@@ -13,8 +13,10 @@ from studio import faults
 from studio.domain import JSON, Job, Kind, Lane, Layer, State, new_id
 from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
+from studio.store.queues import RERANK
 
 MAX_CRASHES = 3
+LIVE = (State.QUEUED, State.RUNNING)
 FAIRNESS = 8  # how many jobs of the model already loaded may overtake the next one in order
 
 
@@ -54,7 +56,7 @@ class NewTake:
 class Jobs:
     def __init__(self, connection: Connection, changes: Changes) -> None:
         self._c, self._changes = connection, changes
-        self._overtaken = 0  # jobs in a row that jumped ahead because their model was loaded
+        self._overtaken: dict[Lane, int] = {}  # jobs in a row that could jump ahead because their model was loaded
 
     # ------------------------------------------------------------------------------------------ in
     def enqueue(self, wanted: Sequence[Wanted]) -> int:
@@ -70,6 +72,11 @@ class Jobs:
                         job.degraded_reason, now(),
                     ],
                 )  # fmt: skip
+            scene_ids = json.dumps(sorted({job.scene_id for job in wanted}))
+            for row in self._c.rows(
+                "select distinct queue_id from scenes where id in (select value from json_each(?))", [scene_ids]
+            ):
+                self._c.execute(RERANK, [row["queue_id"]])
             for scene_id in {job.scene_id for job in wanted}:
                 self._c.execute("update scenes set error = null, note = null where id = ?", [scene_id])
                 self._settle(scene_id)
@@ -80,9 +87,11 @@ class Jobs:
         """The next queued job whose inputs exist, at most once; the model already loaded first, up to FAIRNESS."""
         if not self._c.value("select 1 from jobs where state = 'queued' and lane = ? limit 1", [lane]):
             return None  # an idle lane takes no write lock
-        prefer = resident if resident and self._overtaken < FAIRNESS else ""
         with self._c.write():
-            found = self._c.row(_NEXT, {"lane": lane, "resident": prefer})
+            overtaken = self._overtaken.get(lane, 0)
+            prefer = resident if resident and overtaken < FAIRNESS else None
+            found = self._c.row(_NEXT, {"lane": lane, "engine": prefer}) if prefer else None
+            found = found or self._c.row(_NEXT, {"lane": lane, "engine": None})
             if found is None:
                 return None
             self._c.execute(
@@ -92,7 +101,7 @@ class Jobs:
             self._event("claimed", found["id"])
             self._settle(found["scene_id"])
             job = self.get(found["id"])
-        self._overtaken = self._overtaken + 1 if resident and job.engine == resident else 0
+            self._overtaken[lane] = overtaken + 1 if prefer and job.engine == resident else 0
         faults.point("store.claimed")
         return job
 
@@ -119,19 +128,20 @@ class Jobs:
         ]
 
     def waiting(self) -> list[Row]:
-        """Queued jobs of queues that are not paused: engine, task, layer; for the estimate."""
+        """Queued jobs of queues that are not paused, counted by engine and task (a voice counts as speech)."""
         return self._c.rows(
-            "select j.engine, j.layer, s.task_type as task, s.queue_id from jobs j join scenes s on s.id = j.scene_id"
-            " join queues q on q.id = s.queue_id where j.state = 'queued' and q.paused = 0"
+            "select j.engine, case j.layer when 'voice' then 'speech' else s.task_type end as task, count(*) as jobs"
+            " from jobs j join scenes s on s.id = j.scene_id join queues q on q.id = s.queue_id"
+            " where j.state = 'queued' and q.paused = 0 group by 1, 2"
         )
 
     def latest(self, scene_id: str) -> list[Job]:
-        """The newest job of each layer and line of a scene."""
+        """The newest job of each layer and line of a scene; lines that were deleted do not count."""
         return [
             _job(row)
             for row in self._c.rows(
                 _JOBS + " where j.scene_id = ? and j.id in (select max(id) from jobs where scene_id = j.scene_id"
-                " group by layer, coalesce(line_id, ''))",
+                " and (line_id is null or line_id in (select id from lines)) group by layer, coalesce(line_id, ''))",
                 [scene_id],
             )
         ]
@@ -211,18 +221,20 @@ class Jobs:
             self._settle(job.scene_id)
         return True
 
-    def put_back(self, job: Job, note: str, error: Mapping[str, Any]) -> State | None:
-        """After a crash: queued again with a note, failed after MAX_CRASHES attempts. None: fenced off."""
+    def put_back(self, job: Job, note: str, error: Mapping[str, Any], *, crashed: bool = True) -> State | None:
+        """Queued again with a note; after MAX_CRASHES crashes failed. None: fenced off.
+
+        Not `crashed`: it is not the job's fault, and it may be put back as often as it takes."""
         with self._c.write():
             row = self._c.row("select crashes from jobs where id = ?", [job.id])
             if row is None:
                 return None
-            if row["crashes"] + 1 >= MAX_CRASHES:
+            if crashed and row["crashes"] + 1 >= MAX_CRASHES:
                 return State.FAILED if self.fail(job, error) else None
             if not self._c.execute(
-                "update jobs set state = 'queued', crashes = crashes + 1"
+                "update jobs set state = 'queued', crashes = crashes + ?"
                 " where id = ? and attempt = ? and state = 'running'",
-                [job.id, job.attempt],
+                [int(crashed), job.id, job.attempt],
             ):
                 return None
             self._c.execute("update scenes set note = ? where id = ?", [note, job.scene_id])
@@ -235,8 +247,9 @@ class Jobs:
         count = 0
         with self._c.write():
             for scene_id in scene_ids:
-                count += self._give_up(scene_id, State.CANCELLED)
-                self._settle(scene_id)
+                if given_up := self._give_up(scene_id, State.CANCELLED):
+                    count += given_up
+                    self._settle(scene_id)  # where nothing was queued the scene stays as it is: edited, say
         return count
 
     def reset(self, scene_id: str) -> None:
@@ -260,11 +273,16 @@ class Jobs:
         )
         if ended:
             self._event(state, job.id, error)
+            self._changes.queue()  # the list of queues shows counts
         return bool(ended)
 
     def _settle(self, scene_id: str, error: Mapping[str, Any] | None = None) -> None:
-        """A scene stands where the newest job of each of its layers stands."""
-        states = {job.state for job in self.latest(scene_id)}
+        """A scene stands where the newest job of each of its layers stands.
+
+        Once its picture is made, voices that ended otherwise before it no longer count: older takes spoke for them."""
+        newest = self.latest(scene_id)
+        shown = any(job.layer == "picture" and job.state is State.DONE for job in newest)
+        states = {job.state for job in newest if not shown or job.layer == "picture" or job.state in LIVE}
         for state in (State.RUNNING, State.FAILED, State.QUEUED, State.CANCELLED):
             if state in states:
                 break
@@ -307,8 +325,8 @@ _JOBS = "select j.*, s.queue_id from jobs j join scenes s on s.id = j.scene_id"
 # picture it reads done and not being made again.
 _NEXT = """
 select j.id, j.scene_id from jobs j
-join scenes s on s.id = j.scene_id join queues q on q.id = s.queue_id
-where j.state = 'queued' and j.lane = :lane and q.paused = 0
+cross join scenes s on s.id = j.scene_id cross join queues q on q.id = s.queue_id
+where j.state = 'queued' and j.lane = :lane and q.paused = 0 and (:engine is null or j.engine = :engine)
   and (j.layer = 'voice' or not exists (
     select 1 from lines l where l.scene_id = s.id and (
       exists (select 1 from jobs v where v.scene_id = s.id and v.line_id = l.id and v.state in ('queued', 'running'))
@@ -319,7 +337,7 @@ where j.state = 'queued' and j.lane = :lane and q.paused = 0
               and p.state in ('queued', 'running'))
       or not exists (select 1 from takes t where t.scene_id = n.on_id and t.layer = 'picture'
                      and t.selected = 1 and t.trashed is null))))
-order by j.engine = :resident desc, q.inbox desc, q.position, s.position, j.layer = 'picture', j.id limit 1
+order by j.rank, j.id limit 1
 """
 
 

@@ -38,9 +38,10 @@ create index needs_by_source on needs (on_id);
 create table jobs (
     id text primary key, scene_id text not null references scenes (id) on delete cascade, line_id text,
     layer text not null, engine text not null, lane text not null, state text not null default 'queued',
-    attempt integer not null default 0, crashes integer not null default 0, error text, degraded_reason text,
-    kept text not null default '{}', created text not null, started text, finished text);
-create index jobs_by_lane on jobs (state, lane);
+    attempt integer not null default 0, crashes integer not null default 0, rank integer not null default 0,
+    error text, degraded_reason text, kept text not null default '{}', created text not null, started text,
+    finished text);
+create index jobs_by_lane on jobs (state, lane, rank);
 create index jobs_by_scene on jobs (scene_id, layer, line_id);
 create unique index one_live_job on jobs (scene_id, layer, coalesce(line_id, ''))
     where state in ('queued', 'running');

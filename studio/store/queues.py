@@ -52,11 +52,11 @@ class Queues:
     # ------------------------------------------------------------------------------------------ projects and queues
     def default_project(self) -> str:
         """The id of the project that always exists."""
-        found = self._c.value("select id from projects where slug = ?", [DEFAULT_PROJECT])
-        if found:
-            return str(found)
-        project_id = new_id()
         with self._c.write():
+            found = self._c.value("select id from projects where slug = ?", [DEFAULT_PROJECT])
+            if found:
+                return str(found)
+            project_id = new_id()
             self._c.insert("projects", {"id": project_id, "slug": DEFAULT_PROJECT, "name": "Default", "created": now()})
         return project_id
 
@@ -94,8 +94,9 @@ class Queues:
 
     def inbox(self) -> str:
         """The queue of one-shot scenes, made when first asked for."""
-        found = self._c.value("select id from queues where inbox = 1")
-        return str(found) if found else self.create("Inbox", inbox=True)
+        with self._c.write():  # two first scenes at once make one inbox
+            found = self._c.value("select id from queues where inbox = 1")
+            return str(found) if found else self.create("Inbox", inbox=True)
 
     def all(self) -> list[Queue]:
         return [_queue(row) for row in self._c.rows(_QUEUES + " order by q.position")]
@@ -179,7 +180,11 @@ class Queues:
             line_id = line.id if known else new_id()
             kept.add(line_id)
             values = {**line.model_dump(), "id": line_id, "scene_id": scene_id, "position": position}
-            self._c.db.table("lines").upsert(values, pk="id")
+            if known:
+                sets = ", ".join(f"{name} = :{name}" for name in values)
+                self._c.execute(f"update lines set {sets} where id = :id", values)
+            else:
+                self._c.insert("lines", values)
         for gone in mine - kept:
             self._c.execute("delete from lines where id = ?", [gone])
 
@@ -210,6 +215,7 @@ class Queues:
             self._renumbered(queue_id)
 
     def _renumbered(self, queue_id: str) -> None:
+        self._c.execute(RERANK, [queue_id])
         for row in self._c.rows("select id from scenes where queue_id = ?", [queue_id]):
             self._changes.scene(queue_id, row["id"])
 
@@ -246,6 +252,34 @@ class Queues:
             lines.setdefault(line.pop("scene_id"), []).append(line)
         return [_scene_row(row, lines.get(row["id"], [])) for row in rows]
 
+    def tallies(self, queue_ids: Iterable[str]) -> dict[str, tuple[dict[str, int], float]]:
+        """By queue: how many scenes in each state, and the seconds of its film so far (selected takes in the cut)."""
+        found: dict[str, tuple[dict[str, int], float]] = {}
+        for queue_id in queue_ids:
+            states = self._c.rows(
+                "select state, count(*) as n from scenes where queue_id = ? group by state", [queue_id]
+            )
+            seconds = self._c.value(
+                "select coalesce(sum(t.duration), 0) from scenes s join takes t on t.scene_id = s.id"
+                " where s.queue_id = ? and t.layer = 'picture' and t.kind = 'video' and t.selected = 1"
+                " and t.trashed is null and json_extract(s.body, '$.in_cut')",
+                [queue_id],
+            )
+            found[queue_id] = {row["state"]: row["n"] for row in states}, float(seconds)
+        return found
+
+    def blockers(self, queue_id: str) -> dict[str, Row]:
+        """By queued scene: the scene that it reads and that nobody is going to make; `on_id` alone: it was deleted."""
+        rows = self._c.rows(
+            "select n.scene_id, n.on_id, o.id, o.position, json_extract(o.body, '$.label') as label from needs n"
+            " join scenes s on s.id = n.scene_id left join scenes o on o.id = n.on_id"
+            " where s.queue_id = ? and s.state = 'queued' and (o.id is null or (o.state in ('failed', 'cancelled',"
+            " 'draft') and not exists (select 1 from takes t where t.scene_id = o.id and t.layer = 'picture'"
+            " and t.selected = 1 and t.trashed is null)))",
+            [queue_id],
+        )
+        return {row["scene_id"]: row for row in rows}
+
     def needs(self, scene_id: str) -> list[str]:
         """The scenes whose picture this one reads."""
         return [row["on_id"] for row in self._c.rows("select on_id from needs where scene_id = ?", [scene_id])]
@@ -279,6 +313,14 @@ class Queues:
                 [new_id(), project_id, slug(name), name, voice, now()],
             )
 
+
+# The order in which queued jobs are looked at: Inbox, then queue by queue, scene by scene, voices before the picture.
+RERANK = """
+update jobs set rank = (
+    select (case when q.inbox then -1 else q.position end) * 1000000000 + s.position * 2 + (jobs.layer = 'picture')
+    from scenes s join queues q on q.id = s.queue_id where s.id = jobs.scene_id)
+where state = 'queued' and scene_id in (select id from scenes where queue_id = ?)
+"""
 
 _QUEUES = "select q.*, p.name as project from queues q join projects p on p.id = q.project_id"
 

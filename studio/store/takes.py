@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.domain import Asset, Take, new_id
-from studio.errors import NotFound
+from studio.errors import Conflict, NotFound
 from studio.media.roots import Roots
 from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
@@ -80,17 +80,20 @@ class Takes:
         return rows, int(total)
 
     def mark(self, take_id: str, marks: Mapping[str, Any]) -> None:
-        """selected (only True: choose this one by hand), locked, private, rating."""
+        """selected (only True: choose this one by hand), locked (selects it too), private, rating."""
         row = self.where(take_id)
         with self._c.write():
-            if marks.get("selected"):
+            if marks.get("selected") or marks.get("locked"):  # the one that stays is the one that is shown
+                if row["trashed"]:
+                    raise Conflict("take.in_trash", take=take_id)
                 key = [row["scene_id"], row["layer"], row["line_id"] or ""]
                 self._c.execute(
                     "update takes set selected = 0, chosen = 0"
                     " where scene_id = ? and layer = ? and coalesce(line_id, '') = ?",
                     key,
                 )
-                self._c.execute("update takes set selected = 1, chosen = 1 where id = ?", [take_id])
+                chosen = int(bool(marks.get("selected")))
+                self._c.execute("update takes set selected = 1, chosen = ? where id = ?", [chosen, take_id])
             for name in ("locked", "private", "rating"):
                 if name in marks:
                     self._c.execute(f"update takes set {name} = ? where id = ?", [int(marks[name]), take_id])  # noqa: S608
