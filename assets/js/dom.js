@@ -8,6 +8,7 @@ export function el(tag, attrs = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attrs)) {
     if (value === null || value === undefined || value === false) continue;
+    if (name === "type" && tag === "button") continue; // Gradio's reset of [type=button] would win over our colours
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (name === "class") node.className = value;
     else if (name === "dataset") Object.assign(node.dataset, value);

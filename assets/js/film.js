@@ -56,8 +56,8 @@ export class FilmButton {
 
   #askAbout(error) {
     return ask({
-      title: error.message,
-      text: error.hint,
+      title: t("film.missing.title", { count: error.params.count }),
+      text: t("film.missing.text"),
       content: el("p", { class: "l-dialog-list" }, String(error.params.scenes || "")),
       choices: [
         { value: "stop", label: t("film.missing.stop") },

@@ -28,6 +28,12 @@ export const fmt = {
   seconds: (value) => (value === null || value === undefined ? "–" : `${tenths.format(value)} s`),
   /** 192 -> "3:12 left"; null -> "" */
   eta: (value) => (value === null || value === undefined ? "" : t("common.left", { time: fmt.clock(value) })),
+  /** 2460 -> "41 min" */
+  rough(seconds) {
+    if (seconds < 90) return t("common.sec", { n: Math.max(1, Math.round(seconds)) });
+    const minutes = Math.round(seconds / 60);
+    return minutes < 90 ? t("common.min", { n: minutes }) : t("common.hours", { h: Math.floor(minutes / 60), n: minutes % 60 });
+  },
   bytes(value) {
     let size = value || 0;
     for (const unit of ["B", "KB", "MB", "GB"]) {

@@ -17,12 +17,18 @@ export function t(key, params = {}) {
 /** True where the dictionary has words for `key`: for codes that come from the server. */
 export const has = (key) => key in words;
 
-/** The words of an error {code, params, message?, hint?}: the server's own when it sent them. */
+/**
+ * The words of an error {code, params, message?, hint?}: the server's own when it sent them. An error may explain
+ * another: then `params.why` is that one, and its message fills {reason}.
+ */
 export function errorWords(error) {
   if (!error) return { message: "", hint: "" };
-  const message = error.message || (has(`error.${error.code}`) ? t(`error.${error.code}`, error.params || {}) : error.code);
-  const hint = error.hint || (has(`error.${error.code}.hint`) ? t(`error.${error.code}.hint`, error.params || {}) : "");
-  return { message, hint };
+  const { code, params = {} } = error;
+  const filled = params.why ? { ...params, reason: errorWords(params.why).message } : params;
+  return {
+    message: error.message || (has(`error.${code}`) ? t(`error.${code}`, filled) : code),
+    hint: error.hint || (has(`error.${code}.hint`) ? t(`error.${code}.hint`, filled) : ""),
+  };
 }
 
 export function setLanguage(code) {

@@ -1,11 +1,12 @@
 // The right column: the selected scene. Its fields are Gradio's (studio/tabs/queues.py); this asks for the right form,
 // saves it, and draws what is not a field: state, takes, lines, the log.
-import { api, button, confirmDialog, el, errorWords, fmt, icon, iconButton, on, openDialog, setText, t, toast, toastError, urls } from "./core.js";
+import { api, button, confirmDialog, el, errorWords, fmt, icon, iconButton, on, openDialog, setText, t, toastError, urls } from "./core.js";
 import { act, sceneVerbs, selectedCard, state } from "./queues.js";
 import { mood, stateText, taskName } from "./words_of.js";
 
 let scene = null; // the SceneView whose form is drawn
 let dirty = false;
+let savedAt = null; // the scene that was saved and not touched since
 let turn = 0;
 let asking = null;
 let saving = null; // {turn, resolve} while a save is under way
@@ -25,6 +26,7 @@ export function head(element) {
   on("q:select", open);
   on("q:open", open);
   on("q:cards", ({ changed }) => changed.includes(state.selected) && refresh());
+  on("q:progress", () => selectedCard()?.state === "running" && draw());
   open();
 }
 
@@ -36,6 +38,7 @@ export function foot(element) {
   const form = document.getElementById("l-insp-form");
   for (const event of ["input", "change"]) form.addEventListener(event, touched, true);
   form.addEventListener("l-touched", () => setDirty(true)); // wells and other controls that are no inputs
+  form.addEventListener("pointerdown", (event) => event.target.closest("[role=option]") && setDirty(true), true);
   form.addEventListener("keydown", (event) => {
     if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
@@ -46,11 +49,12 @@ export function foot(element) {
 }
 
 function touched(event) {
-  if (event.isTrusted && !event.target.closest(".l-wire")) setDirty(true);
+  if (!event.target.closest(".l-wire")) setDirty(true);
 }
 
 function setDirty(value) {
   dirty = value;
+  if (dirty) savedAt = null;
   draw();
 }
 
@@ -59,6 +63,7 @@ async function open() {
   const id = state.selected;
   document.getElementById("l-insp")?.toggleAttribute("data-empty", !id);
   dirty = false;
+  savedAt = null;
   scene = id ? { ...selectedCard(), take_list: [], line_takes: {}, partial: true } : null;
   draw();
   if (!id || !parts.run) return;
@@ -103,8 +108,10 @@ function wire(id, value) {
 function draw() {
   if (!parts.name) return;
   setText(parts.name, scene ? taskName(scene.task_type) : t("scene.title"));
-  setText(parts.saved, !scene ? "" : dirty ? t("scene.unsaved") : stateText(selectedCard() || scene, state.progress[scene.id], state.waiting.get(scene.id)));
-  parts.saved.dataset.state = dirty ? "dirty" : scene ? mood(selectedCard() || scene) : "";
+  const now = selectedCard() || scene;
+  const saved = scene && savedAt === scene.id && now.state !== "running";
+  setText(parts.saved, !scene ? "" : dirty ? t("scene.unsaved") : saved ? t("scene.saved") : stateText(now, state.progress[scene.id], state.waiting.get(scene.id)));
+  parts.saved.dataset.state = dirty ? "dirty" : saved ? "saved" : scene ? mood(now) : "";
   drawTrouble();
   drawTakes();
   if (!parts.run) return;
@@ -112,7 +119,6 @@ function draw() {
   parts.run.hidden = busy;
   parts.cancel.hidden = !busy;
   setText(parts.run.querySelector(".l-btn-label"), t(scene?.takes ? "scene.run.again" : "scene.run"));
-  parts.save.disabled = !dirty;
   parts.run.disabled = !scene;
 }
 
@@ -137,7 +143,7 @@ function drawTakes() {
   parts.takesDrawn = drawn;
   parts.takes.replaceChildren(
     ...(takes.length ? [el("div", { class: "l-label" }, t("take.title"))] : []),
-    el("div", { class: "l-take-row" }, takes.sort((a, b) => b.number - a.number).map(takeTile)),
+    el("div", { class: "l-pick-row" }, takes.sort((a, b) => b.number - a.number).map(takeTile)),
     ...(spoken.length ? [el("div", { class: "l-label" }, t("scene.lines"))] : []),
     ...spoken.map(([id, take]) => lineRow(scene.lines.find((line) => line.id === id), take)));
 }
@@ -146,14 +152,14 @@ function takeTile(take) {
   const choose = () => act(() => api("PATCH", `/takes/${take.id}`, { selected: true })).then(() => refresh());
   const lock = () => act(() => api("PATCH", `/takes/${take.id}`, { locked: !take.locked })).then(() => refresh());
   const facts = `${t("take.number", { n: take.number })} · ${t("scene.seed", { seed: take.seed })} · ${take.engine}`;
-  return el("div", { class: "l-take", role: "listitem", "data-selected": take.selected },
-    el("button", { type: "button", class: "l-take-pick", onclick: choose, title: facts, "aria-label": facts, "aria-pressed": String(take.selected) },
+  return el("div", { class: "l-pick", role: "listitem", "data-selected": take.selected },
+    el("button", { type: "button", class: "l-pick-main", onclick: choose, title: facts, "aria-label": facts, "aria-pressed": String(take.selected) },
       take.kind === "audio" ? icon("mic") : el("img", { src: urls.poster(take.id), alt: "", loading: "lazy" }),
-      el("span", { class: "l-take-n" }, String(take.number)),
+      el("span", { class: "l-pick-n" }, String(take.number)),
       take.draft ? el("span", { class: "l-stamp" }, t("take.draft")) : null),
-    el("div", { class: "l-take-facts l-mono" }, el("span", { title: facts }, String(take.seed)),
+    el("div", { class: "l-pick-facts l-mono" }, el("span", { title: facts }, String(take.seed)),
       iconButton(take.locked ? "lock" : "lock-open", t(take.locked ? "take.unlock" : "take.lock"), lock, { "aria-pressed": String(take.locked) })),
-    el("div", { class: "l-take-engine" }, take.engine));
+    el("div", { class: "l-pick-engine" }, take.engine));
 }
 
 function lineRow(line, take) {
@@ -166,7 +172,7 @@ function lineRow(line, take) {
 
 // ------------------------------------------------------------------------------------------------ saving and running
 function save() {
-  if (!dirty || !scene) return Promise.resolve(true);
+  if (!scene) return Promise.resolve(true);
   const button = document.getElementById("l-save");
   if (!button) return Promise.resolve(false);
   return new Promise((resolve) => {
@@ -197,8 +203,8 @@ async function settle(answer) {
   if (!answer.error) {
     scene = { ...scene, version: answer.version };
     parts.shownVersion = { [answer.id]: answer.version };
+    savedAt = answer.id;
     setDirty(false);
-    toast(t("scene.saved"), "", "ok");
     act(async () => true);
     return;
   }
@@ -215,7 +221,7 @@ async function settle(answer) {
 
 export async function saveThenRun() {
   const id = state.selected;
-  if (id && (await save())) await sceneVerbs.run(id);
+  if (id && (!dirty || (await save()))) await sceneVerbs.run(id);
 }
 
 async function showLog() {

@@ -4,7 +4,7 @@
 //   const player = new Player({ onprev, onnext, onitem, ontime });      element: player.element
 //   player.load([{ id, src, kind: "video"|"image"|"audio", poster, duration, width, height, fps, draft, title, vtt }],
 //               { at: 0, play: false });
-//   player.live(url, share, text, size)   a preview picture while something is being made; player.empty(text)
+//   player.live(url, share, text, steps, size)   a preview picture while something is being made; player.empty(text)
 //   player.toggle() play() pause() seek(seconds) step(frames) jump(seconds) faster() mute() loop() fullscreen()
 import { el, fmt, icon, iconButton, setAttr, setIcon, setText, t } from "./core.js";
 
@@ -39,7 +39,7 @@ export class Player {
   }
 
   /** Shows a preview picture (an object URL, or null to keep the last one). */
-  live(url, share, text, size = "") {
+  live(url, share, text, steps = "", size = "") {
     if (this.mode !== "live") {
       this.pause();
       this.mode = "live";
@@ -52,7 +52,7 @@ export class Player {
       this.picture.hidden = false;
     }
     this.#note(url || !this.picture.hidden ? "" : t("player.waiting"));
-    this.#chips(text, size, true);
+    this.#chips(text, size, true, steps);
     this.bar.style.transform = `scaleX(${share})`;
     this.#paint();
   }
@@ -177,7 +177,10 @@ export class Player {
   #build() {
     this.picture = el("img", { alt: "", hidden: true });
     this.note = el("div", { class: "l-player-note" });
-    this.chipLeft = el("div", { class: "l-chip l-chip-left" });
+    this.chipDot = el("span", { class: "l-dot l-dot-lamp" });
+    this.chipWords = el("span", { class: "l-chip-words" });
+    this.chipAside = el("span", { class: "l-mono l-chip-aside" });
+    this.chipLeft = el("div", { class: "l-chip l-chip-left" }, this.chipDot, this.chipWords, this.chipAside);
     this.chipRight = el("div", { class: "l-chip l-chip-right l-mono" });
     this.draft = el("div", { class: "l-chip l-chip-draft", hidden: true }, t("take.draft"));
     this.bar = el("i");
@@ -191,11 +194,12 @@ export class Player {
     this.repeat = iconButton("repeat", t("player.loop"), () => this.loop(), { "aria-pressed": "false" });
     this.sound = iconButton("volume-2", t("player.mute"), () => this.mute(), { "aria-pressed": "false" });
     this.speed = el("span", { class: "l-mono l-speed" });
+    this.timecode = el("div", { class: "l-timecode l-mono" }, this.clock, el("span", {}, " / "), this.length, this.speed);
     this.tools = el("div", { class: "l-player-tools" });
     this.element = el("div", { class: "l-player" },
       el("div", { class: "l-screen" }, this.frame),
       el("div", { class: "l-controls" },
-        el("div", { class: "l-timecode l-mono" }, this.clock, el("span", {}, " / "), this.length, this.speed),
+        el("div", {}, this.timecode),
         el("div", { class: "l-controls-mid" }, this.back, this.main, this.forth, this.repeat),
         el("div", { class: "l-controls-end" }, this.tools, this.sound,
           iconButton("maximize", t("player.fullscreen"), () => this.fullscreen()))));
@@ -288,8 +292,9 @@ export class Player {
   #paint() {
     const clip = this.mode === "clip";
     const { time } = this;
-    setText(this.clock, clip ? fmt.time(time) : "–:––");
-    setText(this.length, clip ? fmt.time(this.total) : "–:––");
+    this.timecode.hidden = !clip;
+    setText(this.clock, fmt.time(time));
+    setText(this.length, fmt.time(this.total));
     setText(this.speed, this.video.playbackRate === 1 ? "" : `${this.video.playbackRate}×`);
     if (clip) this.bar.style.transform = `scaleX(${this.total ? Math.min(1, time / this.total) : 0})`;
     setAttr(this.track, "aria-valuemax", clip ? this.total.toFixed(1) : 0);
@@ -307,10 +312,11 @@ export class Player {
     this.note.hidden = !text && !action;
   }
 
-  #chips(left, right, live) {
+  #chips(left, right, live, aside = "") {
     this.chipLeft.hidden = !left;
-    if (this.leftWords !== `${live}${left}`) this.chipLeft.replaceChildren(live ? el("span", { class: "l-dot l-dot-lamp" }) : "", el("span", {}, left));
-    this.leftWords = `${live}${left}`;
+    this.chipDot.hidden = !live;
+    setText(this.chipWords, left);
+    setText(this.chipAside, aside);
     this.chipRight.hidden = !right;
     setText(this.chipRight, right);
     this.draft.hidden = true;

@@ -38,7 +38,7 @@ export function mount(element) {
   element.classList.add("l-stage");
   element.append(
     el("header", { class: "l-stage-head" }, el("div", { class: "l-stage-words" }, parts.title, parts.sub),
-      el("div", { class: "l-seg", role: "group", "aria-label": t("stage.show") }, Object.values(seg)), details),
+      el("div", { class: "l-stage-tools" }, el("div", { class: "l-seg", role: "group", "aria-label": t("stage.show") }, Object.values(seg)), details)),
     player.element,
     el("div", { class: "l-queue-bar" },
       el("div", { class: "l-queue-bar-words" }, parts.name, parts.facts),
@@ -54,7 +54,7 @@ export function mount(element) {
   on("q:cards", redraw);
   on("q:progress", tick);
   on("q:select", () => {
-    if (view !== "film" || player.item?.scene !== state.selected) view = view === "film" && player.playing ? "film" : wishedView();
+    if (view !== "film" || player.item?.scene !== state.selected) view = wishedView();
     redraw();
   });
   document.addEventListener("keydown", keys);
@@ -132,7 +132,7 @@ function tick() {
   const steps = progress ? t("stage.step", { done: progress.done, total: progress.total }) : t("state.starting");
   const size = scene.take ? `${scene.take.width} × ${scene.take.height}` : scene.resolution;
   if (preview.scene !== scene.id) preview = { url: null, asking: false, scene: scene.id };
-  player.live(preview.url, share, `${t("stage.preview")} ${steps}`, size);
+  player.live(preview.url, share, t("stage.preview"), steps, size);
   askForPreview(scene.id, share, steps, size);
 }
 
@@ -145,7 +145,7 @@ async function askForPreview(id, share, steps, size) {
     const url = URL.createObjectURL(await answer.blob());
     if (preview.url) URL.revokeObjectURL(preview.url);
     preview.url = url;
-    if (view === "live") player.live(url, share, `${t("stage.preview")} ${steps}`, size);
+    if (view === "live") player.live(url, share, t("stage.preview"), steps, size);
   } catch {
     // the studio is away: the pulse says so
   } finally {
@@ -243,7 +243,9 @@ function keys(event) {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
-  if ((event.key === " " || event.key === "Enter") && event.target.closest?.("button, a, [role=tab]")) return;
+  const at = event.target.closest?.("button, a, [role=tab]");
+  if (at && event.key === "Enter") return;
+  if (at && event.key === " " && !at.matches(".l-scene-main, .l-shot")) return; // those two only select: Space plays
   const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;
   event.preventDefault();

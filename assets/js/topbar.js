@@ -52,7 +52,7 @@ function drawNow(now) {
   parts.bar.style.transform = `scaleX(${share})`;
   setAttr(parts.track, "aria-valuenow", Math.round(share * 100));
   setText(parts.eta, mode === "running" ? fmt.eta(first.eta) || fmt.percent(share) : "");
-  setText(parts.all, mode === "running" && now.waiting && now.eta !== null ? t("top.all", { time: fmt.clock(now.eta) }) : "");
+  setText(parts.all, mode === "running" && now.waiting && now.eta !== null ? t("top.all", { time: fmt.rough(now.eta) }) : "");
   parts.track.hidden = mode !== "running";
   const active = mode === "running" || mode === "paused" || mode === "waiting";
   for (const node of [parts.pause, parts.skip, parts.stop]) node.disabled = !active;

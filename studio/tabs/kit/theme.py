@@ -102,7 +102,8 @@ HEAD_SCRIPT = """
   const cookie = (document.cookie.match(/(?:^|; )lanterna_lang=(\\w+)/) || [])[1];
   const browser = (navigator.languages || [navigator.language]).map((l) => l.slice(0, 2).toLowerCase());
   const lang = [read("lanterna_lang"), cookie, set, ...browser].find((l) => known.includes(l)) || "en";
-  for (const [name, value] of [["language", lang], ["languages", [lang]]])
+  const region = { pt: "pt-BR", zh: "zh-CN" }[lang] || lang;
+  for (const [name, value] of [["language", region], ["languages", [region, lang]]])
     Object.defineProperty(navigator, name, { get: () => value, configurable: true });
   document.documentElement.lang = lang === "zh" ? "zh-Hans" : lang;
   if (cookie !== lang) document.cookie = `lanterna_lang=${lang}; path=/; max-age=31536000; samesite=lax`;
@@ -113,7 +114,7 @@ HEAD_SCRIPT = """
     history.replaceState(null, "", here);
   }
 })();
-"""  # Gradio reads navigator.language and ?__theme= once, when its own script starts
+"""  # Gradio reads navigator.language (only regions it knows itself) and ?__theme= once, when its own script starts
 
 
 def page_head(lang: str = "", nav_icons: dict[str, str] | None = None) -> str:
