@@ -1,0 +1,268 @@
+"""The composition root: settings -> store -> runner -> service -> faces. The only module that knows every other one.
+
+`build_studio` is enough for the command line and for tests; `web_app` puts the faces and the door around it; `serve`
+binds a port and stays until it is told to stop. Gradio is imported inside `web_app`: a render needs none.
+"""
+
+import logging
+import secrets
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from studio import logs
+from studio.errors import StudioError, Unavailable
+from studio.lock import StudioLock
+from studio.media.roots import Roots
+from studio.runner import Lanes, Runner
+from studio.service import Studio
+from studio.service.system import this_machine
+from studio.settings import LOOPBACK, Settings
+from studio.store import Store
+
+if TYPE_CHECKING:
+    from studio.api.guard import App, Hosts
+    from studio.execution import Executor
+
+log = logging.getLogger(__name__)
+
+WILDCARDS = ("0.0.0.0", "::", "")
+MB = 1_000_000
+KEEP_UPLOADS = (3600, 86400)  # seconds between sweeps of Gradio's cache, age at which a file goes
+
+
+# ------------------------------------------------------------------------------------------------ the core
+def build_studio(settings: Settings, *, in_process: bool = False) -> Studio:
+    """Everything but faces. `in_process`: engines run here instead of in workers; for tests. Close it when done."""
+    settings.export()
+    for folder in (settings.output_dir, settings.data_dir, settings.cache_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    logs.start(settings.log_dir, "app", settings.log_level, settings.secrets())
+    store = Store(settings.database, Roots(_folders(settings)))
+    runner = Runner(store, _lanes(settings, in_process), settings.output_dir, settings.cache_dir)
+    machine = this_machine(force_cpu=settings.force_cpu)
+    return Studio.build(settings, store, runner, machine, settings.assets_dir)
+
+
+def _folders(settings: Settings) -> dict[str, Path]:
+    """Root names stand in the database, so they never change and do not hang on the order of a list."""
+    media = {f"media:{path.name}": path for path in settings.media_roots}
+    bundled = settings.assets_dir / "samples"
+    return {"outputs": settings.output_dir, "data": settings.data_dir, "bundled": bundled, **media}
+
+
+def _lanes(settings: Settings, in_process: bool) -> Lanes:
+    from studio.execution.inprocess import InProcess
+    from studio.execution.process import WorkerProcess
+    from studio.execution.wire import WorkerSettings
+
+    if in_process:
+        here = InProcess()
+        return Lanes(gpu=[here], cpu=[here], net=[here], tools=[here], exports=[here])
+    worker = WorkerSettings(settings.log_dir, settings.log_level, tuple(settings.secrets()))
+    cpu = WorkerProcess(worker)
+    # net: calls that wait for somebody else's computer need no process of their own. exports: a film that is being cut
+    # must not wait for a render, nor stop one. Processes start on first use.
+    net: list[Executor] = [InProcess() for _ in range(settings.max_concurrent_tasks)]
+    return Lanes(
+        gpu=[WorkerProcess(worker)], cpu=[cpu], net=net, tools=[WorkerProcess(worker)], exports=[WorkerProcess(worker)]
+    )
+
+
+# ------------------------------------------------------------------------------------------------ the faces
+def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
+    """Page, REST, sign-in and health behind the door, as one ASGI app."""
+    from studio import quick_import
+
+    quick_import.install()
+    import gradio as gr
+    from fastapi import FastAPI
+    from starlette.responses import JSONResponse, PlainTextResponse
+    from starlette.staticfiles import StaticFiles
+
+    from studio import tabs
+    from studio.api import make_api, sign_in
+    from studio.api.guard import Guard
+
+    settings = studio.settings
+    keys = None
+    if settings.auth:
+        keys = sign_in.Keys(settings.auth.get_secret_value(), settings.data_dir / "session.key")
+
+    site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    site.router.routes.extend(sign_in.routes(keys, studio.words))
+    site.add_api_route("/health", lambda: JSONResponse(studio.system.health()))
+    for path in ("/healthz", "/ready"):  # we listen before we are built, so whoever is answered finds us ready
+        site.add_api_route(path, lambda: PlainTextResponse("ok"))
+    site.mount("/api", make_api(studio))
+    site.mount("/ui", StaticFiles(directory=settings.assets_dir))
+
+    page = tabs.build_blocks(studio)
+    page.delete_cache = KEEP_UPLOADS
+    lang = "" if settings.lang == "auto" else settings.lang
+    gr.mount_gradio_app(
+        site,
+        page,
+        path="/",
+        app_kwargs={"middleware": [tabs.page_middleware(lang)], "docs_url": None, "redoc_url": None},
+        max_file_size=settings.max_upload_mb * MB,
+        enable_monitoring=False,
+        mcp_server=False,
+        show_error=False,
+        **tabs.page_options(),
+    )
+    # outside of FastAPI: Gradio's own layers, CORS among them, must not answer before the door has been passed
+    return Guard(site, hosts, studio.words, token, keys, settings.max_upload_mb * MB)
+
+
+def known_hosts(settings: Settings) -> list[str]:
+    """The names under which a browser may call this studio, besides the loopback ones."""
+    names = list(settings.allowed_hosts)
+    if settings.host in WILDCARDS:
+        import psutil
+
+        addresses = [address for card in psutil.net_if_addrs().values() for address in card]
+        names += [a.address.partition("%")[0] for a in addresses if a.family in (socket.AF_INET, socket.AF_INET6)]
+        names += [socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"]
+    elif settings.host not in LOOPBACK:
+        names.append(settings.host)
+    return names
+
+
+# ------------------------------------------------------------------------------------------------ a port
+def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Open the studio and stay until SIGINT or SIGTERM. Raises StudioError when it cannot be opened.
+
+    The port answers from the first moment: whoever comes while Gradio is still being imported waits in the backlog.
+    """
+    if not settings.local_only and settings.auth is None:
+        raise Unavailable("app.needs_auth", host=settings.host, origin=settings.origin("host"))
+    lock = StudioLock(settings.data_dir)
+    lock.acquire()
+    signal.signal(signal.SIGTERM, _leave)  # so that the blocks below close what they opened
+    try:
+        with listen(settings) as listener:
+            url = browser_url(settings)
+            if settings.open_browser:
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+            _serve(settings, lock, listener, url, say)
+    finally:
+        lock.release()
+
+
+def _serve(settings: Settings, lock: StudioLock, listener: socket.socket, url: str, say: Callable[[str], None]) -> None:
+    studio = build_studio(settings)
+    try:
+        import uvicorn
+
+        from studio.api.guard import Hosts
+
+        hosts = Hosts(known_hosts(settings))
+        config = uvicorn.Config(
+            web_app(studio, hosts, lock.token), log_config=None, access_log=False, server_header=False, ws="none",
+            # what a proxy says about its visitors is not believed: a right must never hang on it
+            proxy_headers=False, timeout_graceful_shutdown=2,
+        )  # fmt: skip
+        studio.start()
+        lock.announce(url)
+        say(url)
+        if settings.share:
+            threading.Thread(target=_share, args=(studio, settings, hosts, say), daemon=True).start()
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            log.info("stopped from the keyboard")
+    finally:
+        studio.close()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def browser_url(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in WILDCARDS else settings.host
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A listening socket. Raises Unavailable: "app.port_busy" naming who holds it, or "app.bad_host"."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            if sys.platform == "win32":  # there REUSEADDR would let two programs have one port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+            else:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(512)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        if holder := port_holder(settings.port):
+            raise Unavailable("app.port_busy", port=settings.port, holder=holder, free=_free_port(settings)) from error
+        origin = settings.origin("host")
+        raise Unavailable(
+            "app.bad_host", host=f"{settings.host}:{settings.port}", origin=origin, reason=error
+        ) from error
+    return listener
+
+
+def port_holder(port: int) -> str:
+    """`python3 (process 4711)`; empty when nobody listens there."""
+    import psutil
+
+    try:
+        listening = [
+            c for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.laddr.port == port
+        ]
+    except psutil.AccessDenied:  # macOS tells only root; somebody answers, or nobody does
+        with socket.socket() as probe:
+            return "another program" if probe.connect_ex(("127.0.0.1", port)) == 0 else ""
+    if not listening:
+        return ""
+    pid = listening[0].pid
+    if pid is None:
+        return "a program of another user"
+    try:
+        return f"{psutil.Process(pid).name()} (process {pid})"
+    except psutil.Error:
+        return f"process {pid}"
+
+
+def _free_port(settings: Settings) -> int:
+    for port in range(settings.port + 1, min(settings.port + 100, 65536)):
+        with socket.socket() as probe:
+            try:
+                probe.bind((settings.host if settings.host not in LOOPBACK else "127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    return 0  # the system chooses one
+
+
+def _share(studio: Studio, settings: Settings, hosts: "Hosts", say: Callable[[str], None]) -> None:
+    """A public link through Gradio's tunnel. Its name is known to the door only from here on."""
+    from gradio import networking
+
+    try:
+        found: Any = networking.setup_tunnel("127.0.0.1", settings.port, secrets.token_urlsafe(32), None, None)
+        name = urlsplit(found).hostname or ""
+    except Exception as error:  # whatever the tunnel's program and its server may raise: the studio goes on without
+        log.exception("no public link")
+        told = studio.words.error(StudioError("app.share", reason=type(error).__name__), settings.lang)
+        say(f"{told['message']} {told['hint']}")
+        return
+    hosts.add(name)
+    say(f"https://{name}")

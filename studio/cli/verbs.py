@@ -1,0 +1,114 @@
+"""The verbs that make something: render an episode, generate one scene, cut the film, measure the draft engine."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studio.cli.desk import Desk, View, open_desk
+from studio.cli.progress import progress
+from studio.cli.speech import Speaker
+from studio.errors import StudioError
+from studio.settings import Settings
+
+LOOK_SECONDS = 0.3
+UNFINISHED = ("queued", "running")
+
+
+def render(
+    settings: Settings,
+    speaker: Speaker,
+    episode: Path | None,
+    *,
+    engine: str = "auto",
+    out: Path | None = None,
+    missing: str = "stop",
+    only_valid: bool = False,
+) -> int:
+    """Import, run, cut. 0: a film with every scene; 1: something failed. Ctrl+C stops what it started."""
+    desk = open_desk(settings)
+    try:
+        queue = desk.import_episode(episode, only_valid)
+        speaker.say("cli.imported", name=queue["name"], count=queue["counts"]["total"])
+        if engine != "auto":
+            for card in desk.snapshot(queue["id"])["scenes"]:
+                desk.set_engine(card["id"], engine)
+        desk.run(queue["id"])
+        cards = _watched(desk, speaker, queue["id"], None, lambda: desk.stop(queue["id"]))
+        failed = _tell_failures(speaker, cards)
+        export = _cut(desk, speaker, queue["id"], missing, out)
+        where = desk.film(export["id"], out)
+        speaker.say("cli.film", path=where, seconds=f"{export['seconds']:.1f}", mb=f"{export['bytes'] / 1e6:.1f}")
+        return int(failed > 0)
+    finally:
+        desk.close()
+
+
+def generate(settings: Settings, speaker: Speaker, scene: View, asked: list[str], *, out: Path | None = None) -> int:
+    """One scene into the Inbox, rendered. `asked`: SkyReels flags that choose how a model is loaded."""
+    for name in asked:
+        speaker.warn(f"cli.flag_{name.strip('-')}", flag=name)
+    desk = open_desk(settings)
+    try:
+        made = desk.generate(scene)
+        cards = _watched(desk, speaker, made["queue_id"], made["id"], lambda: desk.cancel(made["id"]))
+        if _tell_failures(speaker, cards):
+            return 1
+        speaker.say("cli.take", path=desk.take(cards[0]["take"]["id"], out))
+        return 0
+    finally:
+        desk.close()
+
+
+def _watched(
+    desk: Desk, speaker: Speaker, queue_id: str, only: str | None, stop: Callable[[], None]
+) -> list[dict[str, Any]]:
+    """Shows how far a queue (or one scene of it) is until nothing of it can go on. Returns its cards."""
+    with progress(speaker) as show:
+        try:
+            while True:
+                snapshot = desk.snapshot(queue_id)
+                cards = [card for card in snapshot["scenes"] if only in (None, card["id"])]
+                show(cards, snapshot["progress"])
+                if not any(card["state"] in UNFINISHED and not card["blocked"] for card in cards):
+                    return cards
+                time.sleep(LOOK_SECONDS)
+        except KeyboardInterrupt:
+            stop()
+            raise
+
+
+def _tell_failures(speaker: Speaker, cards: list[dict[str, Any]]) -> int:
+    bad = [card for card in cards if card["state"] != "done"]
+    for card in bad:
+        why = card["error"] or card["blocked"] or {"code": "cli.not_done", "params": {"state": card["state"]}}
+        told = speaker.words.error(why, speaker.lang)
+        speaker.warn("cli.scene_failed", number=card["number"], title=card["title"], why=told["message"])
+        if told["hint"]:
+            speaker.err.print("  " + told["hint"])
+    return len(bad)
+
+
+def _cut(desk: Desk, speaker: Speaker, queue_id: str, missing: str, out: Path | None) -> View:
+    """Raises the cut's own error, for example Conflict("cut.missing")."""
+    export = desk.cut(queue_id, missing, out)
+    with speaker.err.status(speaker.text("cli.cutting")):
+        try:
+            while (export := desk.export(export["id"]))["state"] in UNFINISHED:
+                time.sleep(LOOK_SECONDS / 3)
+        except KeyboardInterrupt:
+            desk.cancel_export(export["id"])
+            raise
+    if export["state"] != "done":
+        raise StudioError(export["error"]["code"], **export["error"]["params"])
+    return export
+
+
+def bench_draft(settings: Settings, speaker: Speaker) -> None:
+    """The table that docs/benchmarks.md shows, for this machine."""
+    from studio.bench.draft import measure
+
+    settings.export()
+    speaker.say("cli.bench_wait")
+    for row in measure():
+        speaker.out.print(row)
