@@ -57,7 +57,7 @@ def centre(frame: np.ndarray) -> tuple[int, ...]:
 
 
 def near(colour, wanted, tolerance=8) -> bool:
-    return all(abs(a - b) <= tolerance for a, b in zip(colour, wanted, strict=True))
+    return all(abs(int(a) - int(b)) <= tolerance for a, b in zip(colour, wanted, strict=True))
 
 
 def metadata(path: Path) -> dict[str, str]:

@@ -71,11 +71,14 @@ def conform(
     frame: Frame,
     cache: Path,
     *,
+    facts: Facts | None = None,
     seconds: float | None = None,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fitted:
-    """The clip in the film's form. Stills last `seconds`. `step` may raise Cancelled. Raises MediaError, DiskFull."""
-    facts = probe(path)
+    """The clip in the film's form. Stills last `seconds`; `facts` save a second probe; `step` may raise Cancelled.
+
+    Raises MediaError, Refused, DiskFull."""
+    facts = facts or probe(path)
     if facts.kind == "audio":
         raise Refused("media.no_picture", name=path.name)
     if fits(facts, frame):

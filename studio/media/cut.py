@@ -4,6 +4,7 @@ Knows files and numbers only. A film may have clips of any size, rate and kind; 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -105,7 +106,8 @@ def _rounded(value: float | None) -> float | None:
 
 def _fit(shots: Sequence[Shot], frame: Frame, cache: Path, step: Step) -> tuple[list[Fitted], int, int]:
     """Every clip in the film's form; (clips, work done, work in all). All are looked at before one is made."""
-    facts = [probe(shot.path) for shot in shots]
+    with ThreadPoolExecutor(max_workers=4) as pool:  # opening is half of the work of a film of hard cuts
+        facts = list(pool.map(probe, [shot.path for shot in shots]))
     counts = [frames_needed(each, frame, shot.seconds) for each, shot in zip(facts, shots, strict=True)]
     to_make = sum(count for count, each in zip(counts, facts, strict=True) if not fits(each, frame))
     work = to_make + sum(counts) + round(sum(counts) / frame.fps * MIX_SHARE)
@@ -113,7 +115,7 @@ def _fit(shots: Sequence[Shot], frame: Frame, cache: Path, step: Step) -> tuple[
     for shot, each, count in zip(shots, facts, counts, strict=True):
         fitted.append(
             conform(
-                shot.path, frame, cache, seconds=shot.seconds,
+                shot.path, frame, cache, facts=each, seconds=shot.seconds,
                 step=lambda done, _, before=before: step(before + done, work, "conform"),  # type: ignore[misc]
             )
         )  # fmt: skip

@@ -76,6 +76,7 @@ def levelled(samples: np.ndarray, lufs: float) -> np.ndarray:
 
 def bed(music: np.ndarray, length: int, level: float) -> np.ndarray:
     """Music over the whole film: (length, 2), crossfaded where it starts again, faded at both ends of the film."""
+    music = levelled(music, level)
     loop = min(round(LOOP_SECONDS * RATE), len(music) // 4)
     rise = np.sin(np.linspace(0, np.pi / 2, loop, dtype=np.float32))[:, None]  # equal power
     laid = np.zeros((length, 2), np.float32)
@@ -88,7 +89,6 @@ def bed(music: np.ndarray, length: int, level: float) -> np.ndarray:
             piece[len(piece) - loop :] *= rise[::-1]
         place(laid, piece, at / RATE)
         at += len(music) - loop
-    laid = levelled(laid, level)
     fade_in, fade_out = (min(round(seconds * RATE), length // 4) for seconds in (FADE_IN, FADE_OUT))
     laid[:fade_in] *= np.linspace(0, 1, fade_in, dtype=np.float32)[:, None]
     laid[length - fade_out :] *= np.linspace(1, 0, fade_out, dtype=np.float32)[:, None] ** 2
@@ -119,8 +119,9 @@ def mastered(bus: np.ndarray) -> Mixed:
     gain_db = 0.0
     for _ in range(4):
         gain_db += TARGET_LUFS - lufs
-        done = limited(bus * np.float32(_gain(gain_db)), float(_gain(CEILING_DBTP)))
-        lufs = loudness(done)
+        raised = bus * np.float32(_gain(gain_db))
+        done = limited(raised, float(_gain(CEILING_DBTP)))
+        lufs = TARGET_LUFS if done is raised else loudness(done)
         if abs(lufs - TARGET_LUFS) < 0.3:
             break
     return Mixed(done, lufs, 20 * float(np.log10(np.abs(true_envelope(done, 0.0)).max())))
