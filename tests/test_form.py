@@ -32,7 +32,8 @@ def engine(engine_id: str, **changes) -> dict:
 @pytest.fixture
 def studio() -> SimpleNamespace:
     def said(error, language):
-        return {"code": error.code, "params": error.params, "message": f"{language}: {error.code}", "hint": "cure"}
+        code = error["code"] if isinstance(error, dict) else error.code
+        return {"code": code, "params": {}, "message": f"{language}: {code}", "hint": "cure"}
 
     engines = [engine("draft", draft=True), engine("far", costs_money=True)]
     return SimpleNamespace(
@@ -106,8 +107,8 @@ def test_auto_takes_a_real_engine_that_is_ready_and_free_and_else_the_draft(stud
 
 def test_an_error_stands_beside_its_field(studio):
     form = drawn(studio, SCENES[2])
-    said = form.explain(Refused("scene.field", field="ref_imgs.3", reason="x"), studio, "pt")
-    assert said == {"message": "pt: scene.field", "hint": "cure", "field": "ref_imgs", "prefix": "t"}
+    said = form.explain(Refused("scene.field", field="ref_imgs.3", why={"code": "few", "params": {}}), studio, "pt")
+    assert said == {"message": "Pt: few", "hint": "cure", "field": "ref_imgs", "prefix": "t"}
     assert form.explain(Refused("queue.full"), studio, "en")["field"] == ""
 
 

@@ -45,14 +45,15 @@ export function mediaWell(element, props, watch) {
   async function take(files) {
     const room = most > 1 ? most - props.value.length - sending : 1;
     if (files.length > room) toast(t("form.well.too_many", { most }));
-    for (const file of files.slice(0, room)) {
-      sending += 1;
-      draw();
+    const taken = files.slice(0, room);
+    sending += taken.length;
+    draw();
+    for (const file of taken) {
       try {
         const body = new FormData();
         body.append("file", file);
         const asset = await api("POST", "/assets", body);
-        props.value = most > 1 ? [...props.value, asset.ref] : [asset.ref];
+        hold(most > 1 ? [...props.value, asset.ref] : [asset.ref]);
       } catch (error) {
         toastError(error);
       }
@@ -61,10 +62,15 @@ export function mediaWell(element, props, watch) {
     }
   }
 
+  function hold(refs) {
+    props.value = refs;
+    root.dispatchEvent(new Event("input", { bubbles: true })); // as any control does when its user changes it
+  }
+
   function tile(ref, index) {
     const node = el("div", { class: "l-well-item" });
     const remove = iconButton("x", t("form.well.remove"), () => {
-      props.value = props.value.filter((_, at) => at !== index);
+      hold(props.value.filter((_, at) => at !== index));
       draw();
     });
     node.append(remove);
@@ -83,7 +89,7 @@ export function mediaWell(element, props, watch) {
     if (state === drawn) return;
     drawn = state;
     items.replaceChildren(...refs.map(tile));
-    if (sending) items.append(el("div", { class: "l-well-item l-well-sending" }, t("form.well.sending")));
+    for (let i = 0; i < sending; i += 1) items.append(el("div", { class: "l-well-item l-well-sending" }, t("form.well.sending")));
     if (!refs.length && !sending) items.append(invitation);
     else if (refs.length + sending < most) {
       items.append(el("button", { type: "button", class: "l-well-add", title: t("form.well.add"),
@@ -110,22 +116,31 @@ export function mediaWell(element, props, watch) {
 export function problem(element, props, watch) {
   const root = element.querySelector(".l-problem");
   const home = root.parentElement;
-  const show = () => {
-    document.querySelectorAll(".l-wrong").forEach((node) => home.closest(".l-form")?.contains(node) && node.classList.remove("l-wrong"));
+  let control = null;
+
+  function hide() {
+    root.hidden = true;
+    control?.classList.remove("l-wrong");
+    control?.removeEventListener("input", hide);
+    control = null;
+  }
+
+  function show() {
+    hide();
     home.append(root);
     const said = props.value;
-    root.hidden = !said;
     if (!said) return;
     root.replaceChildren(el("div", {}, said.message), said.hint ? el("div", { class: "l-hint" }, said.hint) : "");
-    const control = said.field && document.getElementById(`${said.prefix}-${said.field.replaceAll(".", "-")}`);
+    root.hidden = false;
+    control = said.field ? document.getElementById(`${said.prefix}-${said.field.replaceAll(".", "-")}`) : null;
     if (control) {
       control.classList.add("l-wrong");
+      control.addEventListener("input", hide);
       control.after(root);
-      const fold = control.closest(".l-fold");
-      if (fold && !fold.querySelector(".open")) fold.querySelector("button")?.click();
     }
     root.scrollIntoView({ block: "nearest" });
-  };
+  }
+
   watch("value", show);
   show();
 }

@@ -47,6 +47,7 @@ class Gallery {
     new IntersectionObserver(([entry]) => entry.isIntersecting && this.#more(), { root: this.scroll, rootMargin: AHEAD })
       .observe(this.end);
     on("library", () => this.#freshen());
+    on("queues", () => this.#choices());
     new IntersectionObserver(([entry]) => entry.isIntersecting && this.#stale && this.#freshen()).observe(root);
     this.reload();
     this.#choices();
@@ -88,7 +89,7 @@ class Gallery {
       const [engines, queues] = await Promise.all([api("GET", "/engines"), api("GET", "/queues")]);
       fill(this.engine, t("gallery.every_engine"), engines.map(({ id }) => [id, id]), this.#filter.engine);
       fill(this.queue, t("gallery.every_queue"), queues.map(({ id, name, inbox }) =>
-        [id, inbox ? t("gallery.inbox") : name]), this.#filter.queue);
+        [id, inbox ? t("queues.inbox") : name]), this.#filter.queue);
     } catch {
       // the pulse says when the studio cannot be reached
     }
@@ -235,6 +236,7 @@ class Gallery {
     }
     openTake(take.id, {
       trashed: this.#filter.trashed,
+      queueName: (one) => [...this.queue.options].find(({ value }) => value === one.queue_id)?.label || one.queue,
       after: (id, step) => this.#order[this.#order.indexOf(id) + step],
       remove: (id) => this.discard([id]),
       restore: (id) => this.restore([id]),

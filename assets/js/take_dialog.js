@@ -6,13 +6,13 @@ import { titleOf } from "./tiles.js";
 import { taskName } from "./words_of.js";
 
 /**
- * openTake(id, {trashed, after(id, step) -> id | undefined, remove(id) -> Promise<bool>, restore(id), changed(take)}).
+ * openTake(id, {trashed, queueName(take), after(id, step) -> id | undefined, remove(id) -> Promise<bool>, restore(id), changed(take)}).
  * Arrow keys go to the neighbours.
  */
-export async function openTake(id, { trashed = false, after = () => undefined, remove, restore, changed = () => {} }) {
+export async function openTake(id, { trashed = false, queueName = (one) => one.queue, after = () => undefined, remove, restore, changed = () => {} }) {
   const player = new Player({ onprev: () => go(-1), onnext: () => go(1) });
   const side = el("div", { class: "l-take-side" });
-  const content = el("div", { class: "l-take" }, el("div", { class: "l-take-stage" }, player.element), side);
+  const content = el("div", { class: "l-take l-host" }, el("div", { class: "l-take-stage" }, player.element), side);
   let take = null;
   let dialog = null;
 
@@ -48,13 +48,13 @@ export async function openTake(id, { trashed = false, after = () => undefined, r
     const { settings = {} } = take;
     const shown = [
       ["gallery.fact.task", taskName(take.task_type)],
-      ["gallery.fact.engine", take.draft ? `${take.engine} · ${t("generate.draft")}` : take.engine],
+      ["gallery.fact.engine", take.engine],
       ["gallery.fact.size", take.width ? `${take.width} × ${take.height}` : ""],
       ["gallery.fact.length", take.kind === "image" ? "" : fmt.seconds(take.duration)],
       ["gallery.fact.rate", take.kind === "video" && take.fps ? `${fmt.number(take.fps)} fps` : ""],
       ["gallery.fact.seed", String(take.seed ?? ""), () => copy(String(take.seed), "gallery.copied.seed"), "gallery.copy.seed"],
       ["gallery.fact.profile", take.profile],
-      ["gallery.fact.queue", take.queue],
+      ["gallery.fact.queue", queueName(take)],
       ["gallery.fact.number", String(take.number ?? "")],
       ["gallery.fact.made", fmt.date(take.created)],
       ["gallery.fact.bytes", take.bytes ? fmt.bytes(take.bytes) : ""],

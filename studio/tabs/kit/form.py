@@ -113,12 +113,14 @@ class Form:
 
     def explain(self, error: StudioError, studio: Studio, language: str) -> dict[str, Any]:
         """What `problem` shows: message, cure, and the control they belong to."""
-        said = studio.words.error(error, language)
         name = str(error.params.get("field") or "")
         names = {control.field for control in self.controls}
         base = name.split(".")[0]
         owner = name if name in names else base if base in names else ""
-        return {"message": said["message"], "hint": said["hint"], "field": owner, "prefix": self.prefix}
+        # beside its field, the reason alone is enough
+        said = studio.words.error(error.params["why"] if owner and "why" in error.params else error, language)
+        message = said["message"][:1].upper() + said["message"][1:]
+        return {"message": message, "hint": said["hint"], "field": owner, "prefix": self.prefix}
 
 
 def build_form(studio: Studio, task_type: str, values: Scene | None = None, elem_prefix: str = "form") -> Form:
@@ -236,7 +238,7 @@ class _Drawing:
         with gr.Column(min_width=0, elem_classes="l-seed"):
             number = gr.Textbox(
                 "" if seed is None else str(seed), label=words("form.seed"), placeholder="–",
-                max_lines=1, interactive=True, elem_id=f"{self.prefix}-seed", elem_classes="l-mono",
+                max_lines=1, interactive=True, elem_id=f"{self.prefix}-seed", elem_classes="l-digits",
             )  # fmt: skip
             new = gr.Checkbox(
                 seed is None, label=words("form.seed.new"), container=False, interactive=True,
