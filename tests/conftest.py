@@ -1,0 +1,55 @@
+"""Fixtures that other tests share: a studio on a folder of its own, an engine that needs no time, a REST client."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import instant_engine
+import pytest
+from starlette.testclient import TestClient
+
+from studio.api import make_api
+from studio.app import build_studio
+from studio.pipelines import ENGINES, engine_class
+from studio.service import Studio
+from studio.settings import Settings
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The engine of tests/instant_engine.py is there, real and ready, and nothing has been made yet."""
+    monkeypatch.setitem(ENGINES, "instant", "instant_engine:Instant")
+    instant_engine.MADE.clear()
+    yield instant_engine
+    instant_engine.ON_RUN.clear()
+    engine_class.cache_clear()
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Callable[..., Studio]]:
+    """Build a studio on tmp_path whose engines run here; whatever was built is closed in the end."""
+    built: list[Studio] = []
+    environment = dict(os.environ)
+
+    def one(**settings: Any) -> Studio:
+        built.append(build_studio(Settings(root=tmp_path, **settings), in_process=True))
+        return built[-1]
+
+    yield one
+    for studio in built:
+        studio.close()
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.fixture
+def studio(instant: Any, build: Callable[..., Studio]) -> Studio:
+    """A studio with the instant engine. Nothing runs by itself: `studio.drain()` runs all that can."""
+    return build()
+
+
+@pytest.fixture
+def client(studio: Studio) -> TestClient:
+    """REST without the door around it. What breaks in a route comes as 500 and not as an exception."""
+    return TestClient(make_api(studio), raise_server_exceptions=False)
