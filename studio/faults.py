@@ -1,8 +1,9 @@
 """Named points where a test may kill the process or make a write fail. Does nothing unless LANTERNA_FAULT names one.
 
 `LANTERNA_FAULT="writer.fsynced:2"` kills this process (SIGKILL) the second time it passes that point;
-`"writer.fsynced:1:enospc"` raises OSError(ENOSPC) there instead. The points are listed in POINTS, so that the kill
-rounds of tests/test_kill_rounds.py can visit each one.
+`"writer.fsynced:1:enospc"` raises OSError(ENOSPC) there instead; `"writer.fsynced:1:parent"` kills the process that
+started this one and goes on: the studio dies while its worker is at that point. The points are listed in POINTS, so
+that the kill rounds of tests/test_kill_rounds.py can visit each one.
 """
 
 import errno
@@ -31,7 +32,7 @@ _passed: dict[str, int] = {}
 
 
 def point(name: str) -> None:
-    """Pass a named point. Raises OSError(ENOSPC) or kills this process when LANTERNA_FAULT says so."""
+    """Pass a named point. Raises OSError(ENOSPC) or kills a process when LANTERNA_FAULT says so."""
     wanted = os.environ.get("LANTERNA_FAULT")
     if not wanted:
         return
@@ -44,4 +45,4 @@ def point(name: str) -> None:
         return
     if how == "enospc":
         raise OSError(errno.ENOSPC, f"injected at {name}")
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getppid() if how == "parent" else os.getpid(), signal.SIGKILL)

@@ -29,7 +29,7 @@ class Tiny(Engine):
     """A few grey frames of 96x64, or one of the troubles, after the first frame."""
 
     id = "tiny"
-    tasks = frozenset({"text_to_video", "talking_avatar", "text_to_image", "speech"})
+    tasks = frozenset({"text_to_video", "single_shot_extension", "talking_avatar", "text_to_image", "speech"})
 
     class Options(BaseModel, extra="forbid"):
         frames: int = 5
