@@ -26,8 +26,8 @@ export const fmt = {
   },
   /** 4 -> "4.0 s" */
   seconds: (value) => (value === null || value === undefined ? "–" : `${tenths.format(value)} s`),
-  /** 192 -> "3:12 left"; null -> "" */
-  eta: (value) => (value === null || value === undefined ? "" : t("common.left", { time: fmt.clock(value) })),
+  /** 192 -> "3:12 left"; null, or next to nothing -> "" */
+  eta: (value) => (value === null || value === undefined || value < 1 ? "" : t("common.left", { time: fmt.clock(value) })),
   /** 2460 -> "41 min" */
   rough(seconds) {
     if (seconds < 90) return t("common.sec", { n: Math.max(1, Math.round(seconds)) });

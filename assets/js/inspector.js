@@ -1,6 +1,6 @@
 // The right column: the selected scene. Its fields are Gradio's (studio/tabs/queues.py); this asks for the right form,
 // saves it, and draws what is not a field: state, takes, lines, the log.
-import { api, button, confirmDialog, el, errorWords, fmt, icon, iconButton, on, openDialog, setText, t, toastError, urls } from "./core.js";
+import { api, button, confirmDialog, el, errorWords, fmt, has, icon, iconButton, on, openDialog, setText, t, toastError, urls } from "./core.js";
 import { act, sceneVerbs, selectedCard, state } from "./queues.js";
 import { mood, stateText, taskName } from "./words_of.js";
 
@@ -131,7 +131,7 @@ function drawTrouble() {
     ...(trouble ? [el("div", { class: `l-trouble l-trouble-${mood(now)}` }, el("div", {}, message), hint && el("div", { class: "l-hint" }, hint),
       now.state === "failed" ? button(t("scene.log"), showLog, { iconName: "scroll-text" }) : null)] : []),
     ...(degraded ? [el("div", { class: "l-trouble l-trouble-degraded" }, t("scene.degraded", { reason: degraded }))] : []),
-    ...(now?.note ? [el("div", { class: "l-hint" }, t(`note.${now.note}`))] : []));
+    ...(now?.note ? [el("div", { class: "l-hint" }, has(now.note) ? t(now.note) : now.note)] : []));
 }
 
 // ------------------------------------------------------------------------------------------------ takes and lines
@@ -209,7 +209,7 @@ async function settle(answer) {
     return;
   }
   if (answer.error.code !== "scene.stale") {
-    toastError(answer.error);
+    if (!answer.error.params?.field) toastError(answer.error); // a field's trouble stands beside the field
     return;
   }
   const { message, hint } = errorWords(answer.error);

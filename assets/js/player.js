@@ -2,7 +2,7 @@
 // the next clip is loaded before the last one ends. Knows no queue and no scene; Gallery and Generate use it too.
 //
 //   const player = new Player({ onprev, onnext, onitem, ontime });      element: player.element
-//   player.load([{ id, src, kind: "video"|"image"|"audio", poster, duration, width, height, fps, draft, title, vtt }],
+//   player.load([{ id, src, kind: "video"|"image"|"audio", poster, duration, width, height, fps, title, vtt }],
 //               { at: 0, play: false });
 //   player.live(url, share, text, steps, size)   a preview picture while something is being made; player.empty(text)
 //   player.toggle() play() pause() seek(seconds) step(frames) jump(seconds) faster() mute() loop() fullscreen()
@@ -182,10 +182,9 @@ export class Player {
     this.chipAside = el("span", { class: "l-mono l-chip-aside" });
     this.chipLeft = el("div", { class: "l-chip l-chip-left" }, this.chipDot, this.chipWords, this.chipAside);
     this.chipRight = el("div", { class: "l-chip l-chip-right l-mono" });
-    this.draft = el("div", { class: "l-chip l-chip-draft", hidden: true }, t("take.draft"));
     this.bar = el("i");
     this.track = el("div", { class: "l-seek", role: "slider", tabindex: 0, "aria-label": t("player.seek"), "aria-valuemin": 0 }, this.bar);
-    this.frame = el("div", { class: "l-frame" }, ...this.videos, this.picture, this.note, this.chipLeft, this.chipRight, this.draft, this.track);
+    this.frame = el("div", { class: "l-frame" }, ...this.videos, this.picture, this.note, this.chipLeft, this.chipRight, this.track);
     this.clock = el("b");
     this.length = el("span");
     this.main = iconButton("play", t("player.play"), () => this.toggle(), { class: "l-ib l-ib-main" });
@@ -242,7 +241,6 @@ export class Player {
     this.videos.forEach((video, i) => (video.hidden = i > 0 || item.kind !== "video"));
     this.#note(item.kind === "audio" && !item.poster ? item.title : "");
     this.#chips(this.items.length > 1 ? `${fmt.shot(item.number || at + 1)} · ${item.title}` : "", sizeText(item), false);
-    this.draft.hidden = !item.draft;
     this.on.item(item, at);
     if (play) this.play();
     this.#ahead();
@@ -319,7 +317,6 @@ export class Player {
     setText(this.chipAside, aside);
     this.chipRight.hidden = !right;
     setText(this.chipRight, right);
-    this.draft.hidden = true;
   }
 }
 
@@ -333,6 +330,6 @@ export function itemOf(take, { title = "", number = 0 } = {}) {
   return {
     id: take.id, src: `/api/takes/${take.id}/file`, kind: take.kind, duration: take.duration,
     poster: take.kind === "audio" ? null : `/api/takes/${take.id}/poster`,
-    width: take.width, height: take.height, fps: Math.round((take.fps || 0) * 100) / 100, draft: take.draft, title, number,
+    width: take.width, height: take.height, fps: Math.round((take.fps || 0) * 100) / 100, title, number,
   };
 }

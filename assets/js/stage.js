@@ -88,9 +88,10 @@ function redraw() {
 
 function drawHead() {
   const scene = selectedCard();
-  setText(parts.title, scene ? scene.title : "");
+  const exported = view === "film" && player.items.length === 1 && !player.item.scene;
   const take = scene?.take ? ` · ${t("take.number", { n: scene.take.number })}` : "";
-  setText(parts.sub, scene ? `${t("scene.number", { n: fmt.shot(scene.number) })}${take}` : "");
+  setText(parts.title, exported ? queueName() : scene ? scene.title : "");
+  setText(parts.sub, exported ? t("film.title") : scene ? `${t("scene.number", { n: fmt.shot(scene.number) })}${take}` : "");
   const running = scene?.state === "running";
   for (const [name, node] of Object.entries(parts.seg)) {
     setAttr(node, "aria-pressed", String(name === view));
@@ -98,10 +99,12 @@ function drawHead() {
   }
 }
 
+const queueName = () => (state.queue ? (state.queue.inbox ? t("queues.inbox") : state.queue.name) : "");
+
 function drawBar() {
   const { queue } = state;
   const counts = queue?.counts || {};
-  setText(parts.name, queue ? (queue.inbox ? t("queues.inbox") : queue.name) : "");
+  setText(parts.name, queueName());
   setText(parts.facts, queue ? `${counts.done || 0}/${counts.total || 0} · ${fmt.clock(queue.seconds || 0)}` : "");
   const busy = (counts.running || 0) + (counts.queued || 0);
   const left = (counts.total || 0) - (counts.done || 0) - busy;

@@ -37,7 +37,7 @@ export function mount(element) {
 
 function drawCrumbs() {
   const { queue } = state;
-  setText(parts.project, queue?.project && queue.project !== "default" ? queue.project : t("top.project"));
+  setText(parts.project, queue?.project && queue.project.toLowerCase() !== "default" ? queue.project : t("top.project"));
   setText(parts.queue, queue ? (queue.inbox ? t("queues.inbox") : queue.name) : t("queues.title"));
 }
 

@@ -27,7 +27,7 @@ export function stateText(card, progress, place) {
       if (!progress) return t("state.starting");
       const share = fmt.percent(progress.done / Math.max(1, progress.total));
       const layer = progress.layer === "voice" ? `${t("state.voice")} ` : "";
-      return `${layer}${share}${progress.eta === null ? "" : ` · ${fmt.eta(progress.eta)}`}`;
+      return [`${layer}${share}`, fmt.eta(progress.eta)].filter(Boolean).join(" · ");
     }
     case "failed":
       return card.error ? errorWords(card.error).message : t("state.failed");
