@@ -159,3 +159,10 @@ def test_silence_is_silence():
 def test_short_sounds_are_measured():
     assert -30 < loudness(stereo(0.2)) < -5 and loudness(np.zeros((100, 2), np.float32)) == -np.inf
     assert mixing.TARGET_LUFS == -16
+
+
+def test_the_limiter_turns_down_and_does_not_clip():
+    """A tone three times too loud stays a tone: its third harmonic is far below it."""
+    wave = np.repeat((3.0 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)).astype(np.float32)[:, None], 2, axis=1)
+    spectrum = np.abs(np.fft.rfft(limited(wave, 0.8)[:, 0] * np.hanning(RATE)))
+    assert decibels(spectrum[3000] / spectrum[1000]) < -60
