@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -134,12 +135,12 @@ class Run:
         """Encode frames as they come; each (H, W, 3) uint8, or (H * 3 / 2, W) uint8 for yuv420p.
 
         `audio` defaults to the scene's soundtrack. Calls `step` after each frame, so an engine that yields frames
-        lazily needs no progress of its own. Raises MediaError, DiskFull, Cancelled."""
+        lazily needs no progress and no preview of its own. Raises MediaError, DiskFull, Cancelled."""
         from studio.media.writer import write_video
 
         path = self._part.with_name(self._part.name + ".mp4.part")
         write_video(
-            path, self._watched(frames, num_frames), fps, num_frames, layout=layout,
+            path, self._watched(frames, num_frames, layout), fps, num_frames, layout=layout,
             audio=audio or self.inputs.soundtrack, comment=self._comment, posters=self._posters,
         )  # fmt: skip
         return path
@@ -160,10 +161,20 @@ class Run:
         write_audio(path, samples, rate, comment=self._comment, posters=self._posters)
         return path
 
-    def _watched(self, frames: "Iterable[np.ndarray]", num_frames: int) -> "Iterable[np.ndarray]":
+    def _watched(self, frames: "Iterable[np.ndarray]", num_frames: int, layout: Any) -> "Iterable[np.ndarray]":
         for done, frame in enumerate(frames, start=1):
             yield frame
-            self.step(done, num_frames)
+            self.step(done, num_frames, partial(_small, frame, layout))
+
+
+def _small(frame: "np.ndarray", layout: Any) -> "np.ndarray":
+    """(h, w, 3) uint8 RGB of a frame that is being saved, at most 640 wide."""
+    import numpy as np
+
+    from studio.media.posters import POSTER_WIDTH, small_picture
+    from studio.media.writer import to_frame
+
+    return np.asarray(small_picture(to_frame(frame, layout), POSTER_WIDTH))
 
 
 class Engine:
