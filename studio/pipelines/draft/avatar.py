@@ -13,7 +13,6 @@ import numpy as np
 
 from studio.domain import SpokenLine
 from studio.pipelines.draft.camera import drift, glide, smoother
-from studio.pipelines.draft.cards import Stamp
 from studio.pipelines.draft.framing import Framed, frame_portrait
 from studio.pipelines.draft.landmarks import Landmarks
 from studio.pipelines.draft.lipsync import Mouth as MouthCurves
@@ -57,11 +56,10 @@ def avatar_shot(
 
 
 def _finished(performance: "Performance", size: tuple[int, int], seed: int) -> Iterator[np.ndarray]:
-    finish, stamp = Finish(*size, np.random.default_rng(seed)), Stamp(*size)
+    finish = Finish(*size, np.random.default_rng(seed))
     for index, bgr in enumerate(performance):
         frame = i420_from_bgr(bgr)
         finish.apply(frame, index)
-        stamp.apply(frame, index)
         yield frame
 
 
