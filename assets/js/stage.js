@@ -28,10 +28,10 @@ export function mount(element) {
     title: el("h1", { class: "l-stage-title" }), sub: el("span", { class: "l-stage-sub" }), seg,
     name: el("b"), facts: el("span", { class: "l-mono" }),
     run: button("", () => parts.run.dataset.verb === "pause" ? verbs.pause() : parts.run.dataset.verb === "resume" ? verbs.resume() : verbs.run(), { kind: "soft", iconName: "play" }),
-    retry: button("", verbs.retry, { iconName: "refresh-cw" }),
+    retry: button("", verbs.retry, { iconName: "refresh-cw", class: "l-btn l-btn-retry" }),
     stop: iconButton("square", t("queues.stop"), () => verbs.stop()),
     restart: iconButton("rotate-ccw", t("queues.restart"), verbs.restart),
-    playFilm: button(t("queues.play_film"), playFilm, { iconName: "play" }),
+    playFilm: button(t("queues.play_film"), playFilm, { iconName: "play", class: "l-btn l-btn-play", title: t("queues.play_film") }),
     film,
   };
   const details = iconButton("sliders-horizontal", t("scene.details"), () => document.body.toggleAttribute("data-inspector"), { class: "l-ib l-only-narrow" });

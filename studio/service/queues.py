@@ -35,10 +35,12 @@ class Queues:
         return queue_view(queue, *self._store.queues.tallies([queue.id])[queue.id], self.film_of(queue.id))
 
     def get(self, queue_id: str, since: str | None = None) -> View:
-        """What changed since a version; everything when that version is not of this boot."""
+        """What changed since a version; everything when that version is not of this boot. `queue` is None when nothing
+        at all changed, which is what a page hears every second: its counts need every row of the queue."""
         queue = self._store.queues.get(queue_id)
         version, rows, removed = self._store.since(queue_id, since)
-        return {"version": version, "queue": self._view(queue), "scenes": self.cards(rows), "removed": removed}
+        view = None if version == since else self._view(queue)
+        return {"version": version, "queue": view, "scenes": self.cards(rows), "removed": removed}
 
     def cards(self, rows: Sequence[SceneRow]) -> Sequence[View]:
         ids = [row.id for row in rows]

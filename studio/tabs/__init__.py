@@ -1,4 +1,4 @@
-"""The screen: one page of tabs between a top bar and a status line. Adding a tab is one line here and one file beside it.
+"""The screen: one page of tabs between a top bar and a status line. A new tab is one line here and one file beside it.
 
 A tab module has TITLE (a key of the locale files), ICON (a file in assets/icons) and build(studio).
 """

@@ -1,4 +1,4 @@
-"""A real studio in a process of its own, and a real Chromium that fails the test on page errors and outside requests."""
+"""A real studio in its own process, and a real Chromium that fails the test on page errors and outside requests."""
 
 import json
 import os

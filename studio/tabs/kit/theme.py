@@ -80,7 +80,7 @@ def make_theme() -> gr.themes.Base:
 
 @functools.cache
 def icon_css() -> str:
-    """One CSS mask per file in assets/icons, so that an icon is there with the first paint and takes its text's colour."""
+    """One CSS mask per file in assets/icons: an icon is there with the first paint and takes the colour of its text."""
     rules = []
     for path in sorted((ASSETS / "icons").glob("*.svg")):
         svg = re.sub(r"<!--.*?-->|\s+class=\"[^\"]*\"", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -163,6 +163,9 @@ class PageHead:
             nonlocal start
             if message["type"] == "http.response.start":
                 start = message
+                return
+            if message["type"] != "http.response.body":  # an extension of the server's
+                await send(message)
                 return
             body.extend(message.get("body", b""))
             if message.get("more_body"):
