@@ -26,6 +26,7 @@ PUSH = 0.045  # how much closer the camera is at the end
 PLATE_PUSH = 0.4  # of that for what is far behind
 BLINK_SECONDS = 0.24
 BLINK = (0.0, 0.35, 0.85, 1.0, 0.9, 0.55, 0.2, 0.0)  # how shut, over that time
+EDGE = 0.28  # vignette
 COARSE = 4  # the head's motion is worked out at a quarter of the frame
 
 
@@ -56,7 +57,7 @@ def avatar_shot(
 
 
 def _finished(performance: "Performance", size: tuple[int, int], seed: int) -> Iterator[np.ndarray]:
-    finish = Finish(*size, np.random.default_rng(seed))
+    finish = Finish(*size, seed, edge=EDGE)
     for index, bgr in enumerate(performance):
         frame = i420_from_bgr(bgr)
         finish.apply(frame, index)
