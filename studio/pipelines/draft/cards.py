@@ -25,18 +25,28 @@ FADE_IN, CLEAR_BEFORE_END, FADE_OUT = (
     0.45,
     0.5,
 )  # seconds; the last frames carry no text: the next shot may grow from them
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "en": {"scene": "SCENE", "wide": "WIDE", "medium": "MEDIUM", "close": "CLOSE-UP", "extreme": "EXTREME CLOSE-UP",
-           "push_in": "PUSH IN", "pull_out": "PULL OUT", "pan_left": "PAN LEFT", "pan_right": "PAN RIGHT", "tilt_up": "TILT UP",
-           "tilt_down": "TILT DOWN", "track": "TRACKING", "handheld": "HANDHELD", "orbit": "ARC", "static": "STATIC", "breathe": "STILL"},
-    "pt": {"scene": "CENA", "wide": "PLANO GERAL", "medium": "PLANO MÉDIO", "close": "PRIMEIRO PLANO", "extreme": "DETALHE",
-           "push_in": "APROXIMA", "pull_out": "AFASTA", "pan_left": "PAN ESQUERDA", "pan_right": "PAN DIREITA",
-           "tilt_up": "TILT PARA CIMA", "tilt_down": "TILT PARA BAIXO", "track": "TRAVELLING", "handheld": "CÂMERA NA MÃO",
-           "orbit": "ARCO", "static": "FIXA", "breathe": "QUASE FIXA"},
-    "zh": {"scene": "场景", "wide": "全景", "medium": "中景", "close": "特写", "extreme": "大特写", "push_in": "推", "pull_out": "拉",
-           "pan_left": "左摇", "pan_right": "右摇", "tilt_up": "上摇", "tilt_down": "下摇", "track": "跟拍", "handheld": "手持",
-           "orbit": "环绕", "static": "固定", "breathe": "静"},
-}  # fmt: skip
+_WORDS = {
+    "scene": "SCENE CENA 场景",
+    "wide": "WIDE PLANO_GERAL 全景",
+    "medium": "MEDIUM PLANO_MÉDIO 中景",
+    "close": "CLOSE-UP PRIMEIRO_PLANO 特写",
+    "extreme": "EXTREME_CLOSE-UP DETALHE 大特写",
+    "push_in": "PUSH_IN APROXIMA 推",
+    "pull_out": "PULL_OUT AFASTA 拉",
+    "pan_left": "PAN_LEFT PAN_ESQUERDA 左摇",
+    "pan_right": "PAN_RIGHT PAN_DIREITA 右摇",
+    "tilt_up": "TILT_UP TILT_PARA_CIMA 上摇",
+    "tilt_down": "TILT_DOWN TILT_PARA_BAIXO 下摇",
+    "track": "TRACKING TRAVELLING 跟拍",
+    "handheld": "HANDHELD CÂMERA_NA_MÃO 手持",
+    "orbit": "ARC ARCO 环绕",
+    "static": "STATIC FIXA 固定",
+    "breathe": "STILL QUASE_FIXA 静",
+}
+WORDS: Mapping[str, Mapping[str, str]] = {  # the card speaks the language of the prompt
+    language: {word: row.split()[index].replace("_", " ") for word, row in _WORDS.items()}
+    for index, language in enumerate(("en", "pt", "zh"))
+}
 _CLOSING = re.compile(r"[，。！？；：、”）」』,.!?;:)]")
 
 
@@ -225,7 +235,7 @@ def _fitted(text: str, width: float, most: int, u: float) -> tuple[Type, list[st
 
 
 def wrapped(text: str, type_: Type, width: float) -> list[str]:
-    """Lines no wider than `width`: broken at spaces, between Chinese characters, and inside words only when they must."""
+    """Lines no wider than `width`: broken at spaces and between Chinese characters, inside words only when they must."""
     tokens = re.findall(r"[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|\s+", text)
     lines, line = [], ""
     for token in tokens:

@@ -16,8 +16,8 @@ from studio.pipelines.draft.plates import filled_behind, lit_like, widened
 from studio.pipelines.draft.prompt import Directions, seed_of
 
 Drawn = list[Layer]
-TALL = {"wide": 0.62, "medium": 0.86, "close": 1.28, "extreme": 1.7}  # a figure's height, of the frame
-CROWD = {1: 1.0, 2: 0.94, 3: 0.80, 4: 0.72}
+TALL = {"wide": 0.70, "medium": 0.86, "close": 1.28, "extreme": 1.7}  # a figure's height, of the frame
+CROWD = {1: 1.0, 2: 0.94, 3: 0.84, 4: 0.74}
 STANDS = {1: (0.5,), 2: (0.30, 0.70), 3: (0.21, 0.50, 0.79), 4: (0.15, 0.385, 0.615, 0.85)}
 PLATE_SCALE = {"wide": 1.22, "medium": 1.3, "close": 1.6, "extreme": 1.9}
 PLATE_DEFOCUS = {"wide": 0.8, "medium": 3.2, "close": 7.0, "extreme": 10.0}  # pixels at 720 lines
@@ -153,7 +153,7 @@ def _pictures(plates: list[np.ndarray], directions: Directions, size: tuple[int,
         printed = _framed_print(picture)
         at = 0.5 + (index - (len(plates) - 2) / 2) * 0.30
         tall = min(height * 0.52, width * 0.27 * printed.shape[0] / printed.shape[1])
-        layers.append(Layer(_shadow(printed), width * at, height * 0.53, tall * 1.24, 1.1))
+        layers.append(Layer(shadow_of(printed, stands=False), width * at, height * 0.53, tall * 1.24, 1.1))
         layers.append(Layer(printed, width * at, height * 0.50, tall, 1.0, breathing(index * 1.7, 0.5), (0.5, 0.5)))
     return layers
 
@@ -164,12 +164,13 @@ def _framed_print(picture: np.ndarray) -> np.ndarray:
     return np.dstack([framed, np.full(framed.shape[:2], 255, np.uint8)])
 
 
-def _shadow(image: np.ndarray, strength: float = 0.42) -> np.ndarray:
-    """(h * 1.24, w + h * 0.24, 4): what the cut-out darkens behind itself."""
+def shadow_of(image: np.ndarray, strength: float = 0.42, *, stands: bool = True) -> np.ndarray:
+    """(h * 1.24, w + h * 0.24, 4): what a cut-out darkens behind itself. stands: on the frame's edge."""
     alpha = image[..., 3]
     room = int(alpha.shape[0] * 0.12)
     wide = cv2.copyMakeBorder(alpha, room, room, room, room, cv2.BORDER_CONSTANT)
-    wide[-room:] = wide[-room - 1]
+    if stands:
+        wide[-room:] = wide[-room - 1]
     small = cv2.resize(wide, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), max(1.0, room * 0.2 * 0.42))
     dark = cv2.resize(small, wide.shape[::-1])
@@ -199,7 +200,7 @@ def _standing(
             y = max(height - tall / 2, height * 0.08 + tall / 2)
         walking = "walking" in directions.features and shot == "wide"
         motion = striding(index * 2.1, 0.02) if walking else breathing(index * 2.1)
-        x, shade = width * places[index], _shadow(image)
+        x, shade = width * places[index], shadow_of(image)
         shade_tall = tall * shade.shape[0] / image.shape[0]
         layers.append((depth * 1.12, Layer(shade, x + tall * 0.02, y + tall * 0.015, shade_tall, depth * 1.12)))
         layers.append((depth, Layer(image, x, y + height * 0.012, tall, depth, motion)))

@@ -1,8 +1,8 @@
 """A new shot after a cut: nearer, wider, from aside or panning, made from what the clip before showed.
 
 Four cuts reframe the sharpest late frame. ZOOM_OUT has nothing to show around it, so it is built anew: the person that
-was seen stands in the drawn place, in the clip's colours; without a person the frame becomes the view behind a
-foreground. Knows no files.
+was seen stands in the drawn place, in the clip's colours; without a person the camera backs away through a door or from
+under trees. Knows no files.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,14 @@ import numpy as np
 from studio.domain import CUT_PREFIXES
 from studio.pipelines.draft.camera import camera_path, drift, glide, smoother
 from studio.pipelines.draft.clean import cleaned, is_stamped
-from studio.pipelines.draft.compose import _shadow, dimmed
+from studio.pipelines.draft.compose import dimmed, shadow_of
 from studio.pipelines.draft.diorama import diorama, place_of
 from studio.pipelines.draft.figures import breathing
 from studio.pipelines.draft.layers import Layer, Shot, flattened
 from studio.pipelines.draft.look import Finish, Grain
 from studio.pipelines.draft.matte import Cutout, cut_out, main_face
-from studio.pipelines.draft.palette import mix, palette_for
-from studio.pipelines.draft.paper import rolling
-from studio.pipelines.draft.plants import grass
+from studio.pipelines.draft.palette import palette_for
+from studio.pipelines.draft.places.views import arbour, doorway
 from studio.pipelines.draft.plates import lit_like, toned_like
 from studio.pipelines.draft.prompt import Directions, seed_of
 from studio.pipelines.draft.stage import Stage
@@ -89,7 +88,7 @@ def _reframed(
     x = x + drift(chance, num_frames, fps, 0.0025, fastest=0.5)
     y = y + drift(chance, num_frames, fps, 0.0025, fastest=0.5)
     sharp = cv2.addWeighted(frame, 1.55, cv2.GaussianBlur(frame, (0, 0), 1.6), -0.55, 0)  # it will be enlarged
-    grain = Grain(width, height, chance, 1.6)
+    grain = Grain(width, height, seed, 1.3)
     for index in range(num_frames):
         z, room = zoom[index], 0.5 / zoom[index]
         at_x, at_y = float(np.clip(x[index], room, 1 - room)), float(np.clip(y[index], room, 1 - room))
@@ -126,9 +125,15 @@ def _wider(
     if person and person.how == "grabcut" and person.confidence > PERSON_SURE:
         layers, mode = _person_in_place(person, frame, prompt, wide, size, seed, style), "person in drawn place"
     else:
-        layers, mode = _beyond_foreground(frame, wide, size, seed, style), "view behind foreground"
+        layers, mode = _seen_through(frame, wide, size, style), "view through a foreground"
     chance = np.random.default_rng(seed)
-    shot = Shot(layers, size, fps, camera_path("pull_out", num_frames, fps, chance, 0.8), finish=Finish(*size, chance))
+    shot = Shot(
+        layers,
+        size,
+        fps,
+        camera_path("pull_out", num_frames, fps, chance, 0.8),
+        finish=Finish(*size, seed, edge=0.25),
+    )
     return iter(shot), {"cut": ZOOM_OUT, "mode": mode}
 
 
@@ -141,7 +146,7 @@ def _person_in_place(
     image = lit_like(person.trimmed(), flattened(drawn, size), 0.2)
     tall = height * 0.50
     y, x = height * 1.01 - tall / 2, width * 0.5
-    shade = _shadow(image)
+    shade = shadow_of(image)
     front = [layer for layer in drawn if layer.depth < 1]
     return [
         *behind,
@@ -156,33 +161,31 @@ def _toned(image: np.ndarray, model: np.ndarray, strength: float) -> np.ndarray:
     return toned if image.shape[2] == 3 else np.dstack([toned, image[..., 3]])
 
 
-def _beyond_foreground(
-    frame: np.ndarray, directions: Directions, size: tuple[int, int], seed: int, style: str
-) -> list[Layer]:
-    """The frame as the sharp heart of a wider, softer world; dark ground and a figure before it give the scale."""
+def _seen_through(frame: np.ndarray, directions: Directions, size: tuple[int, int], style: str) -> list[Layer]:
+    """The frame as a view that the camera backs away from: through a door in towns and houses, else from under trees."""
     width, height = size
-    core = 0.66
-    plate = _outpainted(frame, core)
+    place = place_of(directions, style)
     palette = palette_for(directions.time, style)
-    dark = np.percentile(frame.reshape(-1, 3), 4, axis=0).astype(np.float32) * 0.5 + 6
-    stage = Stage(size, replace(palette, near=dark, far=mix(dark, palette.far, 0.2), horizon=mix(dark, palette.horizon, 0.12)),
-                  directions.time, None, frozenset(), "wide", 1, np.random.default_rng(seed_of(style, "ground")))  # fmt: skip
-    line = stage.height * 0.83 - stage.height * 0.05 * rolling(stage.rng, stage.width, 3, 0.45, 2)
-    green = place_of(directions, style) in ("forest", "hills", "village", "mountain")
-    stage.ground(line, 1.5, 0.96, mist=0.10, blur=0.8, draw=(lambda paper: grass(paper, line, stage.height * 0.03, 220, stage.rng)) if green else None)  # fmt: skip
-    return [Layer(plate, width / 2, height * 0.46, height * 1.16, 3.2, graded=False, largest=1.1), *stage.layers]
+    dark = np.percentile(frame.reshape(-1, 3), 3, axis=0).astype(np.float32) * 0.45 + 5
+    stage = Stage(
+        size, replace(palette, near=dark, light=np.percentile(frame.reshape(-1, 3), 90, axis=0).astype(np.float32)),
+        directions.time, None, frozenset(), "wide", 0, np.random.default_rng(seed_of(style, "view")),
+    )  # fmt: skip
+    (doorway if place in ("interior", "city") else arbour)(stage)
+    view = Layer(_outpainted(frame, 0.78), width / 2, height * 0.49, height * 1.03, 3.0, graded=False, largest=1.1)
+    return [view, *stage.layers]
 
 
 def _outpainted(frame: np.ndarray, core: float) -> np.ndarray:
+    """The frame in the middle of its own mirror image, which grows soft outwards; foregrounds hide most of that."""
     height, width = frame.shape[:2]
     tall, wide = int(height * core), int(width * core)
     small = cv2.resize(frame, (wide, tall), interpolation=cv2.INTER_AREA)
     room_x, room_y = (width - wide) // 2 + 1, (height - tall) // 2 + 1
     mirrored = cv2.copyMakeBorder(small, room_y, room_y, room_x, room_x, cv2.BORDER_REFLECT_101)[:height, :width]
-    tiny = cv2.GaussianBlur(cv2.resize(mirrored, None, fx=0.1, fy=0.1, interpolation=cv2.INTER_AREA), (0, 0), 2.6)
+    tiny = cv2.GaussianBlur(cv2.resize(mirrored, None, fx=0.1, fy=0.1, interpolation=cv2.INTER_AREA), (0, 0), 1.6)
     soft = cv2.resize(tiny, (width, height), interpolation=cv2.INTER_CUBIC)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     away = np.maximum(np.abs(columns - width / 2) / (wide / 2), np.abs(rows - height / 2) / (tall / 2))
-    share = smoother((away - 0.80) / 0.28)[..., None]
-    darker = (1 - 0.42 * smoother((away - 0.95) / 0.6))[..., None]
-    return ((mirrored * (1 - share) + soft * share) * darker).astype(np.uint8)
+    share = smoother((away - 0.97) / 0.12)[..., None]
+    return (mirrored * (1 - share) + soft * share).astype(np.uint8)

@@ -22,7 +22,7 @@ FIGURE_BASE = {"medium": 0.30, "close": 0.52, "extreme": 0.60}  # how far below 
 PLACES_OF = {1: (0.5,), 2: (0.37, 0.62), 3: (0.30, 0.50, 0.69)}  # fractions of the frame's width
 ZOOM = {"wide": 1.0, "medium": 1.07, "close": 1.22, "extreme": 1.35}  # a longer lens for nearer shots
 DEFOCUS = {"wide": 0.0, "medium": 1.3, "close": 4.5, "extreme": 7.0}  # of what is behind people, pixels at 720 lines
-BACKGROUND = 1.5  # layers farther than this are scenery
+HAZY, HAZE = 5.0, 0.8  # layers this far lie in haze: a blur in pixels at 720 lines, which also draws faster
 LEAFY = ("forest", "mountain", "hills")
 
 
@@ -43,15 +43,22 @@ def diorama(
     place, time = place_of(directions, style), time_of(directions, style)
     palette = palette_for(time, style)
     stage = Stage(
-        size, palette, time, directions.weather, directions.features, directions.size, directions.people if figures else 0,
-        np.random.default_rng(seed_of(style, place)),
+        size, palette, time, directions.weather, directions.features, directions.size,
+        directions.people if figures else 0, np.random.default_rng(seed_of(style, place)),
     )  # fmt: skip
     PLACES[place](stage)
     chance = np.random.default_rng(seed_of(prompt, seed, "staging"))
     if "birds" in directions.features and place not in ("interior", "space"):
         _birds(stage, chance)
     people = directions.people if figures else 0
-    stage.layers = _framed(stage.layers, size, directions, chance, defocus=bool(people) or not figures)
+    stage.layers = _framed(
+        stage.layers,
+        size,
+        directions,
+        chance,
+        defocus=place != "space" and (bool(people) or not figures),
+        hazy=place != "space",
+    )
     if people:
         _people(stage, directions, people, chance)
     if place == "forest" or (place in LEAFY and directions.size == "wide"):
@@ -60,7 +67,12 @@ def diorama(
 
 
 def _framed(
-    layers: list[Layer], size: tuple[int, int], directions: Directions, chance: np.random.Generator, defocus: bool
+    layers: list[Layer],
+    size: tuple[int, int],
+    directions: Directions,
+    chance: np.random.Generator,
+    defocus: bool,
+    hazy: bool,
 ) -> list[Layer]:
     """The camera's own standpoint: a step aside, a longer lens and a shallower focus for nearer shots."""
     width, height = size
@@ -72,7 +84,11 @@ def _framed(
             x=width / 2 + (layer.x - width / 2) * zoom - aside / layer.depth,
             y=height * 0.55 + (layer.y - height * 0.55) * zoom,
             height=layer.height * zoom,
-            blur=max(layer.blur, blur * min(1.0, 0.35 + layer.depth / 9)),
+            blur=max(
+                layer.blur,
+                blur * min(1.0, 0.35 + layer.depth / 9),
+                HAZE * height / 720 if hazy and layer.depth >= HAZY else 0,
+            ),
         )
         for layer in layers
     ]

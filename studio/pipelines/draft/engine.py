@@ -14,6 +14,7 @@ from studio.pipelines.draft.prompt import Directions, read_prompt
 if TYPE_CHECKING:
     import numpy as np
 
+PHOTO_EDGE = 0.2  # vignette of pictures that were not drawn for it
 FPS = 24  # where no queue's frame says otherwise
 
 
@@ -105,7 +106,9 @@ def _drawn_shot(take: Take, num_frames: int) -> tuple[Any, dict[str, JSON]]:
     return _filmed(take, layers, None, num_frames), facts
 
 
-def _filmed(take: Take, layers: list[Any], grade: Any, num_frames: int, move: str | None = None) -> Any:
+def _filmed(
+    take: Take, layers: list[Any], grade: Any, num_frames: int, move: str | None = None, edge: float = 0.38
+) -> Any:
     import numpy as np
 
     from studio.pipelines.draft.camera import camera_path
@@ -117,7 +120,7 @@ def _filmed(take: Take, layers: list[Any], grade: Any, num_frames: int, move: st
     chance = np.random.default_rng(seed_of("camera", take.prompt, take.seed))
     path = camera_path(move or take.directions.move, num_frames, take.fps, chance)
     weather = Weather(take.directions.weather, *take.size, chance) if take.directions.weather else None
-    finish = Finish(*take.size, chance)
+    finish = Finish(*take.size, take.seed, edge=edge)
     return Shot(layers, take.size, take.fps, path, grade=grade or PLAIN, weather=weather, finish=finish)
 
 
@@ -149,8 +152,6 @@ def _text(take: Take) -> Pictures:
 
 
 def _references(take: Take) -> Pictures:
-    from dataclasses import replace
-
     from studio.pipelines.draft.compose import compose, needs_plate, sort_references
     from studio.pipelines.draft.diorama import diorama
     from studio.pipelines.draft.layers import flattened
@@ -163,9 +164,12 @@ def _references(take: Take) -> Pictures:
     if needs_plate(cast):
         drawn, _ = diorama(take.prompt, take.directions, take.size, take.seed, take.style, figures=False)
         flat = flattened(drawn, take.size)
-    directions = take.directions if drawn is None else replace(take.directions)
-    layers = compose(cast, take.prompt, directions, take.size, take.seed, drawn, flat)
-    return _stamped(take, _filmed(take, layers, grade, take.num_frames)), {"mode": "references", "how": cast.how}
+    layers = compose(cast, take.prompt, take.directions, take.size, take.seed, drawn, flat)
+    edge = PHOTO_EDGE if drawn is None else 0.38
+    return _stamped(take, _filmed(take, layers, grade, take.num_frames, edge=edge)), {
+        "mode": "references",
+        "how": cast.how,
+    }
 
 
 def _image(take: Take) -> Pictures:
@@ -178,13 +182,13 @@ def _image(take: Take) -> Pictures:
     picture = read_picture(files["input_image"])
     layers, how = animate(picture, take.directions, take.size)
     grade = grade_for(None, picture[..., :3])  # the picture already has its light
-    shot = _filmed(take, layers, grade, take.num_frames)
+    shot = _filmed(take, layers, grade, take.num_frames, edge=PHOTO_EDGE)
     facts: dict[str, JSON] = {"mode": "picture", "how": [how]}
     if "end_image" not in files:
         return _stamped(take, shot), facts
     end = read_picture(files["end_image"])
     end_layers, end_how = animate(end, take.directions, take.size)
-    end_shot = _filmed(take, end_layers, grade, take.num_frames, move="pull_out")
+    end_shot = _filmed(take, end_layers, grade, take.num_frames, "pull_out", PHOTO_EDGE)
     morph = Morph.where_alike(covering(picture[..., :3], take.size), covering(end[..., :3], take.size))
     facts |= {"how": [how, end_how], "end": "morph" if morph else "dissolve"}
     return _stamped(take, toward(iter(shot), iter(end_shot), take.num_frames, morph)), facts

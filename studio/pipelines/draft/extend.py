@@ -109,7 +109,7 @@ def _matching_grain(frame: np.ndarray, seed: int) -> Grain | None:
     sigma = noise_sigma(frame)
     if sigma <= 1.2:
         return None
-    return Grain(frame.shape[1], frame.shape[0], np.random.default_rng(seed), min(3.0, sigma * 0.8))
+    return Grain(frame.shape[1], frame.shape[0], seed, min(3.0, sigma * 0.8))
 
 
 class _Coast:

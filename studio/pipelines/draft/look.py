@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -47,7 +48,8 @@ def grade_for(time: str | None, bgr: np.ndarray) -> Grade:
     return GRADES["day" if dark and time in ("night", "storm") else time]
 
 
-def vignette(width: int, height: int, strength: float = 0.38) -> np.ndarray:
+@cache
+def vignette(width: int, height: int, strength: float) -> np.ndarray:
     """(H, W) uint8 to multiply the luma with, 255 in the middle."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     radius = np.hypot((columns / width - 0.5) * 1.05, rows / height - 0.5)
@@ -55,30 +57,37 @@ def vignette(width: int, height: int, strength: float = 0.38) -> np.ndarray:
 
 
 class Grain:
-    """Soft film grain on the luma, held for two frames: it costs the encoder dearly, and film is not television."""
+    """Soft film grain on the luma, held for two frames: it costs the encoder dearly, and film is not television.
+
+    The same stock for every shot of one size; a seed only says where the reel starts."""
 
     TILES = 8
 
-    def __init__(self, width: int, height: int, rng: np.random.Generator, sigma: float = 1.5) -> None:
-        self._tiles = []
-        for _ in range(self.TILES):
-            noise = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), 0.7)
-            self._tiles.append(np.clip(128 + noise / noise.std() * sigma, 0, 255).astype(np.uint8))
+    def __init__(self, width: int, height: int, seed: int, sigma: float) -> None:
+        self._tiles, self._start = _grain_tiles(width, height, round(sigma, 1)), seed % self.TILES
 
     def apply(self, luma: np.ndarray, index: int) -> None:
-        cv2.addWeighted(luma, 1, self._tiles[(index // 2 * 5) % self.TILES], 1, -128, dst=luma)
+        tile = self._tiles[(self._start + index // 2 * 5) % self.TILES]
+        cv2.addWeighted(luma, 1, tile, 1, -128, dst=luma)
+
+
+@lru_cache(maxsize=4)
+def _grain_tiles(width: int, height: int, sigma: float) -> list[np.ndarray]:
+    rng, tiles = np.random.default_rng(1895), []
+    for _ in range(Grain.TILES):
+        noise = cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), (0, 0), 0.7)
+        tiles.append(cv2.convertScaleAbs(noise, alpha=sigma / float(noise.std()), beta=128))
+    return tiles
 
 
 class Finish:
     """Vignette and grain on an I420 frame, in place."""
 
-    def __init__(self, width: int, height: int, rng: np.random.Generator, *, grain: float = 1.3, edge: float = 0.38):
-        self._vignette = vignette(width, height, edge) if edge else None
-        self._grain = Grain(width, height, rng, grain) if grain else None
+    def __init__(self, width: int, height: int, seed: int, *, edge: float = 0.38, grain: float = 1.3) -> None:
+        self._vignette = vignette(width, height, edge)
+        self._grain = Grain(width, height, seed, grain)
 
     def apply(self, frame: np.ndarray, index: int) -> None:
         luma = i420_planes(frame)[0]
-        if self._vignette is not None:
-            cv2.multiply(luma, self._vignette, dst=luma, scale=1 / 255)
-        if self._grain is not None:
-            self._grain.apply(luma, index)
+        cv2.multiply(luma, self._vignette, dst=luma, scale=1 / 255)
+        self._grain.apply(luma, index)

@@ -114,8 +114,11 @@ class Between:
         if index not in self._flows:
             height, width = self._frames[0].shape[:2]
             a, b = (_grey(frame, width // self.SMALL) for frame in self._frames[index : index + 2])
-            self._flows = {  # two neighbours are enough: time only creeps
+            ahead, back = (
+                cv2.resize(self._finder.calc(p, q, None), (width, height)) * self.SMALL for p, q in ((a, b), (b, a))
+            )
+            self._flows = {
                 **dict(list(self._flows.items())[-1:]),
-                index: tuple(cv2.resize(self._finder.calc(p, q, None), (width, height)) * self.SMALL for p, q in ((a, b), (b, a))),
-            }  # fmt: skip
+                index: (ahead, back),
+            }  # time only creeps: two will do
         return self._flows[index]

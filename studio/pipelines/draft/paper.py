@@ -84,18 +84,16 @@ class Paper:
             return sheet
         part = slice(first, first + rows)
         start, end = span or (first, self.height)
-        ramp = np.clip((np.arange(first, first + rows) - start) / max(1, end - start), 0, 1)[:, None, None]
-        paint = np.broadcast_to(mix(top[None, None], base[None, None], ramp), (rows, self.width, 3)).astype(np.float32)
+        ramp = np.clip((np.arange(first, first + rows) - start) / max(1, end - start), 0, 1)[:, None]
+        sheet[part, :, :3] = np.clip(mix(top[None], base[None], ramp) + 0.5, 0, 255).astype(np.uint8)[:, None]
         if rim is not None:
-            paint = mix(paint, rim, self._edge(part, rim_from)[..., None])
+            _tinted(sheet[part], self._edge(part, rim_from), rim)
         if light is not None and self._lit:
-            shine = cv2.resize(self.lights, size, interpolation=cv2.INTER_AREA)[part, :, None]
-            paint = mix(paint, light, shine.astype(np.float32) / 255)
-        sheet[part, :, :3] = np.clip(paint + 0.5, 0, 255)
+            _tinted(sheet[part], cv2.resize(self.lights, size, interpolation=cv2.INTER_AREA)[part], light)
         return sheet
 
     def _edge(self, part: slice, side: int) -> np.ndarray:
-        """(rows, W) float32 0..1: a thin band along edges that face up and to the light."""
+        """(rows, W) uint8: a thin band along edges that face up and to the light."""
         thick = max(3, int(self.height * 0.005))
         shifts = [np.array([[1, 0, -side * by], [0, 1, by]], np.float32) for by in (thick, thick // 2)]
         edges = [
@@ -104,7 +102,7 @@ class Paper:
         ]  # bright at the very edge, dimmer within
         edge = cv2.addWeighted(edges[0], 0.38, edges[1], 0.5, 0)
         edge = cv2.resize(edge, (self.width, self.height), interpolation=cv2.INTER_AREA)
-        return cv2.GaussianBlur(edge[part], (0, 0), 0.7).astype(np.float32) / 255
+        return cv2.GaussianBlur(edge[part], (0, 0), 0.7)
 
     def _fixed(self, points: Iterable[Point]) -> np.ndarray:
         """Fixed point with four fractional bits, so that edges keep their place between pixels."""
@@ -114,6 +112,13 @@ class Paper:
         fine = self.FINE * 16
         axes = (max(8, int(across * fine)), max(8, int(down * fine)))
         cv2.ellipse(on, (int(x * fine), int(y * fine)), axes, turn, 0, 360, value, -1, cv2.LINE_AA, 4)
+
+
+def _tinted(sheet: np.ndarray, share: np.ndarray, tone: Colour) -> None:
+    """Mix a tone into a sheet (H, W, 4) in place; share: (H, W) uint8, mostly 0."""
+    rows, columns = np.nonzero(share)
+    part = share[rows, columns, None].astype(np.float32) / 255
+    sheet[rows, columns, :3] = np.clip(mix(sheet[rows, columns, :3], tone, part) + 0.5, 0, 255)
 
 
 def spline(points: Sequence[Point], steps: int = 18) -> np.ndarray:
@@ -172,8 +177,8 @@ def gradient(height: int, width: int, stops: Sequence[tuple[float, Colour]]) -> 
 
 def dithered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """float32 0..255 -> uint8 without bands in slow gradients."""
-    noise = rng.random(image.shape[:2], np.float32)[..., None] - 0.5
-    return np.clip(image + noise + 0.5, 0, 255).astype(np.uint8)
+    noise = rng.random(image.shape[:2], np.float32) - 0.5
+    return cv2.convertScaleAbs(cv2.add(image.astype(np.float32), cv2.merge([noise, noise, noise])))
 
 
 def glow(

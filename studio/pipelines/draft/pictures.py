@@ -1,5 +1,6 @@
 """Pictures and the last frames of clips, as arrays. Files were probed at the door; here they are only decoded."""
 
+from collections import deque
 from pathlib import Path
 
 import cv2
@@ -29,17 +30,16 @@ def read_picture(path: Path) -> np.ndarray:
 
 def last_frames(path: Path, seconds: float, size: tuple[int, int]) -> tuple[list[np.ndarray], float]:
     """The end of a clip, filling `size`: (H, W, 3) uint8 BGR frames and their rate. Raises MediaError."""
-    frames: list[np.ndarray] = []
     with open_media(path) as source:
         stream = source.streams.video[0]
         fps = float(stream.average_rate or stream.guessed_rate or 24)
         keep = max(2, round(seconds * fps))
         if source.duration and source.duration / 1e6 > seconds + 4:  # start at a key frame shortly before
             source.seek(int(source.duration - (seconds + 3) * 1e6))
-        for frame in source.decode(stream):
-            frames.append(covering(frame.to_ndarray(format="bgr24"), size))
-            if len(frames) > keep:
-                frames.pop(0)
+        kept = deque(source.decode(stream), maxlen=keep)
+        frames = [covering(frame.to_ndarray(format="bgr24"), size) for frame in kept]
+    if len(frames) < 2:
+        frames *= 2  # a clip of one frame stands still
     if not frames:
         raise MediaError("draft.no_frames", name=path.name)
     return frames, fps

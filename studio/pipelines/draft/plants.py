@@ -6,9 +6,7 @@ from studio.pipelines.draft.paper import Paper
 
 
 def pine(paper: Paper, x: float, base: float, tall: float, rng: np.random.Generator) -> None:
-    paper.polygon([
-        (x - tall * 0.018, base), (x + tall * 0.018, base), (x + tall * 0.01, base - tall * 0.4), (x - tall * 0.01, base - tall * 0.4),
-    ])  # fmt: skip
+    _stem(paper, x, base, tall * 0.018, tall * 0.01, base - tall * 0.4)
     tiers = 7
     for tier in range(tiers):
         y = base - tall * (0.12 + 0.88 * tier / tiers)
@@ -20,13 +18,15 @@ def pine(paper: Paper, x: float, base: float, tall: float, rng: np.random.Genera
 
 
 def round_tree(paper: Paper, x: float, base: float, tall: float, rng: np.random.Generator) -> None:
-    paper.polygon([
-        (x - tall * 0.03, base), (x + tall * 0.03, base), (x + tall * 0.014, base - tall * 0.6), (x - tall * 0.014, base - tall * 0.6),
-    ])  # fmt: skip
+    _stem(paper, x, base, tall * 0.03, tall * 0.014, base - tall * 0.6)
     for _ in range(14):
         angle, out = rng.uniform(0, 2 * np.pi), rng.random() ** 0.5
         at = (x + np.cos(angle) * tall * 0.22 * out, base - tall * 0.68 + np.sin(angle) * tall * 0.2 * out)
         paper.circle(*at, tall * rng.uniform(0.07, 0.13))
+
+
+def _stem(paper: Paper, x: float, base: float, thick: float, thin: float, top: float) -> None:
+    paper.polygon([(x - thick, base), (x + thick, base), (x + thin, top), (x - thin, top)])
 
 
 def grass(paper: Paper, line: np.ndarray, tall: float, count: int, rng: np.random.Generator) -> None:

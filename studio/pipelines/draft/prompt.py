@@ -24,24 +24,27 @@ SIZES: Table = {
 MOVES: Table = {
     "push_in": r"push(?:es)?[- ]?in|zoom(?:s|ing)? in|dolly[- ]in|dollies in|moves? in|moves? closer|aproxima\w*"
     r"|zoom de aproxima\w+|推近|推镜|推进|拉近",
-    "pull_out": r"pull(?:s|ing)?[- ]?(?:out|back)|zoom(?:s|ing)? out|dolly[- ]out|reveal|afasta\w*|recua\w*|拉远|拉镜|后退",
+    "pull_out": r"pull(?:s|ing)?[- ]?(?:out|back)|zoom(?:s|ing)? out|dolly[- ]out|reveal|afasta\w*|recua\w*"
+    r"|拉远|拉镜|后退",
     "pan_left": r"pan(?:s|ning)? (?:to the )?left|panor[aâ]mica (?:para|à|a) (?:a )?esquerda|向左摇|左摇|左移",
     "pan_right": r"pan(?:s|ning)?(?: (?:to the )?right)?|panor[aâ]mica|向右摇|右摇|右移|横摇|摇镜",
     "tilt_up": r"tilt(?:s|ing)? up|crane up|camera rises|inclina\w* para cima|sobe a c[aâ]mera|向上摇|上摇|升起",
     "tilt_down": r"tilt(?:s|ing)? down|crane down|inclina\w* para baixo|desce a c[aâ]mera|向下摇|下摇",
-    "track": r"track(?:s|ing)|camera follow|follow(?:s|ing) shot|lateral|travelling|traveling shot|acompanha|跟拍|跟随|移镜",
+    "track": r"track(?:s|ing)|camera follow|follow(?:s|ing) shot|lateral|travelling|traveling shot|acompanha"
+    r"|跟拍|跟随|移镜",
     "handheld": r"hand-?held|shaky|documentary|c[aâ]mera na m[aã]o|tremid[ao]|手持|晃动",
     "orbit": r"orbit|arc shot|around (?:him|her|them|it)|circula|gira em torno|环绕",
     "static": r"static|locked[- ]off|still shot|tripod|c[aâ]mera fixa|plano fixo|est[aá]tic[ao]|固定|静止",
 }
 TIMES: Table = {
-    "night": r"night|midnight|moon|moonlight|moonlit|neon|starr?y|stars|noite|meia-noite|madrugada|luar|lua|estrelad[ao]"
-    r"|夜|月光|霓虹|星空",
+    "night": r"night|midnight|moon|moonlight|moonlit|neon|starr?y|stars|noite|meia-noite|madrugada|luar|lua"
+    r"|estrelad[ao]|夜|月光|霓虹|星空",
     "sunset": r"sunset|dusk|golden hour|evening|nightfall|twilight|p[oô]r do sol|entardecer|anoitecer|crep[uú]sculo"
     r"|黄昏|日落|夕阳|傍晚",
     "dawn": r"dawn|sunrise|daybreak|early morning|amanhecer|alvorada|nascer do sol|黎明|清晨|日出|早晨|拂晓",
     "storm": r"storm|thunder|lightning|overcast|gr[ea]y sky|gloomy?|tempestade|temporal|nublad[ao]|暴风|阴天|乌云|雷",
-    "day": r"day|daylight|noon|midday|sunny|sunlit|morning|afternoon|dia|manh[aã]|tarde|ensolarad[ao]|meio-dia|白天|阳光|中午|下午",
+    "day": r"day|daylight|noon|midday|sunny|sunlit|morning|afternoon|dia|manh[aã]|tarde|ensolarad[ao]|meio-dia"
+    r"|白天|阳光|中午|下午",
 }
 WEATHERS: Table = {
     "rain": r"rain|raindrop|downpour|drizzl\w*|storm|chuva|chove\w*|garoa|tempestade|雨",
@@ -53,9 +56,9 @@ WEATHERS: Table = {
 PLACES: Table = {  # words that name the place of the shot
     "space": r"outer space|space ?station|space|galaxy|nebula|starship|spaceship|alien planet|espa[cç]o sideral"
     r"|gal[aá]xia|nave espacial|太空|宇宙|星球|飞船|星系",
-    "interior": r"indoors?|interior|room|kitchen|office|bedroom|inside|library|studio|caf[eé]|corridor|hallway|classroom"
-    r"|workshop|cabin|quarto|cozinha|sala|escrit[oó]rio|biblioteca|corredor|loja|oficina|dentro de casa|房间|厨房|办公室"
-    r"|图书馆|室内|屋里|教室|走廊|客厅|书房",
+    "interior": r"indoors?|interior|room|kitchen|office|bedroom|inside|library|studio|caf[eé]|corridor|hallway"
+    r"|classroom|workshop|cabin|quarto|cozinha|sala|escrit[oó]rio|biblioteca|corredor|loja|oficina|dentro de casa"
+    r"|房间|厨房|办公室|图书馆|室内|屋里|教室|走廊|客厅|书房",
     "city": r"city|skyline|rooftop|alley|downtown|metropolis|skyscraper|cidade|beco|arranha-c[eé]us?|城市|都市|巷|摩天",
     "forest": r"forest|woods|jungle|woodland|floresta|mata|bosque|selva|森林|树林|丛林|竹林",
     "sea": r"sea|lighthouse|pier|dock|shore|seaside|coast|ocean|beach|harbou?r|bay|headland|lake|cais|farol|costa|mar"
@@ -67,7 +70,8 @@ PLACES: Table = {  # words that name the place of the shot
 }
 HINTS: Table = {  # weaker words, asked only when no place is named
     "space": r"planet|orbit|astronaut|rocket|comet|planeta|astronauta|foguete|火箭|宇航员",
-    "interior": r"window|lamp room|table|desk|bed|door|bar|shop|stage|candle|janela|mesa|cama|porta|palco|窗|桌|床|门|店",
+    "interior": r"window|lamp room|table|desk|bed|door|bar|shop|stage|candle|janela|mesa|cama|porta|palco"
+    r"|窗|桌|床|门|店",
     "city": r"street|neon|building|traffic|subway|taxi|rua|pr[eé]dio|tr[aâ]nsito|metr[oô]|街|楼|霓虹",
     "forest": r"tree|pines?|[aá]rvore|pinheiro|树",
     "sea": r"ship|boat|sailor|wave|river|island|tide|navio|barco|onda|rio|ilha|mar[eé]|marinheiro|船|河|岛|浪",
@@ -79,9 +83,13 @@ FEATURES: Table = {
     "lighthouse": r"lighthouse|farol|faroleir[ao]|灯塔",
     "boat": r"boat|ship|sail|sailing|yacht|barco|navio|veleiro|barca|船|帆",
     "birds": r"bird|gull|seagull|crow|flock|p[aá]ssaro|gaivota|ave|鸟|海鸥",
-    "walking": r"walk(?:s|ed|ing)?|run(?:s|ning)?|climb(?:s|ed|ing)?|anda(?:ndo)?|caminha\w*|corre(?:ndo)?|sobe|走|跑|爬",
+    "walking": r"walk(?:s|ed|ing)?|run(?:s|ning)?|climb(?:s|ed|ing)?|anda(?:ndo)?|caminha\w*|corre(?:ndo)?|sobe"
+    r"|走|跑|爬",
 }
-WOMEN = r"girl|woman|women|she|her|mother|queen|daughter|sister|menina|mulher|mulheres|ela|dela|m[aã]e|filha|moça|女|她|母|姐|妹"
+WOMEN = (
+    r"girl|woman|women|she|her|mother|queen|daughter|sister|menina|mulher|mulheres|ela|dela|m[aã]e|filha|moça"
+    r"|女|她|母|姐|妹"
+)
 ONE = (
     r"man|woman|girl|boy|he|she|his|her|person|figure|detective|soldier|king|queen|child|hero|keeper|sailor|captain"
     r"|astronaut|traveller|traveler|stranger|homem|mulher|menina|menino|ele|ela|rapaz|velh[oa]|mo[cç]a|garot[ao]|crian[cç]a"
@@ -187,7 +195,8 @@ def _split(words: str) -> list[str]:
 # ------------------------------------------------------------------------------------------------ words for the card
 _STYLE_WORDS = re.compile(
     r"\b(?:\d+ ?mm|\d+k|cinematic|photo-?realistic|film grain|shallow depth of field|lens|bokeh|high detail|masterpiece"
-    r"|cinematogr[aá]fic[oa]|realista|profundidade de campo|slow|smooth|camera|c[aâ]mera|shot|lento|suave)\b|电影感|镜头|画质"
+    r"|cinematogr[aá]fic[oa]|realista|profundidade de campo|slow|smooth|camera|c[aâ]mera|shot|lento|suave)\b"
+    r"|电影感|镜头|画质"
 )
 
 

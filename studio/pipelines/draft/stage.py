@@ -46,23 +46,24 @@ class Stage:
     def paper(self) -> Paper:
         return Paper(self.width, self.height)
 
-    def stand(self, image: np.ndarray, depth: float, *, blur: float = 0.0, strip: bool = False,
-              motion: Callable[[float], Pose] | None = None, pivot: tuple[float, float] = (0.5, 1.0)) -> None:  # fmt: skip
+    def stand(self, image: np.ndarray, depth: float, *, blur: float = 0.0, strip: bool = False) -> None:
         """Put a whole sheet on the stage."""
         width, height = self.frame
         self.layers.append(
-            Layer(image, width / 2, height / 2, height * TALLER, depth, motion, pivot, blur * height / 720,
+            Layer(image, width / 2, height / 2, height * TALLER, depth, blur=blur * height / 720,
                   graded=False, strip=strip, largest=1.0)
         )  # fmt: skip
 
-    def stand_part(self, image: np.ndarray, x: float, y: float, depth: float, *, blur: float = 0.0,
-                   motion: Callable[[float], Pose] | None = None, pivot: tuple[float, float] = (0.5, 1.0)) -> None:  # fmt: skip
+    def stand_part(
+        self, image: np.ndarray, x: float, y: float, depth: float, *,
+        motion: Callable[[float], Pose] | None = None, pivot: tuple[float, float] = (0.5, 1.0),
+    ) -> None:  # fmt: skip
         """Put a smaller picture on the stage; x, y: its middle on the sheet."""
         width, height = self.frame
         scale = height * TALLER / self.height
         self.layers.append(
             Layer(image, width / 2 + (x - self.width / 2) * scale, height / 2 + (y - self.height / 2) * scale,
-                  image.shape[0] * scale, depth, motion, pivot, blur * height / 720, graded=False, largest=1.0)
+                  image.shape[0] * scale, depth, motion, pivot, graded=False, largest=1.0)
         )  # fmt: skip
 
     def ground(self, line: np.ndarray, depth: float, nearness: float, *, mist: float = 0.35, rim: bool = False,

@@ -12,7 +12,9 @@ STARTS = 0.42  # of the shot, before which only the first picture is seen
 ALIKE = 0.55  # share of pixels whose flow there and back agrees
 
 
-def toward(first: Iterator[np.ndarray], last: Iterator[np.ndarray], num_frames: int, morph: "Morph | None") -> Iterator[np.ndarray]:  # fmt: skip
+def toward(
+    first: Iterator[np.ndarray], last: Iterator[np.ndarray], num_frames: int, morph: "Morph | None"
+) -> Iterator[np.ndarray]:
     """I420 frames of the first shot that become those of the last; the final frame is the last shot's own."""
     for index, (a, b) in enumerate(zip(first, last, strict=True)):
         share = float(smoother((index / max(1, num_frames - 1) - STARTS) / (0.97 - STARTS)))

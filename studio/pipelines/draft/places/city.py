@@ -14,9 +14,11 @@ def draw(stage: Stage) -> None:
     stage.sky()
     for index, (base, depth) in enumerate([(0.72, 6.0), (0.76, 4.2), (0.82, 2.9)]):
         line = np.full(stage.width, stage.height * base)
-        stage.ground(
-            line, depth, index * 0.36, mist=0.55, draw=lambda paper, base=base, index=index: _block(stage, paper, base, index)
-        )  # fmt: skip
+
+        def build(paper: Paper, base: float = base, index: int = index) -> None:
+            _block(stage, paper, base, index)
+
+        stage.ground(line, depth, index * 0.36, mist=0.55, draw=build)
     _street(stage)
 
 

@@ -84,9 +84,8 @@ def _shelf(stage: Stage, wall: Colour) -> None:
                 rng.uniform(0.08, 0.37),
             )
             x += thick + 1.5
-    stage.stand(
-        paper.painted(mix(palette.near, wall, 0.35), mix(palette.near, wall, 0.2), light=mix(palette.light, palette.horizon, 0.6)), 3.4
-    )  # fmt: skip
+    spines = mix(palette.light, palette.horizon, 0.6)
+    stage.stand(paper.painted(mix(palette.near, wall, 0.35), mix(palette.near, wall, 0.2), light=spines), 3.4)
 
 
 def _table(stage: Stage, wall: Colour) -> None:

@@ -23,7 +23,14 @@ def desert(stage: Stage) -> None:
     for index, (base, tall, depth) in enumerate([(0.65, 0.08, 6.0), (0.73, 0.13, 4.2), (0.83, 0.15, 2.9)]):
         # the absolute value folds the waves into sharp crests
         line = height * base - height * tall * (1 - np.abs(rolling(stage.rng, stage.width, 2, 0.4, 3)) * 1.3)
-        stage.ground(line, depth, 0.04 + index * 0.26, mist=0.55, rim=True, tint=(_sand(stage), (0.88 if stage.time == "day" else 0.62) - 0.12 * index))
+        stage.ground(
+            line,
+            depth,
+            0.04 + index * 0.26,
+            mist=0.55,
+            rim=True,
+            tint=(_sand(stage), (0.88 if stage.time == "day" else 0.62) - 0.12 * index),
+        )
     stage.ground(near_line(stage), 1.7, 0.92, mist=0.16, tint=(_sand(stage), 0.45 if stage.time == "day" else 0.18))
 
 
@@ -62,9 +69,8 @@ def _rolling_country(stage: Stage, houses: bool) -> None:
 
 
 def _house(paper: Paper, x: float, base: float, size: float, lit: bool) -> None:
-    paper.polygon([
-        (x - size, base), (x - size, base - size * 0.8), (x, base - size * 1.5), (x + size, base - size * 0.8), (x + size, base),
-    ])  # fmt: skip
+    wall, roof = base - size * 0.8, base - size * 1.5
+    paper.polygon([(x - size, base), (x - size, wall), (x, roof), (x + size, wall), (x + size, base)])
     paper.box(x + size * 0.4, base - size * 1.6, x + size * 0.58, base - size)
     for left in (-0.6, 0.25) if lit else ():
         x0, x1, y0, y1 = x + size * left, x + size * (left + 0.3), base - size * 0.65, base - size * 0.28

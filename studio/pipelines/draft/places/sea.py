@@ -77,16 +77,17 @@ def _lighthouse(stage: Stage) -> None:
     side = 1 if stage.sun[0] < width / 2 else -1  # on the other side of the picture than the sun
     x, base, tower = width * (0.5 + 0.15 * side), height * (HORIZON + 0.01), height * 0.20
     paper = stage.paper()
-    headland = [(-0.30, 0.02), (-0.22, -0.015), (-0.16, -0.035), (-0.09, -0.05), (-0.03, -0.06), (0.06, -0.055), (0.12, -0.034),
-                (0.17, -0.02), (0.24, -0.004), (0.32, 0.02)]  # fmt: skip
+    headland = (
+        (-0.30, 0.02), (-0.22, -0.015), (-0.16, -0.035), (-0.09, -0.05), (-0.03, -0.06), (0.06, -0.055),
+        (0.12, -0.034), (0.17, -0.02), (0.24, -0.004), (0.32, 0.02),
+    )  # fmt: skip
     paper.polygon([(x + a * height * -side, base + b * height) for a, b in headland])
     foot = base - height * 0.05
     _tower(paper, x, foot, tower)
     if stage.lit:
         paper.box(x + side * tower * 0.28, foot - tower * 0.02, x + side * tower * 0.62, foot + tower * 0.12)
-        window = x + side * tower * 0.42
-        paper.light([(window, foot + tower * 0.02), (window + 5, foot + tower * 0.02), (window + 5, foot + tower * 0.07),
-                     (window, foot + tower * 0.07)], 0.8)  # fmt: skip
+        left, top, low = x + side * tower * 0.42, foot + tower * 0.02, foot + tower * 0.07
+        paper.light([(left, top), (left + 5, top), (left + 5, low), (left, low)], 0.8)
     image = paper.painted(
         mix(palette.far, palette.near, 0.55), palette.near, light=mix(palette.light, WHITE, 0.4),
         rim=mix(palette.light, palette.horizon, 0.4), rim_from=-side,
@@ -165,7 +166,8 @@ def _boat(stage: Stage) -> None:
         mix(palette.far, palette.near, 0.6), palette.near, rim=mix(palette.light, palette.horizon, 0.4)
     )
     at = stage.width * stage.rng.uniform(0.38, 0.62)
-    stage.stand_part(
-        image, at, height * 0.70 - size, 3.4, pivot=(0.5, 0.85),
-        motion=lambda seconds: Pose(turn=1.6 * np.sin(0.9 * seconds), dy=0.003 * np.sin(1.3 * seconds), dx=0.006 * seconds),
-    )  # fmt: skip
+
+    def rolling_gently(seconds: float) -> Pose:
+        return Pose(turn=1.6 * np.sin(0.9 * seconds), dy=0.003 * np.sin(1.3 * seconds), dx=0.006 * seconds)
+
+    stage.stand_part(image, at, height * 0.70 - size, 3.4, pivot=(0.5, 0.85), motion=rolling_gently)
