@@ -93,7 +93,8 @@ def cut(arguments: Arguments, run: ToolRun) -> JSON:
     """The film of a queue.
 
     {frame: {width, height, fps}, clips: [{path, num_frames, fps, transition, title, own_sound}],
-     lines: [{path, clip, start, duration, character, text}], music: {path, level} | null, out, comment, cache}
+     lines: [{path, clip, start, duration, character, text}], music: {path, level} | null, out, comment, cache,
+     owner?}
     -> {path, frames, duration, encoded, conformed, lufs, true_peak, vtt, chapters: [{start, end, title}]}
 
     `transition` is "cut" or "dissolve" into the next clip; `num_frames` / `fps` is the length of a still (of a video
@@ -128,4 +129,5 @@ def cut(arguments: Arguments, run: ToolRun) -> JSON:
         cache=Path(arguments["cache"]),
         comment=arguments.get("comment", {}),
         step=run.step,
+        owner=arguments.get("owner", ""),
     )

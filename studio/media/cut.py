@@ -64,8 +64,10 @@ def cut(
     cache: Path,
     comment: Mapping[str, JSON],
     step: Step,
+    owner: str = "",
 ) -> dict[str, JSON]:
-    """Write the film to `out` and its subtitles beside it; see tools.cut for what comes back.
+    """Write the film to `out` and its subtitles beside it; see tools.cut for what comes back. What is unfinished
+    carries `owner` in its name, so that a sweep after a crash knows whose it was.
 
     Raises Refused("cut.empty"), MediaError (naming the file), DiskFull, Cancelled; `out` is whole or as it was."""
     if not shots:
@@ -81,7 +83,7 @@ def cut(
     cues = [cue for line in lines if line.text for cue in _cues(line, begins, total)]
     chapters = _chapters(shots, begins, total)
 
-    part = out.with_name(out.name + ".part")
+    part = out.with_name(f"{out.name}.{owner}.part" if owner else f"{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_or_gone(part):
         joined = write_film(

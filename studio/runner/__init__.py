@@ -260,5 +260,6 @@ class Runner:
         else:
             self.store.jobs.put_back(job, "note.resumed", error)
 
-    def _ours(self, job_id: str) -> Job | None:
-        return self.store.jobs.find(job_id)
+    def _ours(self, owner: str) -> bool:
+        """Is this the id of a job or an export of ours?"""
+        return self.store.jobs.find(owner) is not None or self.store.takes.has_export(owner)

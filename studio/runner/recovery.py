@@ -1,7 +1,7 @@
 """After a crash: adopt whole files that have no row, remove what our jobs left unfinished, put running jobs back.
 
-Only `*.part` files that carry the id of a job of ours are removed, and only sidecars that carry one are read; nothing
-else in the user's folders is ever touched.
+Only `*.part` files that carry the id of a job or an export of ours are removed, and only sidecars that carry one are
+read; nothing else in the user's folders is ever touched.
 """
 
 import logging
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from studio import faults
-from studio.domain import Job
 from studio.execution import Finished
 from studio.execution.work import read_sidecar
 
@@ -35,13 +34,13 @@ def finished_files(folder: Path, job_ids: set[str]) -> dict[str, tuple[Finished,
     return found
 
 
-def sweep(folders: Iterable[Path], ours: Callable[[str], Job | None], alive: set[str]) -> int:
-    """Remove unfinished files of our jobs that nobody works on. How many."""
+def sweep(folders: Iterable[Path], ours: Callable[[str], bool], alive: set[str]) -> int:
+    """Remove unfinished files of our jobs and exports that nobody works on. How many."""
     removed = 0
     for folder in folders:
         for path in folder.rglob("*.part") if folder.is_dir() else ():
             match = _PART.search(path.name)
-            if match and match[1] not in alive and ours(match[1]) is not None:
+            if match and match[1] not in alive and ours(match[1]):
                 path.unlink(missing_ok=True)
                 removed += 1
     faults.point("recover.swept")

@@ -103,7 +103,7 @@ class Exports:
                 cards = [row.id for row in rows if row.id in gone] if missing == "draft_card" else []
                 drawn = {row.id: self._card(row, queue, frame) for row in rows if row.id in cards}
                 used = [row for row in rows if row.id not in gone or row.id in drawn]
-                arguments = self._cut_list(queue, frame, used, drawn, out)
+                arguments = self._cut_list(queue, frame, used, drawn, out) | {"owner": export_id}
                 made = self._runner.ask(
                     self._runner.lanes.exports[0], "cut", arguments, job_id=export_id,
                     step=lambda done, total: self._progress.update({export_id: done / max(total, 1)}),

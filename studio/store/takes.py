@@ -191,6 +191,9 @@ class Takes:
             raise NotFound("export.unknown", export=export_id)
         return row
 
+    def has_export(self, export_id: str) -> bool:
+        return bool(self._c.value("select 1 from exports where id = ?", [export_id]))
+
     def exports(self, queue_id: str) -> list[Row]:
         return self._c.rows("select * from exports where queue_id = ? order by id desc", [queue_id])
 
