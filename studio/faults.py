@@ -1,9 +1,9 @@
 """Named points where a test may kill the process or make a write fail. Does nothing unless LANTERNA_FAULT names one.
 
 `LANTERNA_FAULT="writer.fsynced:2"` kills this process (SIGKILL) the second time it passes that point;
-`"writer.fsynced:1:enospc"` raises OSError(ENOSPC) there instead; `"writer.fsynced:1:parent"` kills the process that
-started this one and goes on: the studio dies while its worker is at that point. The points are listed in POINTS, so
-that the kill rounds of tests/test_kill_rounds.py can visit each one.
+`"writer.fsynced:1:enospc"` raises OSError(ENOSPC) there instead; `:parent` kills the process that started this one, so
+that the studio dies while its worker is at that point; `:both` kills the two, like a power cut. The points are listed
+in POINTS, so that the kill rounds of tests/test_kill_rounds.py can visit each one.
 """
 
 import errno
@@ -45,4 +45,7 @@ def point(name: str) -> None:
         return
     if how == "enospc":
         raise OSError(errno.ENOSPC, f"injected at {name}")
-    os.kill(os.getppid() if how == "parent" else os.getpid(), signal.SIGKILL)
+    if how in ("parent", "both"):
+        os.kill(os.getppid(), signal.SIGKILL)
+    if how != "parent":
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 IN_WORKER = ("worker.", "writer.", "work.")  # points passed there; a worker's death does not end the studio
+HOW = {"studio": "parent", "both": "both"}  # studio.faults: what a worker at its point kills
 EPISODE = {
     "title": "Kill",
     "defaults": {"engine": "tiny"},
@@ -71,7 +72,7 @@ class Tally:
     """What the rounds did, and what they broke."""
 
     rounds: int = 0
-    kills: Counter[str] = field(default_factory=Counter)  # "worker at <point>", "studio at <point>"
+    kills: Counter[str] = field(default_factory=Counter)  # "worker at <point>", "studio at …", "both at …"
     jobs: int = 0
     takes: int = 0
     lost: list[str] = field(default_factory=list)  # jobs without a take, takes that were there and are gone
@@ -95,9 +96,9 @@ def play(folder: Path, rounds: int, points: tuple[str, ...], seed: int = 1) -> T
         # a worker that died at its first job would do so again and again, and be right to give that job up
         nth = chance.choice((2, 3)) if victim == "worker" or (crashed and not point.startswith("recover")) else 1
         before = _worker_deaths(folder)
-        in_worker = point.startswith(IN_WORKER)
-        status = start(folder, f"{point}:{nth}:{'parent' if victim == 'studio' and in_worker else ''}")
-        deaths = int(status == -9) if victim == "studio" else _worker_deaths(folder) - before
+        how = "" if victim == "worker" or not point.startswith(IN_WORKER) else HOW[victim]
+        status = start(folder, f"{point}:{nth}:{how}")
+        deaths = _worker_deaths(folder) - before if victim == "worker" else int(status == -9)
         if deaths:
             tally.rounds += 1
             tally.kills[f"{victim} at {point}"] += deaths
@@ -111,8 +112,9 @@ def play(folder: Path, rounds: int, points: tuple[str, ...], seed: int = 1) -> T
 
 
 def victims(points: tuple[str, ...]) -> set[tuple[str, str]]:
-    """Who can be killed where: the studio everywhere, its worker where it passes."""
-    return {("studio", point) for point in points} | {("worker", p) for p in points if p.startswith(IN_WORKER)}
+    """Who can be killed where: the studio everywhere; its worker, and both at once, where the worker passes."""
+    passed = [point for point in points if point.startswith(IN_WORKER)]
+    return {("studio", point) for point in points} | {(who, p) for p in passed for who in ("worker", "both")}
 
 
 def _victims(points: tuple[str, ...], chance: random.Random) -> Iterator[tuple[str, str]]:
@@ -123,7 +125,7 @@ def _victims(points: tuple[str, ...], chance: random.Random) -> Iterator[tuple[s
     while True:
         for victim in chance.sample(others, len(others)):
             yield victim
-            if victim[0] == "studio":
+            if victim[0] != "worker":
                 deaths += 1
                 if deaths % 2:
                     yield recovery[deaths // 2 % len(recovery)]
