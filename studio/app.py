@@ -111,7 +111,7 @@ def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
         site,
         page,
         path="/",
-        app_kwargs={"middleware": [tabs.page_middleware(lang)], "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": [tabs.page_middleware(lang)], "openapi_url": None},
         max_file_size=settings.max_upload_mb * MB,
         enable_monitoring=False,
         mcp_server=False,

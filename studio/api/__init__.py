@@ -15,7 +15,7 @@ DOCS = Path(__file__).resolve().parent.parent.parent / "assets" / "swagger"
 
 def make_api(studio: Studio) -> FastAPI:
     """The app behind /api. `/api/docs` draws itself from bundled files at /ui/swagger."""
-    api = FastAPI(title="Lanterna", version=__version__, docs_url=None, redoc_url=None, root_path="/api")
+    api = FastAPI(title="Lanterna", version=__version__, docs_url=None, redoc_url=None)
     api.state.studio = studio
     answers.install(api)
     for module in (queues, scenes, takes, system):
