@@ -190,9 +190,9 @@ class Settings(BaseSettings):
         """flag | environment | .env | data/settings.toml | default"""
         return self._origins.get(field, "default")
 
-    def described(self) -> list[tuple[str, str, str]]:
+    def described(self) -> list[tuple[str, ...]]:
         """(setting, value with secrets masked, origin) for --print-config."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name in type(self).model_fields:
             value = getattr(self, name)
             shown = "set" if isinstance(value, SecretStr) else "" if value is None else _written(value)

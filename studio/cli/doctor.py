@@ -38,16 +38,16 @@ class Found:
 
 def examine(settings: Settings, speaker: Speaker) -> int:
     """Print a line per finding. Returns 1 if anything is bad."""
-    worst = 0
+    worst = False
     for check in CHECKS:
         for found in check(settings):
             line = f"{found.state:<5}{speaker.text('doctor.' + found.what)}: {found.value}"
             speaker.out.print(line, style=COLOURS[found.state] if found.state != "ok" else None)
             if found.cure:
                 speaker.out.print("     -> " + speaker.text("doctor." + found.cure, **dict(found.params)))
-            worst = max(worst, found.state == "bad")
+            worst = worst or found.state == "bad"
     speaker.say("doctor.bad" if worst else "doctor.well")
-    return worst
+    return int(worst)
 
 
 def python(settings: Settings) -> Iterator[Found]:

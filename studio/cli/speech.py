@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from studio.errors import StudioError
 from studio.service.words import LANGUAGES, Words
@@ -46,8 +45,8 @@ class Speaker:
         if told["hint"]:
             self.err.print(told["hint"])
 
-    def table(self, rows: list[tuple[str, str, str]]) -> None:
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    def table(self, rows: list[tuple[str, ...]]) -> None:
+        """Aligned columns that never wrap: they are read by programs too."""
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
-            table.add_row(*row)
-        self.out.print(table)
+            self.out.print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
