@@ -47,7 +47,7 @@ def run_studio(folder: Path) -> None:
     pipelines.ENGINES.update(tiny_engines.ENGINES)
     settings = Settings(root=folder)
     worker = WorkerProcess(WorkerSettings(log_dir=settings.log_dir, engines=tiny_engines.ENGINES))
-    app._lanes = lambda settings, in_process: Lanes(gpu=[worker], cpu=[worker], tools=[worker])  # type: ignore[assignment]
+    app._lanes = lambda settings, in_process: Lanes(gpu=[worker], cpu=[worker], tools=[worker])
     studio = app.build_studio(settings)
     studio._runner.recover()
     if len(studio._store.jobs.waiting()) < 4:

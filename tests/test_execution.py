@@ -41,7 +41,7 @@ SETTINGS = WorkerSettings(engines=tiny_engines.ENGINES, tools=tiny_engines.TOOLS
 
 
 def assignment(folder: Path, task_type: str = "text_to_video", engine: str = "tiny", **options: Any) -> Assignment:
-    task = {"task_type": task_type, "prompt": "a lamp", "options": {engine: options}}
+    task: dict[str, Any] = {"task_type": task_type, "prompt": "a lamp", "options": {engine: options}}
     if task_type == "speech":
         task["lines"] = [{"text": "hello"}]
     return Assignment(
@@ -243,7 +243,7 @@ def test_an_engine_that_steps_quickly_is_not_heard_each_time(tmp_path: Path) -> 
 
 class TestInProcess(Contract):
     @pytest.fixture
-    def executor(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:  # type: ignore[override]
+    def executor(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
         for name, where in tiny_engines.ENGINES.items():
             monkeypatch.setitem(pipelines.ENGINES, name, where)
         for name, where in tiny_engines.TOOLS.items():
@@ -267,7 +267,7 @@ def worker() -> Iterator[WorkerProcess]:
 
 class TestWorkerProcess(Contract):
     @pytest.fixture
-    def executor(self, worker: WorkerProcess) -> Executor:  # type: ignore[override]
+    def executor(self, worker: WorkerProcess) -> Executor:
         return worker
 
     def test_it_works_elsewhere_and_stays(self, executor: Executor, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def start() -> Iterator[Start]:
     """start(limits…, settings…) -> a worker that is closed after the test."""
     workers: list[WorkerProcess] = []
 
-    def start(*, settings: dict[str, Any] | None = None, **limits: float) -> WorkerProcess:
+    def start(*, settings: dict[str, Any] | None = None, **limits: Any) -> WorkerProcess:
         workers.append(WorkerProcess(replace(SETTINGS, **(settings or {})), **limits))
         return workers[-1]
 
