@@ -87,7 +87,11 @@ export function promptDialog({ title, label, value = "", yes, maxlength = 200 })
       answer = input.value.trim();
       dialog.close();
     };
-    input.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && accept());
+    input.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault(); // closing gives the focus back, and this Enter would press that button again
+      accept();
+    });
     const dialog = openDialog({
       title, onclose: () => resolve(answer),
       content: el("label", { class: "l-field" }, el("span", {}, label), input),

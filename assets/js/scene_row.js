@@ -16,13 +16,18 @@ export class SceneRow {
       said: el("span", { class: "l-state" }),
     });
     p.progress = el("span", { class: "l-thumb-bar", hidden: true }, p.bar);
-    p.main = el("button", { type: "button", class: "l-scene-main", onclick: () => select(id) },
+    p.main = el("button", { type: "button", class: "l-scene-main", onclick: () => this.pick() },
       el("span", { class: "l-thumb" }, p.image, p.kind, p.number, p.progress),
       el("span", { class: "l-scene-words" }, p.title, el("span", { class: "l-scene-meta" }, p.time, p.said)));
     p.toggle = iconButton("chevron-right", t("scene.details"), () => this.expand(!this.more), { class: "l-ib l-scene-toggle", "aria-expanded": "false" });
     this.element = el("div", { class: "l-scene", role: "listitem", draggable: "true", dataset: { id } }, p.main, p.toggle);
     this.more = null;
     if (expanded) this.expand(true);
+  }
+
+  pick() {
+    select(this.id);
+    if (matchMedia("(max-width: 760px)").matches) document.getElementById("l-work").scrollTo({ top: 0 }); // the stage is up there
   }
 
   fill() {

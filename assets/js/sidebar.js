@@ -1,5 +1,5 @@
 // The left column of the Queues tab: the queues, then the scenes of the open one. Patches what changed, by id.
-import { api, button, debounce, el, emit, fmt, icon, iconButton, keyed, on, openDialog, setAttr, setText, showTab, t } from "./core.js";
+import { button, debounce, el, icon, iconButton, keyed, on, openDialog, setAttr, setText, showTab, t } from "./core.js";
 import { SceneRow } from "./scene_row.js";
 import { chooseEpisode, watchDrops } from "./importer.js";
 import { addScene, card, openQueue, ordered, sceneVerbs, select, state, verbs } from "./queues.js";
@@ -213,7 +213,6 @@ function askForScene() {
   const elsewhere = () => {
     dialog.close();
     showTab("generate");
-    emit("generate-for", state.queue.id);
   };
   const dialog = openDialog({
     title: t("scene.new.title"),

@@ -1,11 +1,10 @@
 // The middle of the Queues tab: the title, the player, the queue's bar and its strip of shots; and the keyboard.
-import { api, button, el, fmt, iconButton, on, openMenu, setAttr, setText, t, toastError, typing, urls } from "./core.js";
+import { api, button, el, errorWords, fmt, iconButton, on, openMenu, setAttr, setText, t, toastError, typing, urls } from "./core.js";
 import { FilmButton } from "./film.js";
 import { Player, itemOf } from "./player.js";
 import { isVisible, ordered, select, selectBy, selectedCard, state, verbs } from "./queues.js";
 import { saveThenRun } from "./inspector.js";
 import { Strip } from "./strip.js";
-import { stateText } from "./words_of.js";
 
 let view = "take"; // take | live | film
 let player;
@@ -80,10 +79,17 @@ function redraw() {
   if (scene?.state === "running" && view === "take" && !scene.take) view = "live";
   if (view === "live" && scene?.state !== "running") view = "take";
   drawHead();
-  if (!scene) player.empty(t(state.queue && state.list ? "stage.nothing" : "stage.no_queue"));
+  if (!scene) player.empty(t(!state.queue ? "stage.no_queue" : state.order.length ? "stage.nothing" : "scene.empty"));
   else if (view === "live") tick();
   else if (scene.take) player.load([itemOf(scene.take, { title: scene.title, number: scene.number })]);
-  else player.empty(scene.state === "failed" || scene.blocked ? stateText(scene) : t("stage.no_take"));
+  else showWhy(scene);
+}
+
+/** A scene without a take: what hinders it and how to cure that, or that it was not rendered yet. */
+function showWhy(scene) {
+  const trouble = scene.state === "failed" ? scene.error : scene.blocked;
+  const { message, hint } = errorWords(trouble);
+  player.empty(message || t("stage.no_take"), hint ? el("p", { class: "l-hint l-stage-hint" }, hint) : null);
 }
 
 function drawHead() {
