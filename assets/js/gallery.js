@@ -6,7 +6,8 @@ import { see, tile, update } from "./tiles.js";
 import { taskName } from "./words_of.js";
 
 const PAGE = 60;
-const AHEAD = "600px"; // posters are fetched this far below the screen
+const POSTERS_AHEAD = "300px"; // of the screen
+const PAGES_AHEAD = "900px";
 const TASKS = ["text_to_video", "image_to_video", "reference_to_video", "talking_avatar", "single_shot_extension",
   "shot_switching_extension", "text_to_image", "speech"];
 const KINDS = ["video", "image", "audio"];
@@ -43,8 +44,8 @@ class Gallery {
       if (!isIntersecting) return;
       see(target);
       this.watcher.unobserve(target);
-    }), { root: this.scroll, rootMargin: AHEAD });
-    new IntersectionObserver(([entry]) => entry.isIntersecting && this.#more(), { root: this.scroll, rootMargin: AHEAD })
+    }), { root: this.scroll, rootMargin: POSTERS_AHEAD });
+    new IntersectionObserver(([entry]) => entry.isIntersecting && this.#more(), { root: this.scroll, rootMargin: PAGES_AHEAD })
       .observe(this.end);
     on("library", () => this.#freshen());
     on("queues", () => this.#choices());

@@ -7,6 +7,8 @@ import { TASK_ICONS, taskName } from "./words_of.js";
 const TASKS = ["text_to_video", "image_to_video", "reference_to_video", "talking_avatar", "single_shot_extension",
   "shot_switching_extension", "text_to_image", "speech"];
 
+const ANSWER_MS = 8000;
+
 let wish = null; // the host that Python listens to, once the tab was opened
 let asked = null; // a wish from before that
 const marks = new Map(); // task -> its button
@@ -52,8 +54,13 @@ export function actions(root, { props, watch, go, enqueue }) {
   const add = button(t("generate.enqueue"), () => choose(), { id: "generate-enqueue" });
   root.append(by, el("div", { class: "l-acts" }, render, add));
 
+  const free = () => {
+    render.disabled = add.disabled = false;
+  };
+
   function start(what) {
     render.disabled = add.disabled = true;
+    setTimeout(free, ANSWER_MS); // a request that broke gives no answer
     what();
   }
 
@@ -73,8 +80,9 @@ export function actions(root, { props, watch, go, enqueue }) {
 
   function hear() {
     const said = props.value;
-    render.disabled = add.disabled = false;
+    free();
     mark(said.task);
+    root.dataset.task = said.task; // the form that is there now
     by.classList.toggle("l-by-draft", Boolean(said.engine?.draft));
     setText(by, byline(said.engine));
     if (said.added) toast(t("generate.added", { queue: said.added }), "", "ok");

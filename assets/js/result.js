@@ -105,6 +105,7 @@ class Stage {
     const steps = progress?.total ? `${progress.done} / ${progress.total}` : "";
     const left = progress ? fmt.eta(progress.eta) : "";
     const words = [t(`generate.${verb}`), steps, left].filter(Boolean).join("  ·  ");
+    if (scene.task_type === "speech") return this.player.empty(words); // there is nothing to look at
     const share = progress?.total ? progress.done / progress.total : 0;
     const live = (url) => this.player.live(url, share, words, scene.resolution || "");
     live(this.#preview.url);

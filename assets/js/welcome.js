@@ -38,6 +38,8 @@ function show(machine) {
       step("model", "hard-drive", [needs(machine)])),
     el("footer", {}, el("button", { type: "button", class: "l-link", id: "welcome-later", onclick: close }, t("welcome.later"))));
   document.body.append(page);
+  // somebody who turns to a tab wants to see it: the welcome comes back with the next visit
+  document.querySelector("#l-nav > .tab-wrapper").addEventListener("click", () => page.remove(), { once: true });
 }
 
 function step(name, picture, content) {

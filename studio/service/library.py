@@ -66,7 +66,12 @@ class Library:
     # ------------------------------------------------------------------------------------------ letting in
     def add(self, path: Path, name: str = "") -> View:
         """Keep a copy of an uploaded file; its asset."""
-        facts = self.look(path)
+        try:
+            facts = self.look(path)
+        except StudioError as error:
+            if "name" in error.params:  # users know a file by their own name for it
+                error.params["name"] = name or path.name
+            raise
         sha256 = hash_of(path)
         suffix = ACCEPTED_SUFFIX.search(name or path.name)
         kept = self._folder / sha256[:2] / f"{sha256}{suffix[0].lower() if suffix else ''}"

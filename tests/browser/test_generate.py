@@ -44,7 +44,7 @@ def open_tab(page) -> None:
 
 def choose(page, task: str) -> None:
     page.locator(f"#generate-task-{task}").click()
-    page.locator(f"#generate-task-{task}[aria-pressed=true]").wait_for()
+    page.locator(f"#generate-actions [data-task={task}]").wait_for()
 
 
 def small(page) -> None:
@@ -156,12 +156,13 @@ def test_lines_are_typed_like_a_play(open_page, site):
     choose(page, "speech")
     page.locator("#generate-lines textarea").fill("Inês (low): The lamp is lit.\nTomás: Then we wait.")
     page.locator("#generate-go").click()
-    page.locator("#generate-result .l-player-note:not([hidden])", has_text="The lamp is lit.").wait_for(timeout=WAIT)
+    page.locator("#generate-result .l-player-note:not([hidden])", has_text="Then we wait.").wait_for(timeout=WAIT)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (390, 844)])
 def test_nothing_is_cut_off_on_smaller_screens(open_page, shot, width, height):
     page = generate(open_page, lang="zh", width=width, height=height)
+    choose(page, "text_to_video")
     page.locator("#generate-prompt textarea").scroll_into_view_if_needed()
     for name in ("prompt", "go", "enqueue"):
         box = page.locator(f"#generate-{name}").bounding_box()
