@@ -14,6 +14,7 @@ import pytest
 from studio.domain import SceneAdapter, TaskType, lay_lines
 from studio.media import sound
 from studio.pipelines.draft import speech
+from studio.pipelines.draft.faces import find_face
 from studio.pipelines.draft.landmarks import find_landmarks
 from studio.pipelines.draft.language import detect_language
 from studio.story import episode
@@ -111,3 +112,10 @@ def test_the_music_is_pleasant_by_its_numbers():
     assert min(levels) > -32  # no hole in it
     assert max(levels) - min(levels) < 12
     assert np.corrcoef(samples.T)[0, 1] < 0.95  # two sides, not one twice
+
+
+@pytest.mark.parametrize("name", ["cape_dusk", "cape_dawn", "cape_night", "lamp_room"])
+def test_a_place_has_no_face(name):
+    image = cv2.imread(str(SAMPLES / f"{name}.jpg"))
+    assert image.shape == (720, 1280, 3)
+    assert find_face(image) is None  # two windows of a tower look like eyes

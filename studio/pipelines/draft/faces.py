@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 WORK_SIZE = 480  # longest side that the cascades look at
+LEAST_SKIN = 0.6  # of the middle of a face that nothing else vouches for
 EYE_WORK_SIZE = 400  # longest side in which drawn eyes are looked for
 FRONTAL = ("haarcascade_frontalface_alt2.xml", "haarcascade_frontalface_default.xml")
 PROFILE = "haarcascade_profileface.xml"
@@ -56,12 +57,31 @@ def find_face(bgr: np.ndarray, least: float = 0.12) -> tuple[Face, tuple[Eye, Ey
     eyes = drawn_eyes(bgr)
     faces = find_faces(bgr, least)
     if eyes:
-        return _face_around(eyes, seen_too=any(_fits(face, eyes) for face in faces)), eyes
+        drawn = _face_around(eyes, seen_too=any(_fits(face, eyes) for face in faces))
+        if drawn.found_by == "both" or skin_share(bgr, drawn) > LEAST_SKIN:  # windows of a tower are a pair, too
+            return drawn, eyes
     for face in faces:
         found = _haar_eyes(bgr, face) if face.view == "frontal" else None
-        if found or face.width > 0.30 * min(bgr.shape[:2]):
+        if found or (face.width > 0.30 * min(bgr.shape[:2]) and skin_share(bgr, face) > LEAST_SKIN):
             return face, found
     return None
+
+
+def skin_share(bgr: np.ndarray, face: Face) -> float:
+    """How much of the middle of a face, from the eyes to the mouth, is of one colour that skin may have, 0..1.
+
+    Grey pictures are taken at their word: 1."""
+    x, y, width, height = face.x, face.y, face.width, face.height
+    middle, _, _ = _crop(bgr, x + 0.25 * width, y + 0.45 * height, x + 0.75 * width, y + 0.90 * height)
+    lab = cv2.cvtColor(cv2.resize(middle, (48, 48), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2LAB).astype(np.float32)
+    whole = cv2.cvtColor(cv2.resize(bgr, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2LAB).astype(np.float32)
+    if np.hypot(whole[..., 1] - 128, whole[..., 2] - 128).mean() < 4:
+        return 1.0
+    skin = np.median(lab.reshape(-1, 3), axis=0)
+    if skin[1] < 129 or skin[2] < 131:  # neither red nor yellow in it
+        return 0.0
+    near = (np.abs(lab[..., 0] - skin[0]) < 45) & (np.hypot(lab[..., 1] - skin[1], lab[..., 2] - skin[2]) < 14)
+    return float(near.mean())
 
 
 def find_faces(bgr: np.ndarray, least: float = 0.12) -> list[Face]:
@@ -180,7 +200,7 @@ def _white_extent(white: np.ndarray, pupil: Point, reach: float) -> Eye | None:
         and stats[index][4] > 0.03 * reach * reach
     ]  # fmt: skip
     rows, columns = np.nonzero(np.isin(labels, near))
-    if not near or not len(rows):
+    if not near or rows.min() == 0 or rows.max() == len(labels) - 1:  # runs on: a wall, not an eye
         return None
     left, right, top, bottom = columns.min() + x0, columns.max() + 1 + x0, rows.min() + y0, rows.max() + 1 + y0
     half = (right - left) / 2
