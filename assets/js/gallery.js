@@ -45,8 +45,8 @@ class Gallery {
       see(target);
       this.watcher.unobserve(target);
     }), { root: this.scroll, rootMargin: POSTERS_AHEAD });
-    new IntersectionObserver(([entry]) => entry.isIntersecting && this.#more(), { root: this.scroll, rootMargin: PAGES_AHEAD })
-      .observe(this.end);
+    this.ender = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && this.#more(),
+      { root: this.scroll, rootMargin: PAGES_AHEAD });
     on("library", () => this.#freshen());
     on("queues", () => this.#choices());
     new IntersectionObserver(([entry]) => entry.isIntersecting && this.#stale && this.#freshen()).observe(root);
@@ -205,6 +205,8 @@ class Gallery {
   }
 
   #say(total) {
+    this.ender.unobserve(this.end); // asks anew: the end may still be in reach, which alone is no event
+    this.ender.observe(this.end);
     setText(this.count, total ? t("gallery.count", { count: total }) : "");
     const nothing = !this.#order.length;
     this.empty.hidden = !nothing;

@@ -139,27 +139,29 @@ class Stage {
   }
 
   async #done(scene) {
-    const lines = scene.lines.map((line) => ({ line, take: scene.line_takes?.[line.id] })).filter(({ take }) => take);
-    const id = scene.take?.id ?? lines[0]?.take.id;
+    const spoken = scene.task_type === "speech"; // a scene that is only heard plays all its lines
+    const lines = scene.lines.filter((line) => spoken && scene.line_takes[line.id])
+      .map((line) => itemOf(scene.line_takes[line.id], { title: line.text }));
+    const id = lines[0]?.id ?? scene.take?.id;
     if (!id || this.#shown === `take ${id}`) return;
     try {
-      const take = await api("GET", `/takes/${id}`);
-      this.show(take, scene.take ? [itemOf(take)] : lines.map(({ line, take }) => itemOf(take, { title: line.text })));
+      this.show(await api("GET", `/takes/${id}`), lines.length ? lines : undefined, scene.title);
     } catch (error) {
       toastError(error);
     }
   }
 
   /** Put a take on the stage; `items`: what the player plays for it. */
-  show(take, items = [itemOf(take, { title: titleOf(take) })]) {
+  show(take, items = [itemOf(take, { title: titleOf(take) })], title = titleOf(take)) {
     const tools = [
       button(t("generate.use"), () => useSettings(take.id), { iconName: "sliders-horizontal" }),
       el("a", { class: "l-btn", href: urls.download(take.id), download: "" }, icon("download"),
         el("span", { class: "l-btn-label" }, t("generate.download"))),
     ];
     if (!this.#turn(`take ${take.id}`, ...tools)) return;
-    setText(this.title, titleOf(take));
-    setText(this.sub, [taskName(take.task_type), take.kind === "image" ? "" : fmt.seconds(take.duration)].filter(Boolean).join(" · "));
+    const seconds = items.reduce((sum, item) => sum + (item.duration || 0), 0);
+    setText(this.title, title);
+    setText(this.sub, [taskName(take.task_type), take.kind === "image" ? "" : fmt.seconds(seconds)].filter(Boolean).join(" · "));
     this.player.load(items, { play: take.kind !== "image" && Boolean(this.player.element.offsetParent) });
   }
 

@@ -1,6 +1,6 @@
 // A take as a small picture: poster, what it is, and on hover the clip itself. Used wherever takes are listed.
 import { el, fmt, icon, setText, t, urls } from "./core.js";
-import { TASK_ICONS } from "./words_of.js";
+import { TASK_ICONS, taskName } from "./words_of.js";
 
 const HOVER_MS = 120; // a pointer that only passes by fetches nothing
 
@@ -47,7 +47,7 @@ export function update(node, take) {
   return node;
 }
 
-export const titleOf = (take) => take.title || take.prompt?.slice(0, 80) || t("generate.untitled");
+export const titleOf = (take) => take.title || take.prompt?.slice(0, 80) || taskName(take.task_type);
 
 /** Fetch the poster now: the tile is on the screen or about to be. A private take shows a cover instead. */
 export function see(node) {
