@@ -106,9 +106,8 @@ def _cut(desk: Desk, speaker: Speaker, queue_id: str, missing: str, out: Path | 
 
 def bench_draft(settings: Settings, speaker: Speaker) -> None:
     """The table that docs/benchmarks.md shows, for this machine."""
-    from studio.bench.draft import measure
+    from studio.bench import draft
 
     settings.export()
-    speaker.say("cli.bench_wait")
-    for row in measure():
-        speaker.out.print(row)
+    speaker.warn("cli.bench_wait")
+    draft.main()
