@@ -9,8 +9,9 @@ let dirty = false;
 let savedAt = null; // the scene that was saved and not touched since
 let turn = 0;
 let asking = null;
-let saving = null; // {turn, resolve} while a save is under way
+let saving = null; // {resolve} while a save is under way
 const parts = {};
+const ANSWER_MS = 15000;
 
 // ------------------------------------------------------------------------------------------------ drawing
 export function head(element) {
@@ -44,7 +45,6 @@ export function foot(element) {
     event.preventDefault();
     save();
   });
-  watchAnswers();
   open();
 }
 
@@ -144,7 +144,7 @@ function drawTakes() {
   parts.takes.replaceChildren(
     ...(takes.length ? [el("div", { class: "l-label" }, t("take.title"))] : []),
     el("div", { class: "l-pick-row" }, takes.sort((a, b) => b.number - a.number).map(takeTile)),
-    ...(spoken.length ? [el("div", { class: "l-label" }, t("scene.lines"))] : []),
+    ...(spoken.length ? [el("div", { class: "l-label" }, t("scene.spoken"))] : []),
     ...spoken.map(([id, take]) => lineRow(scene.lines.find((line) => line.id === id), take)));
 }
 
@@ -172,31 +172,35 @@ function lineRow(line, take) {
 
 // ------------------------------------------------------------------------------------------------ saving and running
 function save() {
-  if (!scene) return Promise.resolve(true);
-  const button = document.getElementById("l-save");
-  if (!button) return Promise.resolve(false);
+  const press = document.querySelector("button#l-save, #l-save button");
+  if (!scene || !press || saving) return Promise.resolve(!scene);
+  document.activeElement?.blur(); // a value still being typed reaches Gradio with its change event
   return new Promise((resolve) => {
-    saving?.resolve(false);
-    saving = { turn: String(turn), resolve };
-    document.activeElement?.blur(); // a value still being typed reaches Gradio with its change event
-    setTimeout(() => (button.matches("button") ? button : button.querySelector("button")).click(), 60);
+    saving = { resolve };
+    turn += 1; // makes this answer differ from the last one
+    wire("l-version", `${turn}:${scene.version}`);
+    const before = document.querySelector("#l-answer textarea, #l-answer input").value;
+    setTimeout(() => {
+      press.click();
+      awaitAnswer(before);
+    }, 60);
   });
 }
 
-/** Python answers a save by writing into a hidden box. */
-function watchAnswers() {
-  let seen = "";
-  const box = () => document.querySelector("#l-answer textarea, #l-answer input");
-  setInterval(() => {
-    const text = box()?.value || "";
-    if (!saving || !text || text === seen) return;
-    seen = text;
-    const answer = JSON.parse(text);
+/** Python answers a save by writing into a hidden box, which tells nobody: look until it is there. */
+function awaitAnswer(before) {
+  const box = document.querySelector("#l-answer textarea, #l-answer input");
+  const started = performance.now();
+  const look = setInterval(() => {
+    const late = performance.now() - started > ANSWER_MS;
+    if (box.value === before && !late) return;
+    clearInterval(look);
     const { resolve } = saving;
     saving = null;
-    settle(answer);
-    resolve(!answer.error);
-  }, 80);
+    if (late) toastError({ code: "offline", message: t("common.unreachable"), hint: t("common.unreachable.hint") });
+    else settle(JSON.parse(box.value));
+    resolve(!late && !JSON.parse(box.value).error);
+  }, 60);
 }
 
 async function settle(answer) {

@@ -4,7 +4,7 @@
 //   const player = new Player({ onprev, onnext, onitem, ontime });      element: player.element
 //   player.load([{ id, src, kind: "video"|"image"|"audio", poster, duration, width, height, fps, title, vtt }],
 //               { at: 0, play: false });
-//   player.live(url, share, text, steps, size)   a preview picture while something is being made; player.empty(text)
+//   player.live(url, share, text, steps, size)   a preview picture while something is being made; player.empty(text, action, still)
 //   player.toggle() play() pause() seek(seconds) step(frames) jump(seconds) faster() mute() loop() fullscreen()
 import { el, fmt, icon, iconButton, setAttr, setIcon, setText, t } from "./core.js";
 
@@ -57,11 +57,13 @@ export class Player {
     this.#paint();
   }
 
-  empty(text = "", action = null) {
+  /** Nothing to play: says so, over a still picture if there is one. */
+  empty(text = "", action = null, still = null) {
     this.pause();
     this.mode = "empty";
     this.items = [];
-    this.picture.hidden = true;
+    if (still) setAttr(this.picture, "src", still);
+    this.picture.hidden = !still;
     this.videos.forEach((video) => (video.hidden = true));
     this.#note(text, action);
     this.#chips("", "", false);
@@ -308,6 +310,7 @@ export class Player {
   #note(text, action = null) {
     this.note.replaceChildren(...(text ? [el("p", {}, text)] : []), ...(action ? [action] : []));
     this.note.hidden = !text && !action;
+    setAttr(this.frame, "data-still", this.mode === "empty" && !this.picture.hidden ? "" : null);
   }
 
   #chips(left, right, live, aside = "") {

@@ -47,5 +47,6 @@ export const urls = {
   download: (takeId) => `/api/takes/${takeId}/file?download=1`,
   poster: (takeId) => `/api/takes/${takeId}/poster`,
   strip: (takeId) => `/api/takes/${takeId}/strip`,
+  still: (sha) => `/api/assets/${sha}/poster`, // of a picture in the library
   preview: (sceneId) => `/api/scenes/${sceneId}/preview`,
 };

@@ -1,7 +1,7 @@
 // One scene in the list: thumbnail, title, state; opened, everything else. Writes only what differs.
-import { el, errorWords, fmt, icon, iconButton, setAttr, setIcon, setText, t, urls } from "./core.js";
+import { el, errorWords, fmt, icon, iconButton, setAttr, setIcon, setText, t } from "./core.js";
 import { card, sceneVerbs, select, state } from "./queues.js";
-import { TASK_ICONS, mood, settingsText, stateText, taskName } from "./words_of.js";
+import { TASK_ICONS, mood, pictureOf, settingsText, stateText, taskName } from "./words_of.js";
 
 export class SceneRow {
   constructor(id, expanded) {
@@ -40,9 +40,10 @@ export class SceneRow {
     setAttr(this.element, "data-state", mood(scene));
     setText(p.number, fmt.shot(scene.number));
     setText(p.title, scene.title);
-    setText(p.time, fmt.seconds(scene.take?.duration ?? scene.duration));
+    const seconds = scene.take?.duration ?? scene.duration;
+    setText(p.time, scene.take?.kind === "image" || seconds === null ? "" : fmt.seconds(seconds));
     setAttr(this.element, "data-draft", scene.take?.draft ? "" : null);
-    const poster = scene.take && scene.take.kind !== "audio" ? urls.poster(scene.take.id) : null;
+    const poster = pictureOf(scene);
     setIcon(p.kind, TASK_ICONS[scene.task_type] || "film");
     if (poster) setAttr(p.image, "src", poster);
     p.image.hidden = !poster;

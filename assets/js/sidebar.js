@@ -74,7 +74,7 @@ function fillQueueRow(item, queue) {
   const shown = queue.inbox ? t("queues.inbox") : queue.name;
   setText(name, shown);
   setAttr(row, "title", shown);
-  setText(count, queue.paused ? t("state.paused").toLocaleLowerCase() : `${queue.counts.done || 0}/${queue.counts.total || 0}`);
+  setText(count, queue.state === "paused" ? t("state.paused").toLocaleLowerCase() : `${queue.counts.done || 0}/${queue.counts.total || 0}`);
   setAttr(row, "aria-label", `${shown}, ${t(`state.${queue.state}`)}, ${queue.counts.done || 0}/${queue.counts.total || 0}`);
 }
 

@@ -5,6 +5,7 @@ import { Player, itemOf } from "./player.js";
 import { isVisible, ordered, select, selectBy, selectedCard, state, verbs } from "./queues.js";
 import { saveThenRun } from "./inspector.js";
 import { Strip } from "./strip.js";
+import { pictureOf } from "./words_of.js";
 
 let view = "take"; // take | live | film
 let player;
@@ -89,7 +90,7 @@ function redraw() {
 function showWhy(scene) {
   const trouble = scene.state === "failed" ? scene.error : scene.blocked;
   const { message, hint } = errorWords(trouble);
-  player.empty(message || t("stage.no_take"), hint ? el("p", { class: "l-hint l-stage-hint" }, hint) : null);
+  player.empty(message || t("stage.no_take"), hint ? el("p", { class: "l-hint l-stage-hint" }, hint) : null, pictureOf(scene));
 }
 
 function drawHead() {
@@ -114,7 +115,7 @@ function drawBar() {
   setText(parts.facts, queue ? `${counts.done || 0}/${counts.total || 0} · ${fmt.clock(queue.seconds || 0)}` : "");
   const busy = (counts.running || 0) + (counts.queued || 0);
   const left = (counts.total || 0) - (counts.done || 0) - busy;
-  const verb = queue?.paused ? "resume" : busy ? "pause" : "run";
+  const verb = !busy ? "run" : queue.paused ? "resume" : "pause";
   parts.run.dataset.verb = verb;
   const label = verb === "run" && counts.done ? t("queues.continue") : t(`queues.${verb}`);
   setText(parts.run.querySelector(".l-btn-label"), label);
@@ -139,7 +140,7 @@ function tick() {
   const progress = state.progress[scene.id];
   const share = progress ? progress.done / Math.max(1, progress.total) : 0;
   const steps = progress ? t("stage.step", { done: progress.done, total: progress.total }) : t("state.starting");
-  const size = scene.take ? `${scene.take.width} × ${scene.take.height}` : scene.resolution;
+  const size = scene.take?.width ? `${scene.take.width} × ${scene.take.height}` : scene.resolution;
   if (preview.scene !== scene.id) preview = { url: null, asking: false, scene: scene.id };
   player.live(preview.url, share, t("stage.preview"), steps, size);
   askForPreview(scene.id, share, steps, size);

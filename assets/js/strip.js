@@ -1,7 +1,7 @@
 // The strip of shots under the player: pictures as long as their scenes, a ruler, a playhead. Knows no player.
-import { el, fmt, on, setAttr, setText, t, urls } from "./core.js";
+import { el, fmt, on, setAttr, setText, t } from "./core.js";
 import { card, ordered, state } from "./queues.js";
-import { mood, secondsOf } from "./words_of.js";
+import { mood, pictureOf, secondsOf } from "./words_of.js";
 
 const LEAST_PX = 44; // of an average shot: below that the strip scrolls
 const RULER_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
@@ -71,10 +71,11 @@ export class Strip {
     const wide = `${Math.max(4, width - 3).toFixed(1)}px`;
     if (shot.style.width !== wide) shot.style.width = wide;
     setAttr(shot, "data-state", mood(scene));
+    setAttr(shot, "data-wide", width > 92 ? "" : null);
     setText(shot.parts.name, width > 92 ? scene.title : fmt.shot(scene.number));
     setAttr(shot, "aria-label", `${fmt.shot(scene.number)} ${scene.title}`);
     setAttr(shot, "title", `${fmt.shot(scene.number)} · ${scene.title} · ${fmt.seconds(secondsOf(scene))}`);
-    const poster = scene.take && scene.take.kind !== "audio" ? urls.poster(scene.take.id) : null;
+    const poster = pictureOf(scene);
     if (poster) setAttr(shot.parts.image, "src", poster);
     shot.parts.image.hidden = !poster;
   }

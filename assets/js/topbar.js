@@ -53,6 +53,7 @@ function drawNow(now) {
   setAttr(parts.track, "aria-valuenow", Math.round(share * 100));
   setText(parts.eta, mode === "running" ? fmt.eta(first.eta) || fmt.percent(share) : "");
   setText(parts.all, mode === "running" && now.waiting && now.eta !== null ? t("top.all", { time: fmt.rough(now.eta) }) : "");
+  document.title = mode === "running" ? `${fmt.percent(share)} · ${first.title} — Lanterna` : "Lanterna";
   parts.track.hidden = mode !== "running";
   const active = mode === "running" || mode === "paused" || mode === "waiting";
   for (const node of [parts.pause, parts.skip, parts.stop]) node.disabled = !active;

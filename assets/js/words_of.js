@@ -1,5 +1,5 @@
 // What a card says about itself, in words. Pure: a card in, text out.
-import { errorWords, fmt, has, t } from "./core.js";
+import { errorWords, fmt, has, t, urls } from "./core.js";
 
 export const taskName = (task) => (has(`task.${task}`) ? t(`task.${task}`) : task);
 export const TASK_ICONS = {
@@ -47,3 +47,9 @@ export function settingsText(card) {
 }
 
 export const secondsOf = (card) => card.take?.duration ?? card.duration ?? 4;
+
+/** The picture of a card: its take's, or the first one it reads; null where there is none. */
+export function pictureOf(card) {
+  if (card.take && card.take.kind !== "audio") return urls.poster(card.take.id);
+  return card.still ? urls.still(card.still) : null;
+}

@@ -2,20 +2,30 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from studio.domain import Frame, Language, Line, Music, SceneBase, Speech, State, Take
+from studio.domain import Frame, Language, Line, Music, SceneBase, Speech, State, Take, slug
 from studio.errors import Conflict, Refused, StudioError
 from studio.runner import Runner
 from studio.service.engines import Engines
 from studio.service.library import Library
 from studio.service.views import View, card, queue_view
-from studio.store import Queue, SceneRow, Store, Wanted
-from studio.story.episode import Entry, Episode, Head, Problem, dump, parse, problems_of, sources
+from studio.store import POLICY, Queue, SceneRow, Store, Wanted
+from studio.story.episode import Cast, Entry, Episode, Head, Problem, dump, parse, problems_of, sources
 
-CHANGEABLE = {"name", "frame", "music", "allow_draft", "allow_paid", "on_error"}
+
+class QueueChanges(BaseModel):
+    """What may be changed about a queue; what is not named stays."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    name: str = Field("", min_length=1, max_length=200)
+    frame: Frame = Frame()
+    music: Music | None = None
+    allow_draft: StrictBool = True
+    allow_paid: StrictBool = False
+    on_error: Literal["skip", "stop"] = "skip"
 
 
 class Queues:
@@ -56,7 +66,9 @@ class Queues:
     # ------------------------------------------------------------------------------------------ import
     def check_episode(self, text: bytes | str, *, base: Path | None = None, trusted: bool = False) -> View:
         """What an episode file holds and what is wrong with it. Nothing is written."""
-        return report(self._checked(parse(text), base, trusted))
+        episode = parse(text)
+        self._bound_music(episode.head, base, trusted)
+        return report(self._checked(episode, base, trusted))
 
     def _checked(self, episode: Episode, base: Path | None, trusted: bool) -> Episode:
         """With the files looked at and the engines asked; scenes that read a bad scene are bad too."""
@@ -65,9 +77,9 @@ class Queues:
         while changed:
             changed = False
             for entry in entries:
-                for field, source in sources(entry.scene) if entry.scene and not entry.problems else ():
+                for item, source in sources(entry.scene) if entry.scene and not entry.problems else ():
                     if entries[source].problems:
-                        problem = Problem(field, "reference.bad_scene", {"number": source + 1})
+                        problem = Problem(item.field, "reference.bad_scene", {"number": source + 1})
                         entries[entry.index] = entry.with_problem(problem)
                         changed = True
         return Episode(episode.head, tuple(entries))
@@ -98,16 +110,23 @@ class Queues:
                 "episode.problems", count=len(bad), scene=_called(first), field=first.problems[0].field,
                 report=report(episode),
             )  # fmt: skip
+        music = self._bound_music(episode.head, base, trusted)
         renumbered = {entry.index: number for number, entry in enumerate(good)}
         scenes = [self._library.bind(_moved(entry, renumbered), base, trusted=trusted) for entry in good]
-        queue_id = self._create(episode.head, name or episode.head.title or fallback_name or "Episode", base, trusted)
+        queue_id = self._create(episode.head, music, name or episode.head.title or fallback_name or "Episode")
         self._store.queues.add_scenes(queue_id, scenes)
         return {"queue": self._view(self._store.queues.get(queue_id)), "report": report(episode)}
 
-    def _create(self, head: Head, name: str, base: Path | None, trusted: bool) -> str:
-        music = head.music
-        if music:
-            music = music.model_copy(update={"ref": self._library.bind_ref(music.ref, base, trusted=trusted)})
+    def _bound_music(self, head: Head, base: Path | None, trusted: bool) -> Music | None:
+        if head.music is None:
+            return None
+        try:
+            ref = self._library.bind_sound(head.music.ref, base, trusted=trusted)
+        except StudioError as error:
+            raise Refused("episode.head", field="music.ref", why=error.as_dict()) from error
+        return head.music.model_copy(update={"ref": ref})
+
+    def _create(self, head: Head, music: Music | None, name: str) -> str:
         queue_id = self._store.queues.create(name, frame=head.frame or Frame(), music=music)
         project_id = self._store.queues.get(queue_id).project_id
         for character in head.cast:
@@ -135,7 +154,10 @@ class Queues:
             scenes.append(scene.model_dump(mode="json", exclude_defaults=True) | {"task_type": row.scene.task_type})  # type: ignore[attr-defined]
             for line in scenes[-1].get("lines", ()):
                 line.pop("id", None)
-        head = Head(title=queue.name, frame=queue.frame, music=queue.music, defaults={}, cast=[])
+        speaking = {slug(line.character) for row in rows for line in row.scene.lines}
+        voices = {name: row for name, row in self._store.queues.cast(queue.project_id).items() if row["voice"]}
+        cast = [Cast(name=row["name"], voice=row["voice"]) for name, row in voices.items() if name in speaking]
+        head = Head(title=queue.name, frame=queue.frame, music=queue.music, defaults={}, cast=cast)
         return dump(head, scenes)
 
     # ------------------------------------------------------------------------------------------ changing
@@ -152,33 +174,28 @@ class Queues:
     def update(self, queue_id: str, changes: Mapping[str, Any]) -> View:
         """name, frame, music, allow_draft, allow_paid, on_error."""
         queue = self._store.queues.get(queue_id)
-        unknown = set(changes) - CHANGEABLE
-        if unknown:
-            raise Refused("scene.field", scene=queue.name, field=sorted(unknown)[0], reason="unknown")
-        values: dict[str, Any] = {}
         try:
-            if "frame" in changes:
-                values["frame"] = Frame.model_validate(changes["frame"]).model_dump_json()
-            if changes.get("music"):
-                music = Music.model_validate(changes["music"])
-                music = music.model_copy(update={"ref": self._library.bind_ref(music.ref, None, trusted=False)})
-                values["music"] = music.model_dump_json()
-            elif "music" in changes:
-                values["music"] = None
+            wanted = QueueChanges.model_validate(dict(changes))
         except ValidationError as error:
             raise field_error(error, queue.name) from error
+        values: dict[str, Any] = {}
         if "name" in changes:
-            values["name"] = str(changes["name"]).strip()[:200] or queue.name
-        policy = {name: bool(changes[name]) for name in ("allow_draft", "allow_paid") if name in changes}
-        if "on_error" in changes:
-            if changes["on_error"] not in ("skip", "stop"):
-                raise Refused("scene.field", scene=queue.name, field="on_error", reason="skip | stop")
-            policy["on_error"] = changes["on_error"]
-        if policy:
+            values["name"] = wanted.name
+        if "frame" in changes:
+            values["frame"] = wanted.frame.model_dump_json()
+        if "music" in changes:
+            values["music"] = self._music(wanted.music)
+        if policy := wanted.model_dump(include=set(POLICY) & set(changes)):
             values["policy"] = policy
         if values:
             self._store.queues.update(queue_id, values)
         return self._view(self._store.queues.get(queue_id))
+
+    def _music(self, music: Music | None) -> str | None:
+        if music is None:
+            return None
+        ref = self._library.bind_sound(music.ref, None, trusted=False)
+        return music.model_copy(update={"ref": ref}).model_dump_json()
 
     def delete(self, queue_id: str) -> None:
         """The queue and its scenes. What is running is cancelled; the files of its takes stay where they are."""
@@ -226,18 +243,34 @@ class Queues:
         self._runner.wake()
         return {"queued": len(wanted), "jobs": queued}
 
+    def requeue(self, scene_id: str) -> None:
+        """A scene was edited while it waited: what waits for it is chosen anew. One that cannot run is a draft again."""
+        self._store.jobs.unqueue([scene_id])
+        row = self._store.queues.scene(scene_id)
+        try:
+            self._store.jobs.enqueue(self._jobs_for(row, self._store.queues.get(row.queue_id), afresh=False))
+        except StudioError:
+            self._store.jobs.reset(scene_id)
+        self._runner.wake()
+
     def _jobs_for(self, row: SceneRow, queue: Queue, afresh: bool) -> Sequence[Wanted]:
         """A voice for each line without a fresh one, then the picture."""
         spoken = self._store.takes.selected([row.id], "voice")
+        lines = [line for line in row.scene.lines if afresh or not self._fresh(line, spoken.get(line.id), queue)]
+        if row.scene.kind == "audio":
+            # nothing but its lines shows that a speech was run again, so one that is asked for is spoken
+            done = {job.line_id for job in self._store.jobs.latest(row.id) if job.state is State.DONE}
+            lines = [line for line in row.scene.lines if line in lines or line.id not in done] or row.scene.lines
         jobs = []
-        for line in row.scene.lines:
-            if afresh or not self._fresh(line, spoken.get(line.id), queue):
-                speech = Speech(lines=[line], options=row.scene.options)
-                engine, lane = self._engines.choose(speech, queue.policy)
-                jobs.append(Wanted(row.id, line.id, "voice", engine, lane))
+        for line in lines:
+            engine = row.scene.engine if row.scene.kind == "audio" else "auto"
+            chosen, lane = self._engines.choose(
+                Speech(lines=[line], engine=engine, options=row.scene.options), queue.policy
+            )
+            jobs.append(Wanted(row.id, line.id, "voice", chosen, lane))
         if row.scene.kind != "audio":
-            engine, lane = self._engines.choose(row.scene, queue.policy)
-            jobs.append(Wanted(row.id, None, "picture", engine, lane))
+            chosen, lane = self._engines.choose(row.scene, queue.policy)
+            jobs.append(Wanted(row.id, None, "picture", chosen, lane))
         return jobs
 
     def _fresh(self, line: Line, take: Take | None, queue: Queue) -> bool:
@@ -263,9 +296,8 @@ class Queues:
     def stop(self, queue_id: str) -> None:
         """Cancel what runs and what waits of this queue."""
         self._store.queues.get(queue_id)
-        live = self._store.jobs.live(queue_id=queue_id)
-        self._store.jobs.unqueue({job.scene_id for job in live})
-        for job in live:
+        self._store.jobs.unqueue({job.scene_id for job in self._store.jobs.live(queue_id=queue_id)})
+        for job in self._store.jobs.live(queue_id=queue_id):  # asked after: a job may start at any moment before
             if job.state is State.RUNNING:
                 self._runner.cancel(job.id)
 
@@ -328,7 +360,9 @@ def _blocked(blocker: Mapping[str, Any] | None) -> View | None:
 
 
 def _spoken(row: SceneRow, voices: Mapping[str, Take]) -> Take | None:
-    """What a scene of speech shows for a take: its first line's."""
+    """What a scene of speech shows for a take: its first line's. A picture's voice is not its take."""
+    if row.scene.kind != "audio":
+        return None
     return next((voices[line.id] for line in row.scene.lines if line.id in voices), None)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.domain import State, Take
+from studio.domain import SceneBase, State, Take
 from studio.store import Queue, SceneRow
 
 View = dict[str, Any]
@@ -43,7 +43,14 @@ def card(row: SceneRow, take: Take | None, takes: int, blocked: Mapping[str, Any
         "takes": takes,
         "lines": [{"id": line.id, "character": line.character, "text": line.text[:80]} for line in scene.lines[:6]],
         "take": _take_of_card(take) if take else None,
+        "still": _still(row.scene),
     }
+
+
+def _still(scene: SceneBase) -> str | None:
+    """The SHA-256 of the first picture a scene reads: what a list shows until there is a take."""
+    pictures = (item.ref for item in scene.inputs() if item.kind == "image" and item.ref.startswith("asset:"))
+    return next((ref.removeprefix("asset:") for ref in pictures), None)
 
 
 def _take_of_card(take: Take) -> View:

@@ -103,8 +103,9 @@ def _once_ready(site: Site, server: "subprocess.Popen[bytes]") -> Site:
     raise AssertionError("the studio did not start:\n" + (site.root / "said.txt").read_text(errors="replace")[-2000:])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """Per module, not per session: while Playwright is open, nothing else in this thread may run an event loop."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
