@@ -69,6 +69,7 @@ _MOVES: dict[str, Callable[[Curve, float], tuple[Curve, Curve, Curve]]] = {
     "orbit": lambda u, k: (0.13 * k * (2 * u - 1), 0 * u, 0.04 + 0.03 * np.cos((u - 0.5) * np.pi)),
     "handheld": lambda u, k: (0 * u, 0 * u, 0.05 * u),
     "breathe": lambda u, k: (0 * u, 0 * u, 0.035 * u),
+    "swell": lambda u, k: (0 * u, 0 * u, 0.10 * k * np.sin(np.pi * u) ** 2),  # starts and ends at rest
     "static": lambda u, k: (0 * u, 0 * u, 0 * u),
 }
 

@@ -42,6 +42,7 @@ _WORDS = {
     "orbit": "ARC ARCO 环绕",
     "static": "STATIC FIXA 固定",
     "breathe": "STILL QUASE_FIXA 静",
+    "swell": "PUSH_AND_RETURN VAI_E_VOLTA 推拉",
 }
 WORDS: Mapping[str, Mapping[str, str]] = {  # the card speaks the language of the prompt
     language: {word: row.split()[index].replace("_", " ") for word, row in _WORDS.items()}
@@ -235,16 +236,15 @@ def _fitted(text: str, width: float, most: int, u: float) -> tuple[Type, list[st
 
 
 def wrapped(text: str, type_: Type, width: float) -> list[str]:
-    """Lines no wider than `width`: broken at spaces and between Chinese characters, inside words only when they must."""
+    """Lines no wider than `width`, broken at spaces and between Chinese characters; inside a word only if it must."""
     tokens = re.findall(r"[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|\s+", text)
     lines, line = [], ""
     for token in tokens:
         if line and type_.length(line + token.rstrip()) > width and not _CLOSING.fullmatch(token):
             lines.append(line.rstrip())
-            line = token.lstrip()
-        else:
-            line += token
-        while type_.length(line) > width and len(line) > 12 and not _CLOSING.fullmatch(token):  # one endless word
+            line = ""
+        line = line + token if line else token.lstrip()
+        while type_.length(line.rstrip()) > width and not re.search(r"\s\S|[\u2e80-\uffef]", line):  # one endless word
             cut = max(1, int(len(line) * width / type_.length(line)) - 1)
             lines.append(line[:cut])
             line = line[cut:]

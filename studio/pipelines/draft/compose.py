@@ -11,17 +11,18 @@ import numpy as np
 from studio.pipelines.draft.figures import breathing, striding
 from studio.pipelines.draft.layers import Layer
 from studio.pipelines.draft.matte import Cutout, cut_out, main_face
+from studio.pipelines.draft.palette import Palette
 from studio.pipelines.draft.pictures import covering
 from studio.pipelines.draft.plates import filled_behind, lit_like, widened
 from studio.pipelines.draft.prompt import Directions, seed_of
 
-Drawn = list[Layer]
 TALL = {"wide": 0.70, "medium": 0.86, "close": 1.28, "extreme": 1.7}  # a figure's height, of the frame
 CROWD = {1: 1.0, 2: 0.94, 3: 0.84, 4: 0.74}
 STANDS = {1: (0.5,), 2: (0.30, 0.70), 3: (0.21, 0.50, 0.79), 4: (0.15, 0.385, 0.615, 0.85)}
 PLATE_SCALE = {"wide": 1.22, "medium": 1.3, "close": 1.6, "extreme": 1.9}
 PLATE_DEFOCUS = {"wide": 0.8, "medium": 3.2, "close": 7.0, "extreme": 10.0}  # pixels at 720 lines
 PHOTO_ZOOM = {"wide": 1.0, "medium": 1.0, "close": 1.35, "extreme": 1.8}
+SHADOW_ROOM = 0.12  # of a figure's height
 PICTURE_ZOOM = {"wide": 1.10, "medium": 1.12, "close": 1.5, "extreme": 2.0}
 
 
@@ -76,10 +77,10 @@ def animate(picture: np.ndarray, directions: Directions, size: tuple[int, int]) 
 
 
 def compose(
-    cast: Cast, prompt: str, directions: Directions, size: tuple[int, int], seed: int, drawn: Drawn | None = None,
-    drawn_flat: np.ndarray | None = None,
+    cast: Cast, prompt: str, directions: Directions, size: tuple[int, int], seed: int,
+    drawn: tuple[list[Layer], Palette] | None = None,
 ) -> list[Layer]:  # fmt: skip
-    """Layers, far to near. drawn, drawn_flat: the borrowed plate as layers and as one picture, where one is needed."""
+    """Layers, far to near. drawn: the borrowed place, where one is needed."""
     if _is_photograph(cast):
         return _photograph(cast.people[0], directions, size)
     if not cast.people:
@@ -94,8 +95,9 @@ def compose(
             Layer(plate, size[0] / 2, size[1] / 2, size[1] * PLATE_SCALE[directions.size], 2.3, blur=blur, largest=1.12)
         ]
     else:
-        assert drawn is not None and drawn_flat is not None
-        plate, far = drawn_flat, drawn
+        assert drawn is not None
+        far, palette = drawn
+        plate = light_of(palette)
     return far + _standing(cast.people[:4], plate, prompt, directions, size, seed)
 
 
@@ -153,8 +155,8 @@ def _pictures(plates: list[np.ndarray], directions: Directions, size: tuple[int,
         printed = _framed_print(picture)
         at = 0.5 + (index - (len(plates) - 2) / 2) * 0.30
         tall = min(height * 0.52, width * 0.27 * printed.shape[0] / printed.shape[1])
-        layers.append(Layer(shadow_of(printed, stands=False), width * at, height * 0.53, tall * 1.24, 1.1))
-        layers.append(Layer(printed, width * at, height * 0.50, tall, 1.0, breathing(index * 1.7, 0.5), (0.5, 0.5)))
+        sheet, tall = with_shadow(printed, stands=False), tall * (1 + 2 * SHADOW_ROOM)
+        layers.append(Layer(sheet, width * at, height * 0.50, tall, 1.0, breathing(index * 1.7, 0.5), (0.5, 0.5)))
     return layers
 
 
@@ -164,17 +166,20 @@ def _framed_print(picture: np.ndarray) -> np.ndarray:
     return np.dstack([framed, np.full(framed.shape[:2], 255, np.uint8)])
 
 
-def shadow_of(image: np.ndarray, strength: float = 0.42, *, stands: bool = True) -> np.ndarray:
-    """(h * 1.24, w + h * 0.24, 4): what a cut-out darkens behind itself. stands: on the frame's edge."""
-    alpha = image[..., 3]
-    room = int(alpha.shape[0] * 0.12)
-    wide = cv2.copyMakeBorder(alpha, room, room, room, room, cv2.BORDER_CONSTANT)
-    if stands:
-        wide[-room:] = wide[-room - 1]
-    small = cv2.resize(wide, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), max(1.0, room * 0.2 * 0.42))
-    dark = cv2.resize(small, wide.shape[::-1])
-    return np.dstack([np.zeros((*dark.shape, 3), np.uint8), cv2.convertScaleAbs(dark, alpha=strength)])
+def with_shadow(image: np.ndarray, *, stands: bool = True, strength: float = 0.42) -> np.ndarray:
+    """A cut-out (h, w, 4) on the soft shadow it throws behind itself: SHADOW_ROOM * h wider on each side and above, and
+    below too unless it stands on the frame's edge. One layer instead of two."""
+    room = int(image.shape[0] * SHADOW_ROOM)
+    sheet = cv2.copyMakeBorder(image, room, 0 if stands else room, room, room, cv2.BORDER_CONSTANT)
+    alpha = sheet[..., 3].astype(np.float32) / 255
+    small = cv2.resize(alpha, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
+    shift = np.array([[1, 0, small.shape[0] * 0.02], [0, 1, small.shape[0] * 0.015]], np.float32)
+    small = cv2.warpAffine(small, shift, small.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    small = cv2.GaussianBlur(small, (0, 0), max(1.0, room * 0.084), borderType=cv2.BORDER_REPLICATE)
+    dark = cv2.resize(small, alpha.shape[::-1]) * strength
+    total = alpha + dark * (1 - alpha)
+    lit = (alpha / np.maximum(total, 1e-3))[..., None]
+    return np.dstack([sheet[..., :3] * lit, total * 255]).astype(np.uint8)
 
 
 def _standing(
@@ -200,11 +205,15 @@ def _standing(
             y = max(height - tall / 2, height * 0.08 + tall / 2)
         walking = "walking" in directions.features and shot == "wide"
         motion = striding(index * 2.1, 0.02) if walking else breathing(index * 2.1)
-        x, shade = width * places[index], shadow_of(image)
-        shade_tall = tall * shade.shape[0] / image.shape[0]
-        layers.append((depth * 1.12, Layer(shade, x + tall * 0.02, y + tall * 0.015, shade_tall, depth * 1.12)))
-        layers.append((depth, Layer(image, x, y + height * 0.012, tall, depth, motion)))
+        sheet, whole = with_shadow(image), tall * (1 + SHADOW_ROOM)
+        y = y + height * 0.012 - (whole - tall) / 2
+        layers.append((depth, Layer(sheet, width * places[index], y, whole, depth, motion)))
     return [layer for _, layer in sorted(layers, key=lambda pair: -pair[0])]
+
+
+def light_of(palette: Palette) -> np.ndarray:
+    """A small picture, (1, 4, 3) uint8 BGR, whose mean is the light of a drawn place."""
+    return np.array([[palette.middle, palette.horizon, palette.far, palette.near]]).astype(np.uint8)
 
 
 def dimmed(layers: list[Layer]) -> list[Layer]:

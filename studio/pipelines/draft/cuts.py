@@ -14,10 +14,10 @@ import numpy as np
 from studio.domain import CUT_PREFIXES
 from studio.pipelines.draft.camera import camera_path, drift, glide, smoother
 from studio.pipelines.draft.clean import cleaned, is_stamped
-from studio.pipelines.draft.compose import dimmed, shadow_of
+from studio.pipelines.draft.compose import dimmed, light_of, with_shadow
 from studio.pipelines.draft.diorama import diorama, place_of
 from studio.pipelines.draft.figures import breathing
-from studio.pipelines.draft.layers import Layer, Shot, flattened
+from studio.pipelines.draft.layers import Layer, Shot
 from studio.pipelines.draft.look import Finish, Grain
 from studio.pipelines.draft.matte import Cutout, cut_out, main_face
 from studio.pipelines.draft.palette import palette_for
@@ -52,7 +52,7 @@ def switch_shot(
     if cut == ZOOM_OUT:
         return _wider(frame, prompt, directions, fps, num_frames, seed, style)
     subject = find_subject(frame)
-    facts = {"cut": cut, "mode": "reframed", "subject": [round(subject.x, 2), round(subject.y, 2)]}
+    facts: dict[str, object] = {"cut": cut, "mode": "reframed", "subject": [round(subject.x, 2), round(subject.y, 2)]}
     return _reframed(frame, cut, subject, fps, num_frames, seed), facts
 
 
@@ -141,17 +141,14 @@ def _person_in_place(
     person: Cutout, frame: np.ndarray, prompt: str, directions: Directions, size: tuple[int, int], seed: int, style: str
 ) -> list[Layer]:
     width, height = size
-    drawn, _ = diorama(prompt, directions, size, seed, style, figures=False)
+    drawn, palette = diorama(prompt, directions, size, seed, style, figures=False)
     behind = dimmed([replace(layer, image=_toned(layer.image, frame, 0.35)) for layer in drawn if layer.depth > 1])
-    image = lit_like(person.trimmed(), flattened(drawn, size), 0.2)
-    tall = height * 0.50
-    y, x = height * 1.01 - tall / 2, width * 0.5
-    shade = shadow_of(image)
+    image = with_shadow(lit_like(person.trimmed(), light_of(palette), 0.2))
+    tall = height * 0.56  # with the room for its shadow above
     front = [layer for layer in drawn if layer.depth < 1]
     return [
         *behind,
-        Layer(shade, x, y, tall * shade.shape[0] / image.shape[0], 1.1, graded=False),
-        Layer(image, x, y, tall, 1.0, breathing(0), graded=False),
+        Layer(image, width * 0.5, height * 1.01 - tall / 2, tall, 1.0, breathing(0), graded=False),
         *front,
     ]
 
@@ -162,7 +159,7 @@ def _toned(image: np.ndarray, model: np.ndarray, strength: float) -> np.ndarray:
 
 
 def _seen_through(frame: np.ndarray, directions: Directions, size: tuple[int, int], style: str) -> list[Layer]:
-    """The frame as a view that the camera backs away from: through a door in towns and houses, else from under trees."""
+    """The frame as a view that the camera leaves: through a door in towns and houses, else from under trees."""
     width, height = size
     place = place_of(directions, style)
     palette = palette_for(directions.time, style)

@@ -154,22 +154,18 @@ def _text(take: Take) -> Pictures:
 def _references(take: Take) -> Pictures:
     from studio.pipelines.draft.compose import compose, needs_plate, sort_references
     from studio.pipelines.draft.diorama import diorama
-    from studio.pipelines.draft.layers import flattened
     from studio.pipelines.draft.look import PLAIN, grade_for
     from studio.pipelines.draft.pictures import read_picture
 
     cast = sort_references([read_picture(path) for path in take.run.inputs.list("ref_imgs")])
-    drawn = flat = None
-    grade = grade_for(take.directions.time, cast.plates[0]) if cast.plates else PLAIN
+    drawn = None
     if needs_plate(cast):
-        drawn, _ = diorama(take.prompt, take.directions, take.size, take.seed, take.style, figures=False)
-        flat = flattened(drawn, take.size)
-    layers = compose(cast, take.prompt, take.directions, take.size, take.seed, drawn, flat)
+        drawn = diorama(take.prompt, take.directions, take.size, take.seed, take.style, figures=False)
+    grade = grade_for(take.directions.time, cast.plates[0]) if cast.plates else PLAIN
+    layers = compose(cast, take.prompt, take.directions, take.size, take.seed, drawn)
     edge = PHOTO_EDGE if drawn is None else 0.38
-    return _stamped(take, _filmed(take, layers, grade, take.num_frames, edge=edge)), {
-        "mode": "references",
-        "how": cast.how,
-    }
+    shot = _filmed(take, layers, grade, take.num_frames, edge=edge)
+    return _stamped(take, shot), {"mode": "references", "how": cast.how}
 
 
 def _image(take: Take) -> Pictures:
@@ -182,13 +178,14 @@ def _image(take: Take) -> Pictures:
     picture = read_picture(files["input_image"])
     layers, how = animate(picture, take.directions, take.size)
     grade = grade_for(None, picture[..., :3])  # the picture already has its light
-    shot = _filmed(take, layers, grade, take.num_frames, edge=PHOTO_EDGE)
+    move = "swell" if "end_image" in files else None  # both pictures stand as given at their own end of the shot
+    shot = _filmed(take, layers, grade, take.num_frames, move, PHOTO_EDGE)
     facts: dict[str, JSON] = {"mode": "picture", "how": [how]}
     if "end_image" not in files:
         return _stamped(take, shot), facts
     end = read_picture(files["end_image"])
     end_layers, end_how = animate(end, take.directions, take.size)
-    end_shot = _filmed(take, end_layers, grade, take.num_frames, "pull_out", PHOTO_EDGE)
+    end_shot = _filmed(take, end_layers, grade, take.num_frames, move, PHOTO_EDGE)
     morph = Morph.where_alike(covering(picture[..., :3], take.size), covering(end[..., :3], take.size))
     facts |= {"how": [how, end_how], "end": "morph" if morph else "dissolve"}
     return _stamped(take, toward(iter(shot), iter(end_shot), take.num_frames, morph)), facts

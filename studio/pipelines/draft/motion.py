@@ -31,7 +31,7 @@ def global_motion(frames: list[np.ndarray]) -> Motion:
     height, width = small[0].shape
     steps = [step for a, b in zip(small, small[1:], strict=False) if (step := _step(a, b)) is not None]
     x, y, zoom, turn = np.median(np.array(steps), axis=0) if steps else np.zeros(4)
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST).calc(small[-2], small[-1], None)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST).calc(small[-2], small[-1], None)
     own = np.hypot(flow[..., 0] - x * width, flow[..., 1] - y * height)
     return Motion(float(x), float(y), float(zoom), float(turn), float(np.percentile(own, 95)) / width)
 
@@ -68,7 +68,7 @@ def own_motion(frames: list[np.ndarray], motion: Motion) -> np.ndarray:
     """(H, W, 2) float32 pixels per source frame: what moves besides the camera, smooth."""
     height, width = frames[-1].shape[:2]
     a, b = (_grey(frame, width // 4) for frame in frames[-2:])
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(a, b, None)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(a, b, None)
     flow = cv2.GaussianBlur(cv2.resize(flow, (width, height)) * 4, (0, 0), 6)
     return flow - np.array([motion.x * width, motion.y * height], np.float32)
 
@@ -88,7 +88,7 @@ class Between:
     def __init__(self, frames: list[np.ndarray]) -> None:
         self._frames = frames
         self._flows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         height, width = frames[0].shape[:2]
         self._rows, self._columns = np.mgrid[0:height, 0:width].astype(np.float32)
 

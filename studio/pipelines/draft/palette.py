@@ -25,8 +25,8 @@ def colour(code: str) -> Colour:
     return np.array([int(code[i : i + 2], 16) for i in (5, 3, 1)], np.float32)
 
 
-def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """`share` of b in a."""
+def mix(a: np.ndarray, b: np.ndarray, share: float | np.ndarray) -> np.ndarray:
+    """`share` of b in a: colours, or whole pictures with a share per pixel."""
     return a + (b - a) * share
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from studio.pipelines.draft.palette import Colour, mix
 
-Point = tuple[float, float] | Sequence[float]
+Point = Sequence[float] | np.ndarray  # x, y
 
 
 class Paper:

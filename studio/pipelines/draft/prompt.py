@@ -92,7 +92,8 @@ WOMEN = (
 )
 ONE = (
     r"man|woman|girl|boy|he|she|his|her|person|figure|detective|soldier|king|queen|child|hero|keeper|sailor|captain"
-    r"|astronaut|traveller|traveler|stranger|homem|mulher|menina|menino|ele|ela|rapaz|velh[oa]|mo[cç]a|garot[ao]|crian[cç]a"
+    r"|astronaut|traveller|traveler|stranger|homem|mulher|menina|menino|ele|ela|rapaz|velh[oa]|mo[cç]a|garot[ao]"
+    r"|crian[cç]a"
     r"|detetive|soldado|rei|rainha|faroleir[oa]|marinheir[oa]|astronauta|figura|男|女|孩|他|她|老人|守塔人|人影|船长"
 )
 TWO = (
@@ -137,7 +138,7 @@ def read_prompt(prompt: str, seed: int) -> Directions:
     people = 3 if _has(THREE, text) else 2 if _has(TWO, text) else 1 if _has(ONE, text) else 0
     free = FREE_MOVES[size]
     return Directions(
-        size=size,  # type: ignore[arg-type]
+        size=size,
         move=earliest(MOVES, text) or free[seed_of("move", prompt, seed) % len(free)],
         time=earliest(TIMES, text),
         weather=earliest(WEATHERS, text),
@@ -208,7 +209,7 @@ def action_text(prompt: str) -> str:
         if not _only_camera(words):
             kept += words + mark
         elif kept and mark.strip() and mark.strip()[0] in ".。!！?？":  # the sentence still ends here
-            kept = kept.rstrip(",;:，；： ") + mark
+            kept = kept.rstrip(",;:，；：.。 ") + mark
     kept = kept.strip().rstrip(",;:，；： ")
     return (kept[:1].upper() + kept[1:]) if kept else text
 

@@ -49,7 +49,7 @@ class Morph:
             cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
             for picture in (first, last)
         )
-        finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         ahead, back = finder.calc(a, b, None), finder.calc(b, a, None)
         rows, columns = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float32)
         returned = ahead + cv2.remap(back, columns + ahead[..., 0], rows + ahead[..., 1], cv2.INTER_LINEAR)
