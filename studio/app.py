@@ -85,7 +85,6 @@ def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
     import gradio as gr
     from fastapi import FastAPI
     from starlette.responses import JSONResponse, PlainTextResponse
-    from starlette.staticfiles import StaticFiles
 
     from studio import tabs
     from studio.api import make_api, sign_in
@@ -102,7 +101,7 @@ def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
     for path in ("/healthz", "/ready"):  # we listen before we are built, so whoever is answered finds us ready
         site.add_api_route(path, lambda: PlainTextResponse("ok"))
     site.mount("/api", make_api(studio))
-    site.mount("/ui", StaticFiles(directory=settings.assets_dir))
+    site.mount("/ui", tabs.Bundled(directory=settings.assets_dir))
 
     page = tabs.build_blocks(studio)
     page.delete_cache = KEEP_UPLOADS

@@ -9,10 +9,13 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Mount
+from starlette.testclient import TestClient
 
 from studio.domain import SCENE_CLASSES
-from studio.tabs import TABS, build_blocks, page_middleware, page_options, tab_modules, translations
+from studio.tabs import TABS, Bundled, build_blocks, page_middleware, page_options, tab_modules, translations
 from studio.tabs.kit import theme
 from studio.tabs.kit.form import build_form
 from studio.tabs.kit.host import host
@@ -181,6 +184,14 @@ def test_the_head_stands_before_gradios_script() -> None:
 def test_only_the_page_gets_the_head() -> None:
     assert answer_to(dressed(HTMLResponse(PAGE)), "/elsewhere")[1] == PAGE.encode()
     assert answer_to(dressed(PlainTextResponse("<head>")), "/")[1] == b"<head>"
+
+
+def test_a_changed_script_is_never_run_from_the_browsers_memory() -> None:
+    served = TestClient(Starlette(routes=[Mount("/ui", Bundled(directory=ASSETS))]))
+    first = served.get("/ui/js/core.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = served.get("/ui/js/core.js", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304 and again.headers["cache-control"] == "no-cache"
 
 
 def test_gradios_own_extras_are_off() -> None:

@@ -15,7 +15,10 @@ from starlette.middleware import Middleware
 
 from studio.service import Studio
 from studio.tabs.kit import theme
+from studio.tabs.kit.bundled import Bundled
 from studio.tabs.kit.host import host
+
+__all__ = ["Bundled", "build_blocks", "page_middleware", "page_options"]
 
 TABS = ("generate", "queues", "gallery")
 FIRST_TAB = "queues"
