@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic_core import PydanticCustomError
 from ulid import ULID
 
 JSON = Any  # whatever json.loads may return
@@ -198,7 +199,8 @@ class ShotSwitchingExtension(SceneBase):
     @classmethod
     def _begins_with_a_cut(cls, prompt: str) -> str:
         if not prompt.startswith(CUT_PREFIXES):
-            raise ValueError("must begin with one of " + ", ".join(CUT_PREFIXES))
+            known = ", ".join(CUT_PREFIXES)
+            raise PydanticCustomError("cut_prefix", "must begin with one of {known}", {"known": known})
         return prompt
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import instant_engine
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from studio.api import make_api
@@ -53,3 +54,15 @@ def studio(instant: Any, build: Callable[..., Studio]) -> Studio:
 def client(studio: Studio) -> TestClient:
     """REST without the door around it. What breaks in a route comes as 500 and not as an exception."""
     return TestClient(make_api(studio), raise_server_exceptions=False)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A small PNG beside the studio's folders."""
+    return draw(tmp_path / "a.png")
+
+
+def draw(path: Path, size: tuple[int, int] = (64, 48)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (90, 120, 150)).save(path)
+    return path

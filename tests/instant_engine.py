@@ -39,7 +39,7 @@ class Instant(Engine):
             hook(scene, run)
         _obey(scene, run)
         if scene.task_type == "speech":
-            seconds = SECONDS_PER_LETTER * len(scene.lines[0].text)
+            seconds = max(0.25, SECONDS_PER_LETTER * len(scene.lines[0].text))
             samples = np.full(round(seconds * RATE), 0.1, np.float32)
             return Made(run.save_audio(samples, RATE), {"voice": scene.lines[0].voice})
         if scene.task_type == "text_to_image":

@@ -335,6 +335,19 @@ def test_a_voice_that_was_stopped_does_not_outlive_the_picture(store: Store, que
     assert states(store, queue) == [State.DONE]
 
 
+def test_a_scene_that_waits_again_does_not_look_failed(store: Store, queue: str) -> None:
+    scene = store.queues.add_scenes(queue, [shot(lines=1)])[0]
+    line = store.queues.scene(scene).scene.lines[0].id
+    store.jobs.enqueue([voice(scene, line)])
+    job = claimed(store)
+    store.jobs.finish(job, made(job))
+    store.jobs.enqueue(all_of(store, scene))
+    store.jobs.fail(claimed(store), ERROR)
+    store.jobs.enqueue([picture(scene)])  # with the voice of before
+    row = store.queues.scene(scene)
+    assert (row.state, row.error) == (State.QUEUED, None)
+
+
 def test_the_failure_of_a_deleted_line_is_forgotten(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot(lines=1)])[0]
     store.jobs.enqueue(all_of(store, scene))

@@ -71,6 +71,7 @@ class Runner:
         self._wake, self._stopping = Flag(), Flag()
         self._threads: list[Thread] = []
         self._owners: dict[str, Executor] = {}  # by job: who runs it
+        self._cancelled: set[str] = set()  # jobs to be stopped, also those that have not reached their worker yet
 
     # ------------------------------------------------------------------------------------------ start and stop
     def start(self) -> None:
@@ -83,7 +84,10 @@ class Runner:
         Thread(target=self._begin, name="recover", daemon=True).start()
 
     def _begin(self) -> None:
-        self.recover()
+        try:
+            self.recover()
+        except Exception:  # one strange file must not keep the studio from working
+            log.exception("recovering")
         for thread in self._threads:
             thread.start()
 
@@ -144,18 +148,21 @@ class Runner:
                 self._follow(job, assignment, executor, live)
             except StudioError as error:
                 log.error("%s", error)
-                self.store.jobs.fail(job, error.as_dict())
+                self._failed(job, Failed.of(error))
             except Exception as error:
                 log.exception("the runner failed")
                 reason = f"{type(error).__name__}: {error}"[:300]
-                self.store.jobs.fail(job, {"code": "job.broken", "params": {"reason": reason}})
+                self._give_up(job, {"code": "job.broken", "params": {"reason": reason}})
             finally:
                 self.live.pop(job.scene_id, None)
                 self._owners.pop(job.id, None)
+                self._cancelled.discard(job.id)
                 self._wake.set()  # what waited for this may be ready
 
     def _follow(self, job: Job, assignment: Assignment, executor: Executor, live: Live) -> None:
         for event in executor.submit(assignment):
+            if job.id in self._cancelled:
+                executor.cancel(job.id)  # it may have been asked before the executor knew the job
             match event:
                 case Progress(done, total):
                     live.done, live.total = done, total
@@ -170,7 +177,7 @@ class Runner:
                     seconds = self.clock() - live.started
                     self._record(job, event, assignment.seed, assignment.task, assignment.comment, seconds)
                 case Failed():
-                    self._failed(job, assignment, event)
+                    self._failed(job, event)
 
     def _record(
         self,
@@ -196,24 +203,32 @@ class Runner:
             log.warning("a file came back for a job that was given up: %s", finished.path.name)
         return take_id
 
-    def _failed(self, job: Job, assignment: Assignment, failed: Failed) -> None:
+    def _failed(self, job: Job, failed: Failed) -> None:
+        error = {"code": failed.code, "params": dict(failed.params)}
         if failed.code == "cancelled":
             self.store.jobs.cancelled(job)
         elif self._stopping.is_set() and failed.transient:
             return  # our own worker went down with us: the next start puts the job back
         elif failed.transient:
             log.warning("the worker was lost: %s %s", failed.code, dict(failed.params))
-            self._put_back(job, {"code": failed.code, "params": dict(failed.params)})
+            self._put_back(job, error)
         elif failed.kind == "DiskFull":
             # Pausing keeps the night: the scene waits instead of failing, and so do all after it.
             log.error("disk full: pausing the queue")
             self.store.queues.update(job.queue_id, {"paused": 1})
-            self.store.jobs.put_back(job, "note.disk_full", {"code": failed.code, "params": dict(failed.params)})
+            self.store.jobs.put_back(job, "note.disk_full", error, crashed=False)
         else:
-            self.store.jobs.fail(job, {"code": failed.code, "params": dict(failed.params)})
-            if self.store.queues.get(job.queue_id).policy["on_error"] == "stop":
-                rows = self.store.queues.scenes(job.queue_id)
-                self.store.jobs.unqueue([row.id for row in rows if row.state == State.QUEUED])
+            self._give_up(job, error)
+
+    def _give_up(self, job: Job, error: Mapping[str, Any]) -> None:
+        if self.store.jobs.fail(job, error):
+            self._after_failure(job)
+
+    def _after_failure(self, job: Job) -> None:
+        """What the queue's policy says about the scenes that still wait."""
+        if self.store.queues.get(job.queue_id).policy["on_error"] == "stop":
+            rows = self.store.queues.scenes(job.queue_id)
+            self.store.jobs.unqueue([row.id for row in rows if row.state is State.QUEUED])
 
     def _frame(self, executor: Executor, path: Path, which: str, out: Path) -> None:
         self.ask(executor, "frame", {"path": str(path), "which": which, "out": str(out)})
@@ -233,6 +248,7 @@ class Runner:
 
     def cancel(self, job_id: str) -> None:
         """Asked at the next step; the executor kills after its grace."""
+        self._cancelled.add(job_id)
         executor = self._owners.get(job_id)
         if executor:
             executor.cancel(job_id)
@@ -257,8 +273,8 @@ class Runner:
             finished, sidecar = whole
             log.info("adopting %s", finished.path.name)
             self._record(job, finished, sidecar["seed"], sidecar["task"], sidecar["settings"], 0.0)
-        else:
-            self.store.jobs.put_back(job, "note.resumed", error)
+        elif self.store.jobs.put_back(job, "note.resumed", error) is State.FAILED:
+            self._after_failure(job)
 
     def _ours(self, owner: str) -> bool:
         """Is this the id of a job or an export of ours?"""

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from studio.domain import Lane, SceneBase
+from pydantic import ValidationError
+
+from studio.domain import Lane, SceneBase, TalkingAvatar
 from studio.errors import Refused
 from studio.pipelines import ENGINES, engine_class, engines_for
 from studio.pipelines.base import Engine, Machine
 from studio.service.views import View
+from studio.story.episode import problems_of
 
 
 class Engines:
@@ -60,7 +63,17 @@ class Engines:
         return self._checked(allowed[0], scene)
 
     def _checked(self, cls: type[Engine], scene: SceneBase) -> tuple[str, Lane]:
+        if isinstance(scene, TalkingAvatar) and not (scene.lines or scene.input_audio or scene.duration):
+            raise Refused("avatar.silent", field="input_audio")
         check_limits(cls, scene)
+        try:
+            cls.Options.model_validate(scene.options.get(cls.id, {}))
+        except ValidationError as error:
+            first = problems_of(error)[0]
+            raise Refused(
+                "engine.options", field=f"options.{cls.id}.{first.field}", engine=cls.id,
+                why={"code": first.code, "params": first.params},
+            ) from error  # fmt: skip
         return cls.id, cls.lane
 
 

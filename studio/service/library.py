@@ -5,6 +5,7 @@ network a path is read only below the studio's own folders and the media roots.
 """
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -13,12 +14,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from studio.domain import AVATAR_AUDIO_SECONDS, Asset, SceneBase, new_id
+from studio.domain import AVATAR_AUDIO_SECONDS, Asset, Kind, SceneBase, new_id
 from studio.errors import Forbidden, NotFound, Refused, StudioError
 from studio.runner import Runner
 from studio.service.views import View
 from studio.store import Store
-from studio.story.episode import Problem
+from studio.story.episode import Problem, misfit
 
 ACCEPTED_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
@@ -50,17 +51,19 @@ class Library:
         return seen
 
     def find(self, ref: str, base: Path | None, *, trusted: bool) -> Path:
-        """The file behind a path of the user. Raises NotFound, Forbidden."""
-        path = Path(ref.removeprefix("file://")).expanduser()
+        """The file behind a path of the user. Raises NotFound; Forbidden, whether or not something is there."""
+        path = Path(os.path.expanduser(ref.removeprefix("file://")))
         places = [base / path] if base and not path.is_absolute() else [path] if path.is_absolute() else []
         if not path.is_absolute() and not base:
             places = [self._store.roots[name] / path for name in self._store.roots.names()]
-        for place in places:
-            if _is_file(place):
-                place = place.resolve()
-                if trusted or self._store.roots.holds(place) or place.is_relative_to(self._samples):
-                    return place
-                raise Forbidden("input.outside", name=path.name)
+        outside = False
+        for place in filter(None, map(_resolved, places)):
+            if not (trusted or self._store.roots.holds(place) or place.is_relative_to(self._samples)):
+                outside = True
+            elif place.is_file():
+                return place
+        if outside:
+            raise Forbidden("input.outside", name=path.name)
         raise NotFound("input.missing", name=ref[:200])
 
     # ------------------------------------------------------------------------------------------ letting in
@@ -144,14 +147,19 @@ class Library:
             try:
                 self._check(item.ref, item.kind, item.field, scene, base, trusted)
             except StudioError as error:
-                problems.append(Problem(item.field, error.code, error.params))
+                problems.append(Problem(item.field, error.code, {**error.params, "field": item.field}))
         return problems
 
-    def _check(self, ref: str, kind: str, field: str, scene: SceneBase, base: Path | None, trusted: bool) -> None:
+    def _check(self, ref: str, kind: Kind, field: str, scene: SceneBase, base: Path | None, trusted: bool) -> None:
         if ref.startswith(("{{new:", "http://", "https://")):
             return
         if ref.startswith("scene:"):
-            self._store.queues.scene(ref[6:].partition("#")[0])
+            source, _, part = ref[6:].partition("#")
+            row = self._store.queues.scene(source)
+            if part not in ("", "first", "last"):
+                raise Refused("reference.unreadable", field=field, ref=ref[:80])
+            if problem := misfit(field, kind, row.scene.task_type, row.position + 1):  # type: ignore[attr-defined]
+                raise Refused(problem.code, **problem.params)
             return
         path = self.file(ref[6:]) if ref.startswith("asset:") else self.find(ref, base, trusted=trusted)
         facts = self.look(path)
@@ -174,13 +182,17 @@ class Library:
                 refs[item.field] = self.adopt(self.find(item.ref, base, trusted=trusted))["ref"]
         return scene.with_inputs(refs) if refs else scene
 
-    def bind_ref(self, ref: str, base: Path | None, *, trusted: bool) -> str:
-        """One path or URL as asset:<sha256>, for what is no scene (the music)."""
+    def bind_sound(self, ref: str, base: Path | None, *, trusted: bool) -> str:
+        """A path, URL or asset as asset:<sha256>, for sound that is no scene's (the music)."""
         if ref.startswith("asset:"):
-            return ref
-        if ref.startswith(("http://", "https://")):
-            return str(self.fetch(ref)["ref"])
-        return str(self.adopt(self.find(ref, base, trusted=trusted))["ref"])
+            found = self.get(ref.removeprefix("asset:"))
+        elif ref.startswith(("http://", "https://")):
+            found = self.fetch(ref)
+        else:
+            found = self.adopt(self.find(ref, base, trusted=trusted))
+        if found["kind"] != "audio":
+            raise Refused("input.kind", field="music", wanted="audio", got=found["kind"])
+        return str(found["ref"])
 
 
 def asset_view(asset: Asset) -> View:
@@ -193,8 +205,11 @@ def hash_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_file(path: Path) -> bool:
+def _resolved(path: Path) -> Path | None:
+    """With links followed; None for a name that no file can have."""
     try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long for the file system, a NUL
-        return False
+        found = path.resolve()
+        found.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long for the file system, a NUL, a circle of links
+        return None
+    return found

@@ -244,7 +244,7 @@ class Queues:
         return {"queued": len(wanted), "jobs": queued}
 
     def requeue(self, scene_id: str) -> None:
-        """A scene was edited while it waited: what waits for it is chosen anew. One that cannot run is a draft again."""
+        """A waiting scene was edited: what waits for it is chosen anew. One that can no longer run becomes a draft."""
         self._store.jobs.unqueue([scene_id])
         row = self._store.queues.scene(scene_id)
         try:

@@ -14,6 +14,7 @@ from studio.service.library import Library
 from studio.service.queues import Queues, field_error
 from studio.service.views import View, take_view
 from studio.store import SceneRow, Store
+from studio.story.episode import MAX_DEPTH, plain
 
 HARMLESS = {"label", "in_cut", "transition"}  # editing these makes no new take necessary
 
@@ -57,11 +58,18 @@ class Scenes:
     # ------------------------------------------------------------------------------------------ writing
     def parse(self, values: Mapping[str, Any], *, base: Path | None = None, trusted: bool = False) -> SceneBase:
         """A scene from what somebody sent, its files turned into assets. Raises Refused naming the field."""
+        try:
+            values = plain(dict(values))
+        except RecursionError as error:
+            raise Refused("scene.too_deep", most=MAX_DEPTH) from error
         name = str(values.get("label") or values.get("prompt") or "")[:80]
         if values.get("task_type") not in SCENE_CLASSES:
             raise Refused("task.unknown", task=str(values.get("task_type"))[:60], known=", ".join(SCENE_CLASSES))
         try:
-            scene: SceneBase = SceneAdapter.validate_python(dict(values))
+            scene: SceneBase = SceneAdapter.validate_python(values)
+            for item in scene.inputs():
+                if item.ref.startswith("{{"):  # these count the scenes of a file
+                    raise Refused("reference.unreadable", field=item.field, ref=item.ref[:80])
             return self._library.bind(scene, base, trusted=trusted)
         except ValidationError as error:
             raise field_error(error, name) from error
@@ -79,12 +87,27 @@ class Scenes:
         if version is not None and version != row.version:
             raise Conflict("scene.stale", scene=_named(row), version=version, current=row.version)
         scene = self.parse({**row.scene.model_dump(mode="json"), **changes})
-        if any(item.ref.partition("#")[0] == f"scene:{scene_id}" for item in scene.inputs()):
-            raise Refused("scene.reads_itself", scene=_named(row))
+        self._check_circle(row, scene)
         self._store.queues.edit(scene_id, scene, version)
-        if _differs(row.scene, scene) and row.state in (State.DONE, State.FAILED, State.CANCELLED):
+        if _differs(row.scene, scene) and row.state is State.QUEUED:
+            self._queues.requeue(scene_id)
+        elif _differs(row.scene, scene) and row.state in (State.DONE, State.FAILED, State.CANCELLED):
             self._store.jobs.reset(scene_id)
         return self.get(scene_id)
+
+    def _check_circle(self, row: SceneRow, scene: SceneBase) -> None:
+        """Refuse what would make a scene wait for itself."""
+        todo = [item.ref[6:].partition("#")[0] for item in scene.inputs() if item.ref.startswith("scene:")]
+        if row.id in todo:
+            raise Refused("scene.reads_itself", scene=_named(row))
+        seen: set[str] = set()
+        while todo:
+            at = todo.pop()
+            if at == row.id:
+                raise Refused("scene.circle", scene=_named(row))
+            if at not in seen:
+                seen.add(at)
+                todo += self._store.queues.needs(at)
 
     def delete(self, scene_id: str) -> None:
         row = self._store.queues.scene(scene_id)
@@ -123,9 +146,8 @@ class Scenes:
     def cancel(self, scene_id: str) -> View:
         """Stop it, whether it waits or runs."""
         self._store.queues.scene(scene_id)
-        live = self._store.jobs.live(scene_id=scene_id)
         self._store.jobs.unqueue([scene_id])
-        for job in live:
+        for job in self._store.jobs.live(scene_id=scene_id):  # asked after: a job may start at any moment before
             if job.state is State.RUNNING:
                 self._runner.cancel(job.id)
         return self.get(scene_id)

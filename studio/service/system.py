@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 from studio import __version__
+from studio.errors import NotFound
 from studio.media.files import free_bytes
 from studio.pipelines.base import Machine
 from studio.runner import Runner
@@ -53,8 +54,11 @@ class System:
         live = self._runner.live.get(scene_id)
         if live is None:
             return None
-        row = self._store.queues.scene(scene_id)
-        queue = self._store.queues.get(row.queue_id)
+        try:
+            row = self._store.queues.scene(scene_id)
+            queue = self._store.queues.get(row.queue_id)
+        except NotFound:  # deleted while its worker was still being told
+            return None
         eta = live.eta(self._runner.clock())
         return {
             "scene_id": scene_id,

@@ -28,10 +28,11 @@ class Takes:
             "private": None if private is None else int(private), "draft": None if draft is None else int(draft),
             "layer": layer or ("" if kind == "audio" or task == "speech" or trashed else "picture"),
         }  # fmt: skip
-        rows, total = self._store.takes.search(filters, before=before, limit=max(1, min(limit, 200)))
+        limit = max(1, min(limit, 200))
+        found, total = self._store.takes.search(filters, before=before, limit=limit + 1)  # one more: is there a next?
+        rows = found[:limit]
         views = [take_view(self._store.takes.get(row["id"]), row) for row in rows]
-        more = len(rows) == limit and len(rows) < total
-        return {"takes": views, "next": rows[-1]["id"] if rows and more else None, "total": total}
+        return {"takes": views, "next": rows[-1]["id"] if len(found) > limit else None, "total": total}
 
     def get(self, take_id: str) -> View:
         """Everything, with the settings that made it: "use these settings"."""

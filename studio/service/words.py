@@ -40,8 +40,8 @@ class Words:
         return {
             "code": facts["code"],
             "params": {name: _plain(value) for name, value in params.items()},
-            "message": self.text(key, lang, **params),
-            "hint": "" if hint == f"{key}.hint" else hint,
+            "message": _clean(self.text(key, lang, **params)),
+            "hint": "" if hint == f"{key}.hint" else _clean(hint),
         }
 
     def pick(self, accept_language: str) -> str:
@@ -59,4 +59,11 @@ class _Params(dict[str, Any]):
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, (str, int, float, bool, list, dict)) else str(value)
+    if isinstance(value, str):
+        return _clean(value)
+    return value if value is None or isinstance(value, (int, float, bool, list, dict)) else _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    """Without halves of emoji, which no answer can carry."""
+    return text.encode("utf-8", "replace").decode()

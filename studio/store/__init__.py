@@ -13,10 +13,10 @@ from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
 from studio.store.jobs import Jobs, NewTake, Wanted
 from studio.store.migrations import migrations
-from studio.store.queues import Queue, Queues, SceneRow
+from studio.store.queues import POLICY, Queue, Queues, SceneRow
 from studio.store.takes import Takes
 
-__all__ = ["NewTake", "Queue", "SceneRow", "Store", "Wanted"]
+__all__ = ["POLICY", "NewTake", "Queue", "SceneRow", "Store", "Wanted"]
 
 
 class Store:

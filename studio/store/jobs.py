@@ -16,7 +16,7 @@ from studio.store.database import Connection, Row, now
 from studio.store.queues import RERANK
 
 MAX_CRASHES = 3
-LIVE = (State.QUEUED, State.RUNNING)
+LIVE = (State.RUNNING, State.QUEUED)
 FAIRNESS = 8  # how many jobs of the model already loaded may overtake the next one in order
 
 
@@ -283,12 +283,14 @@ class Jobs:
         newest = self.latest(scene_id)
         shown = any(job.layer == "picture" and job.state is State.DONE for job in newest)
         states = {job.state for job in newest if not shown or job.layer == "picture" or job.state in LIVE}
-        for state in (State.RUNNING, State.FAILED, State.QUEUED, State.CANCELLED):
+        for state in (*LIVE, State.FAILED, State.CANCELLED):
             if state in states:
                 break
         else:
             state = State.DONE if states else State.DRAFT
-        if State.FAILED in states and State.RUNNING not in states and error is None:
+        if state is not State.FAILED:
+            error = None
+        elif error is None:
             error = self._last_error(scene_id)
         self._c.execute(
             "update scenes set state = ?, error = ? where id = ?",

@@ -5,6 +5,7 @@ References to other scenes come out as `{{new:N}}`, N counting the file's scenes
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +15,12 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from studio.domain import SCENE_CLASSES, Frame, Music, SceneAdapter, SceneBase
+from studio.domain import SCENE_CLASSES, Frame, Input, Kind, Music, SceneAdapter, SceneBase
 from studio.errors import Refused, TooLarge
 
 MAX_BYTES = 20_000_000
 MAX_SCENES = 10_000
+MAX_DEPTH = 40  # of nested lists and objects; our own files need six
 HEAD = {"title", "defaults", "music", "frame", "cast", "scenes"}
 TRUE_WORDS = {"true", "yes", "1", "sim", "on"}
 
@@ -93,7 +95,7 @@ def parse(text: bytes | str) -> Episode:
         head = Head.model_validate({name: value for name, value in content.items() if name != "scenes"})
     except ValidationError as error:
         first = problems_of(error)[0]
-        raise Refused("episode.head", field=first.field, reason=_reason(first)) from error
+        raise Refused("episode.head", field=first.field, why={"code": first.code, "params": first.params}) from error
     entries: list[Entry] = []
     for values in scenes:
         entries.append(_entry(values, head.defaults, entries))
@@ -105,17 +107,33 @@ def _json(text: bytes | str) -> Any:
         raise TooLarge("episode.too_large", size=len(text), most=MAX_BYTES)
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        return json.loads(decoded, parse_constant=_no_constant)
+        return plain(json.loads(decoded, parse_constant=_no_constant))
     except RecursionError as error:
-        raise Refused("episode.too_deep") from error
+        raise Refused("episode.too_deep", most=MAX_DEPTH) from error
+    except UnicodeDecodeError as error:
+        raise Refused("episode.not_utf8", position=error.start) from error
     except json.JSONDecodeError as error:
         raise Refused("episode.not_json", line=error.lineno, column=error.colno, reason=error.msg) from error
-    except ValueError as error:  # not UTF-8, NaN, a number of thousands of digits
-        raise Refused("episode.not_json", line=0, column=0, reason=str(error)[:200]) from error
+    except ValueError as error:  # the only one left: a number of thousands of digits
+        raise Refused("episode.bad_number", value="…") from error
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise Refused("episode.bad_number", value=name)
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """JSON that every part of the house can store and send: half emoji replaced, numbers too large for any machine
+    made null. Raises RecursionError when it is nested deeper than MAX_DEPTH."""
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [plain(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {plain(name): plain(item, depth + 1) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # ------------------------------------------------------------------------------------------------ one scene
@@ -133,11 +151,11 @@ def _entry(values: Any, defaults: Mapping[str, Any], earlier: list[Entry]) -> En
     merged = {k: v for k, v in defaults.items() if k in known or k in ("offload", "low_vram")} | values
     merged = _with_profile({**merged, "task_type": task})
     try:
-        scene = SceneAdapter.validate_python(merged)
-        scene = _with_references(scene, earlier)
+        scene = cast(SceneBase, SceneAdapter.validate_python(merged))
     except ValidationError as error:
         return Entry(index, label, task, None, tuple(problems_of(error)))
-    return Entry(index, label, task, cast(SceneBase, scene))
+    scene, problems = _with_references(scene, earlier)
+    return Entry(index, label, task, scene, tuple(problems))
 
 
 def _with_profile(values: dict[str, Any]) -> dict[str, Any]:
@@ -152,40 +170,54 @@ def _true(value: Any) -> bool:
     return str(value).strip().lower() in TRUE_WORDS
 
 
-def _with_references(scene: SceneBase, earlier: list[Entry]) -> SceneBase:
+def _with_references(scene: SceneBase, earlier: list[Entry]) -> tuple[SceneBase, list[Problem]]:
     """`{{prev}}` (the nearest earlier scene with a picture) and `{{job:N}}` as `{{new:N}}`; N may be out of range."""
-    refs = {}
+    refs, problems = {}, []
     previous = max((entry.index for entry in earlier if entry.task_type != "speech"), default=-1)
     for item in scene.inputs():
         if match := _PREV.fullmatch(item.ref):
             refs[item.field] = _new(previous, match[1])
         elif match := _JOB.fullmatch(item.ref):
             refs[item.field] = _new(int(match[1]), match[2])
-    return scene.with_inputs(refs) if refs else scene
+        elif item.ref.startswith("{{"):
+            problems.append(Problem(item.field, "reference.unreadable", {"ref": item.ref[:80]}))
+    return (scene.with_inputs(refs) if refs else scene), problems
 
 
 def _new(number: int, part: str | None) -> str:
     return f"{{{{new:{number}}}}}{part or ''}"
 
 
-def sources(scene: SceneBase) -> Iterator[tuple[str, int]]:
-    """(field, index) of the scenes of the same file that this one reads."""
+def sources(scene: SceneBase) -> Iterator[tuple[Input, int]]:
+    """(input, index) of the scenes of the same file that this one reads."""
     for item in scene.inputs():
-        if match := re.fullmatch(r"\{\{new:(-?\d+)\}\}(#\w+)?", item.ref):
-            yield item.field, int(match[1])
+        if match := re.fullmatch(r"\{\{new:(-?\d+)\}\}(#first|#last)?", item.ref):
+            yield item, int(match[1])
+
+
+def misfit(field: str, wanted: Kind, task: str, number: int) -> Problem | None:
+    """Why a scene of this task cannot be read where `wanted` stands. A frame of a video is an image."""
+    kind = SCENE_CLASSES[task].kind
+    if kind == "audio":
+        return Problem(field, "reference.no_picture", {"number": number})
+    if kind != wanted and (kind, wanted) != ("video", "image"):
+        return Problem(field, "input.kind", {"field": field, "wanted": wanted, "got": kind})
+    return None
 
 
 def _without_cycles(entries: list[Entry]) -> list[Entry]:
     """Scenes whose references lead nowhere, or back to themselves, get a problem."""
     checked = []
     for entry in entries:
-        for name, source in sources(entry.scene) if entry.scene else ():
+        for item, source in sources(entry.scene) if entry.scene else ():
+            params = {"number": source + 1}
             if not 0 <= source < len(entries):
-                entry = entry.with_problem(Problem(name, "reference.no_scene", {"number": source + 1}))
-            elif entries[source].task_type == "speech":
-                entry = entry.with_problem(Problem(name, "reference.no_picture", {"number": source + 1}))
+                entry = entry.with_problem(Problem(item.field, "reference.no_scene", params))
             elif _reaches(entries, source, entry.index):
-                entry = entry.with_problem(Problem(name, "reference.circle", {"number": source + 1}))
+                entry = entry.with_problem(Problem(item.field, "reference.circle", params))
+            elif entries[source].task_type in SCENE_CLASSES:
+                problem = misfit(item.field, item.kind, entries[source].task_type, source + 1)
+                entry = entry.with_problem(problem) if problem else entry
         checked.append(entry)
     return checked
 
@@ -221,8 +253,19 @@ _CODES = {  # pydantic's type -> (our code, the parameters of the message)
     "float_type": ("field.not_a_number", ()),
     "int_parsing": ("field.not_a_number", ()),
     "int_type": ("field.not_a_number", ()),
+    "int_parsing_size": ("field.too_large", ()),
     "int_from_float": ("field.not_whole", ()),
+    "finite_number": ("field.not_a_number", ()),
+    "multiple_of": ("field.multiple_of", ("multiple_of",)),
+    "bool_type": ("field.not_a_switch", ()),
+    "bool_parsing": ("field.not_a_switch", ()),
     "list_type": ("field.not_a_list", ()),
+    "dict_type": ("field.not_an_object", ()),
+    "model_type": ("field.not_an_object", ()),
+    "model_attributes_type": ("field.not_an_object", ()),
+    "string_pattern_mismatch": ("field.characters", ()),
+    "string_unicode": ("field.not_text", ()),
+    "cut_prefix": ("field.cut_prefix", ("known",)),
 }
 
 
@@ -238,11 +281,9 @@ def _problem(detail: ErrorDetails) -> Problem:
     params = {key: context[key] for key in wanted if key in context}
     if code == "field.invalid":
         params["reason"] = detail["msg"].removeprefix("Value error, ")
+    if "expected" in params:
+        params["expected"] = params["expected"].replace(" or ", ", ")  # a list in any language
     return Problem(name, code, params)
-
-
-def _reason(problem: Problem) -> str:
-    return str(problem.params.get("reason") or problem.code.removeprefix("field."))
 
 
 # ------------------------------------------------------------------------------------------------ and back
