@@ -26,7 +26,7 @@ async function facesOf(ref, media) {
   return { label: ref };
 }
 
-/** The well of one field. props: value [ref], media "image" | "video" | "audio", most, name. */
+/** The well of one field. props: value [ref], media "image" | "video" | "audio", most, name, optional. */
 export function mediaWell(element, props, watch) {
   const root = element.querySelector(".l-well");
   const { media, most } = props;
@@ -40,7 +40,8 @@ export function mediaWell(element, props, watch) {
   const invitation = el("button", { type: "button", class: "l-well-empty", onclick: () => input.click() },
     icon(ICONS[media]), el("span", {}, t(`form.well.${media}${most > 1 ? "s" : ""}`, { most })));
   root.classList.add(`l-well-${media}`);
-  root.append(el("div", { class: "l-well-label" }, t(`form.${props.name}`)), items, input);
+  const label = [t(`form.${props.name}`), props.optional && t("form.optional")].filter(Boolean).join(" · ");
+  root.append(el("div", { class: "l-well-label" }, label), items, input);
 
   async function take(files) {
     const room = most > 1 ? most - props.value.length - sending : 1;

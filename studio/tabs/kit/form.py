@@ -338,7 +338,7 @@ class _Drawing:
         well = gr.HTML(
             to_screen(value), html_template='<div class="l-well"></div>', js_on_load=MEDIA_WELL,
             apply_default_css=False, label=words(f"form.{path}"), show_label=False, elem_id=f"{self.prefix}-{path}",
-            media=media, most=most, name=path,
+            media=media, most=most, name=path, optional=bool(kind.get("nullable")),
         )  # fmt: skip
         return well, (lambda refs: list(refs or [])) if several else (lambda refs: (refs or [None])[0]), to_screen
 
