@@ -162,7 +162,7 @@ def tomas() -> np.ndarray:
             0.42,
         )
     eyes(s, f, lash="#4a2d20")
-    brows(s, f, lift=-4)
+    brows(s, f, lift=7)
     mouth(s, f, smile=3)
     for side in (-1, 1):
         x = lambda dx, side=side: f.x + side * dx  # noqa: E731

@@ -13,6 +13,7 @@ from studio.pipelines.draft.landmarks import Landmarks, find_landmarks
 
 APART = 0.150  # distance between the eyes, of the frame's height: a medium close-up
 HEADROOM = 0.06  # of the frame's height
+GRADE_SHARE = 0.5  # of the grade that falls on a face
 NEUTRAL = (140, 150, 168)  # BGR behind a portrait without a background
 PLAIN_TOLERANCE, PLAIN_SHARE = 14, 0.86  # how alike, and how much of the edge, a plain background is
 
@@ -34,20 +35,21 @@ def frame_portrait(
     marks = find_landmarks(_over(bgra, NEUTRAL))
     if alpha is None:
         picture, marks = _cropped(_over(bgra, NEUTRAL), marks, size)
-        if grade_lut is not None:
-            picture = cv2.LUT(picture, grade_lut)
+        picture = _graded(picture, grade_lut)
         return Framed(np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)]), None, marks)
     colour = np.median(bgra[alpha < 8][:, :3], axis=0) if (bgra[..., 3] > 250).all() else np.float32(NEUTRAL)
     figure, marks = _standing(bgra, alpha, marks, size)
-    if grade_lut is not None:
-        figure[..., :3] = cv2.LUT(figure[..., :3], grade_lut)
+    figure[..., :3] = _graded(figure[..., :3], grade_lut)
     if plate is None:
-        plate = _backdrop(colour, size)
-        if grade_lut is not None:
-            plate = cv2.LUT(plate, grade_lut)
+        plate = _graded(_backdrop(colour, size), grade_lut)
     else:
         figure = _lit_by(figure, plate)
     return Framed(figure, _with_shadow(plate, figure[..., 3]), marks)
+
+
+def _graded(bgr: np.ndarray, lut: np.ndarray | None) -> np.ndarray:
+    """Half-way into the light of the hour: a face keeps its warmth at night."""
+    return bgr if lut is None else cv2.addWeighted(bgr, 1 - GRADE_SHARE, cv2.LUT(bgr, lut), GRADE_SHARE, 0)
 
 
 def cutout(bgra: np.ndarray) -> np.ndarray | None:

@@ -88,10 +88,13 @@ def find_landmarks(bgr: np.ndarray) -> Landmarks:
     apart = math.hypot(eyes[1].x - eyes[0].x, eyes[1].y - eyes[0].y) if eyes else 0.42 * face.width
     patch = MouthPatch(bgr, face, eyes, apart)
     lips, confidence = patch.lips()
-    needed = LIPS_CONFIDENCE if eyes else LIPS_CONFIDENCE_WITHOUT_EYES
+    guessed = flat and face.found_by == "cascade"  # a drawing whose eyes are no eyes as we know them
+    needed = LIPS_CONFIDENCE_WITHOUT_EYES if guessed or not eyes else LIPS_CONFIDENCE
     large = eyes is not None or face.width > 0.40 * min(width, height)
     sure = confidence > needed and large and apart > LEAST_APART and skin_around(bgr, lips, apart)
-    return Landmarks(face, eyes or (), apart, lips, flat, confidence, source, "lips" if sure else "voice")
+    return Landmarks(
+        face, () if guessed else eyes or (), apart, lips, flat, confidence, source, "lips" if sure else "voice"
+    )
 
 
 def untextured(bgr: np.ndarray, face: Face) -> float:
