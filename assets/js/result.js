@@ -135,7 +135,8 @@ class Stage {
     if (!this.#turn(`${scene.state} ${scene.id}`)) return;
     const said = scene.error ? errorWords(scene.error) : { message: "", hint: "" };
     this.player.empty(t(`generate.${scene.state}`), el("div", { class: "l-result-why" },
-      said.message ? el("p", { class: "l-bad" }, said.message) : null, said.hint ? el("p", { class: "l-hint" }, said.hint) : null, again));
+      said.message ? el("p", { class: "l-bad" }, said.message) : null, said.hint ? el("p", { class: "l-hint" }, said.hint) : null, again,
+      el("a", { class: "l-link", href: `/api/scenes/${scene.id}/log`, target: "_blank" }, t("generate.log"))));
   }
 
   async #done(scene) {
