@@ -3,6 +3,7 @@ import { LANGUAGES, api, el, emit, fmt, icon, iconButton, lang, on, openMenu, pu
 import { act, sceneVerbs, state, verbs } from "./queues.js";
 
 let parts;
+let away = false; // the studio does not answer
 
 export function mount(element) {
   element.classList.add("l-top");
@@ -25,10 +26,17 @@ export function mount(element) {
     parts.now,
     el("div", { class: "l-top-right" }, el("span", { class: "l-pill l-machine" }, icon("cpu"), parts.machine, parts.memory), language));
   on("now", drawNow);
-  on("offline", () => drawNow(null));
+  on("offline", () => {
+    away = true;
+    drawNow(null);
+  });
+  on("online", () => (away = false));
   on("status", drawMachine);
   on("q:open", drawCrumbs);
-  on("q:list", drawCrumbs);
+  on("q:list", () => {
+    drawCrumbs();
+    if (away === false) drawNow(pulse.now);
+  });
   drawNow(pulse.now);
   drawCrumbs();
   if (pulse.status) drawMachine(pulse.status);
@@ -43,9 +51,11 @@ function drawCrumbs() {
 
 function drawNow(now) {
   const first = now?.running[0];
-  const mode = now === null && pulse.now ? "offline" : !now ? "idle" : first ? "running" : now.waiting ? (now.paused ? "paused" : "waiting") : "idle";
+  const held = (state.list || []).filter((queue) => queue.state === "paused"); // their scenes do not count as waiting
+  const mode = now === null && pulse.now ? "offline" : first ? "running" : now?.waiting ? "waiting" : held.length ? "paused" : "idle";
+  const waiting = mode === "paused" ? held.reduce((sum, queue) => sum + queue.counts.queued, 0) : now?.waiting || 0;
   setAttr(parts.now, "data-mode", mode);
-  setText(parts.title, first && mode === "running" ? t("scene.number", { n: fmt.shot(first.number) }) : t(`top.${mode}`, { count: now?.waiting || 0 }));
+  setText(parts.title, first && mode === "running" ? t("scene.number", { n: fmt.shot(first.number) }) : t(`top.${mode}`, { count: waiting }));
   setText(parts.of, mode === "running" ? ` ${t("top.of", { of: first.of })}` : "");
   setAttr(parts.words, "title", first ? `${first.queue} · ${first.title}` : null);
   const share = first && mode === "running" ? first.done / Math.max(1, first.total) : 0;
@@ -58,14 +68,13 @@ function drawNow(now) {
   const active = mode === "running" || mode === "paused" || mode === "waiting";
   for (const node of [parts.pause, parts.skip, parts.stop]) node.disabled = !active;
   parts.skip.disabled = mode !== "running";
-  const held = mode === "paused" || pausedQueue(now);
-  parts.pause.firstChild.className = `l-ic l-ic-${held ? "play" : "pause"}`;
-  setAttr(parts.pause, "title", t(held ? "top.resume" : "top.pause"));
-  setAttr(parts.pause, "aria-label", t(held ? "top.resume" : "top.pause"));
+  const resume = mode === "paused" || Boolean(nowQueue(now)?.paused);
+  parts.pause.firstChild.className = `l-ic l-ic-${resume ? "play" : "pause"}`;
+  setAttr(parts.pause, "title", t(resume ? "top.resume" : "top.pause"));
+  setAttr(parts.pause, "aria-label", t(resume ? "top.resume" : "top.pause"));
 }
 
 const nowQueue = (now) => state.list?.find((queue) => queue.id === now?.running[0]?.queue_id);
-const pausedQueue = (now) => Boolean(nowQueue(now)?.paused);
 
 /** The queue that is being rendered; when nothing is, every queue that waits. */
 const concerned = () => {

@@ -259,3 +259,55 @@ def test_one_request_at_a_time_and_none_for_events(site: Any, open_page: Any, fi
     polls = [url for url in asked if "/api/queues/" in url]
     assert 1 <= len(polls) <= 4 and all("since=" in url for url in polls)
     assert not [url for url in asked if "heartbeat" in url or url.endswith("/events")]
+
+
+def test_a_queue_is_paused_stopped_and_taken_up_again(site: Any, open_page: Any, shot: Any) -> None:
+    queue_id = site.episode("To stop", shots_of(*({"prompt": f"a pier at dusk {n}"} for n in range(6)), seconds=4.0))
+    page = open_page()
+    open_queue(page, queue_id)
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".l-now")).to_have_attribute("data-mode", "running", timeout=30_000)
+    page.locator(".l-now").get_by_label("Pause after this scene").click()
+    expect(page.locator(".l-queue-bar").get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.locator(".l-now").get_by_label("Go on")).to_be_visible()
+    shot(page, "queues_paused")
+    page.locator(".l-queue-bar").get_by_label("Stop").click()
+    page.locator("dialog").get_by_role("button", name="Stop").click()
+    expect(page.locator('.l-scene[data-state="cancelled"]').first).to_be_visible(timeout=20_000)
+    expect(page.locator(".l-now")).to_have_attribute("data-mode", "idle", timeout=20_000)
+    assert page.get_by_role("button", name=re.compile("^Retry [1-6]$")).is_visible()
+
+
+def test_control_and_enter_saves_then_renders_the_scene(site: Any, open_page: Any) -> None:
+    queue_id = site.episode("To render", shots_of({"prompt": "one"}, {"prompt": "two"}))
+    page = open_page()
+    open_queue(page, queue_id)
+    box = page.locator("#l-scene-prompt textarea")
+    expect(box).to_have_value("one", timeout=15_000)
+    box.fill("a buoy in the fog")
+    page.keyboard.press("Control+Enter")
+    expect(rows(page).nth(0)).to_have_attribute("data-state", "done", timeout=60_000)
+    assert [card["state"] for card in site.cards(queue_id)] == ["done", "draft"]
+    assert site.cards(queue_id)[0]["prompt"] == "a buoy in the fog"
+
+
+def test_a_queue_is_made_named_and_deleted(site: Any, open_page: Any) -> None:
+    page = open_page()
+    page.locator("#l-sidebar").get_by_label("New queue").click()
+    page.keyboard.type(HOSTILE)
+    page.keyboard.press("Enter")
+    expect(page.locator(".l-queue[aria-current] .l-queue-name")).to_have_text(HOSTILE)
+    expect(page.locator("dialog")).to_have_count(0)
+    page.locator(".l-queue-bar").get_by_label("More").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.locator("dialog input").fill("Harbour")
+    page.keyboard.press("Enter")
+    expect(page.locator(".l-queue[aria-current] .l-queue-name")).to_have_text("Harbour")
+    page.locator("#l-sidebar").get_by_label("Add a scene").first.click()
+    page.locator("dialog textarea").fill("A rope creaks")
+    page.locator("dialog").get_by_role("button", name="Add a scene").click()
+    expect(page.locator(".l-scene-title")).to_have_text(["A rope creaks"])
+    page.locator(".l-queue-bar").get_by_label("More").click()
+    page.get_by_role("menuitem", name="Delete the queue").click()
+    page.locator("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator(".l-queue-name", has_text="Harbour")).to_have_count(0)

@@ -12,7 +12,7 @@ _NAME = re.compile(r"[a-z][A-Za-z0-9_]*")
 
 
 def host(module: str, elem_id: str, name: str = "mount") -> gr.HTML:
-    """An empty element; assets/js/<module>.js is told with `name(element, {trigger, props, watch})` once it is there."""
+    """An empty element, and a call of `name(element, {trigger, props, watch})` in assets/js/<module>.js for it."""
     if not _NAME.fullmatch(module) or not _NAME.fullmatch(name):
         raise ValueError(f"not the name of a module or function: {module}.{name}")
     return gr.HTML(
