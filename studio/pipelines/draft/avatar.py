@@ -96,7 +96,8 @@ class Performance:
     def frame(self, index: int) -> np.ndarray:
         face = self.picture.copy()
         self.move_face(face, float(self.voice.open[index]), float(self.voice.wide[index]), float(self.shut[index]))
-        map_x, map_y = self.head.maps(*self.gestures[index], float(self.push[index]))
+        turn, nod, tilt, brows, breath = (float(value) for value in self.gestures[index])
+        map_x, map_y = self.head.maps(turn, nod, tilt, brows, breath, float(self.push[index]))
         if self.alpha is None or self.plate is None:
             return cv2.remap(face, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         return self._before_plate(face, map_x, map_y, float(self.push[index]))

@@ -100,7 +100,7 @@ def find_faces(bgr: np.ndarray, least: float = 0.12) -> list[Face]:
         return sorted(found, key=lambda box: -box[2] * box[3])
 
     def in_pixels(found: list[np.ndarray], view: Literal["frontal", "profile"]) -> list[Face]:
-        return [Face(*(int(value / scale) for value in box), view) for box in found]
+        return [Face(int(x / scale), int(y / scale), int(w / scale), int(h / scale), view) for x, y, w, h in found]
 
     for name in FRONTAL:
         if found := boxes(even, name, 1.08, 5, smallest):
