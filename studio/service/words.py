@@ -35,7 +35,7 @@ class Words:
         key = f"error.{facts['code']}"
         params = dict(facts.get("params", {}))
         if "why" in params:  # an error that explains another: `{reason}` is the other one's message
-            params["reason"] = self.error(params["why"], lang)["message"]
+            params["reason"] = self.error(params["why"], lang)["message"].rstrip(".。")
         hint = self.text(f"{key}.hint", lang, **params)
         return {
             "code": facts["code"],
