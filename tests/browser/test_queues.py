@@ -241,6 +241,25 @@ def test_nothing_hangs_over_the_edge(
     shot(page, f"queues_{width}")
 
 
+def test_every_control_has_a_name_and_can_be_reached(open_page: Any, finished: str) -> None:
+    page = open_page()
+    open_queue(page, finished)
+    page.get_by_label("Expand all").click()
+    expect(page.locator("#l-scene-prompt textarea")).to_be_visible(timeout=15_000)
+    nameless = page.evaluate("""() => [...document.querySelectorAll(".l-host button, .l-host input, [role=slider]")]
+      .filter((node) => node.offsetParent && !node.ariaLabel && !node.textContent.trim() && !node.title)
+      .map((node) => node.outerHTML.slice(0, 120))""")
+    assert nameless == []
+    page.locator(".l-scene-main").first.focus()
+    reached = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.tagName")
+        )
+    assert {"Move up", "Move down", "Duplicate", "Delete"} <= reached
+
+
 def test_the_log_of_a_scene_is_one_click_away(open_page: Any, finished: str) -> None:
     page = open_page()
     open_queue(page, finished)
