@@ -151,7 +151,7 @@ class Library:
         return problems
 
     def _check(self, ref: str, kind: Kind, field: str, scene: SceneBase, base: Path | None, trusted: bool) -> None:
-        if ref.startswith(("{{new:", "http://", "https://")):
+        if ref.startswith(("{{", "http://", "https://")):  # a scene of the same file; a file to be fetched
             return
         if ref.startswith("scene:"):
             source, _, part = ref[6:].partition("#")
