@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from studio.pipelines.draft.figures import breathing, striding
-from studio.pipelines.draft.layers import Layer
+from studio.pipelines.draft.layers import Layer, shrunk
 from studio.pipelines.draft.matte import Cutout, cut_out, main_face
 from studio.pipelines.draft.palette import Palette
 from studio.pipelines.draft.pictures import covering
@@ -193,19 +193,20 @@ def _standing(
         places = [0.5 + 0.085 * float(chance.choice([-1, 1]))]
     layers = []
     for index, person in enumerate(people):
-        image = lit_like(person.trimmed(), plate)
+        image = person.trimmed()
         back_row = count >= 3 and index % 2 == 1
         tall = height * TALL[shot] * CROWD[count] * (0.93 if back_row else 1.0)
         wide = tall * image.shape[1] / image.shape[0]
         most = width * (0.86 if count == 1 else 1.02 / count) * (1.25 if shot in ("close", "extreme") else 1.0)
         tall *= min(1.0, most / wide)
+        image = shrunk(image, min(1.0, tall * 1.3 / image.shape[0]))
         depth = 1.2 if back_row else 1.0
         y = height * 1.015 - tall / 2
         if shot in ("close", "extreme"):  # heads must not leave the frame
             y = max(height - tall / 2, height * 0.08 + tall / 2)
         walking = "walking" in directions.features and shot == "wide"
         motion = striding(index * 2.1, 0.02) if walking else breathing(index * 2.1)
-        sheet, whole = with_shadow(image), tall * (1 + SHADOW_ROOM)
+        sheet, whole = with_shadow(lit_like(image, plate)), tall * (1 + SHADOW_ROOM)
         y = y + height * 0.012 - (whole - tall) / 2
         layers.append((depth, Layer(sheet, width * places[index], y, whole, depth, motion)))
     return [layer for _, layer in sorted(layers, key=lambda pair: -pair[0])]

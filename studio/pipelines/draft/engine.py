@@ -188,7 +188,7 @@ def _image(take: Take) -> Pictures:
     end_shot = _filmed(take, end_layers, grade, take.num_frames, move, PHOTO_EDGE)
     morph = Morph.where_alike(covering(picture[..., :3], take.size), covering(end[..., :3], take.size))
     facts |= {"how": [how, end_how], "end": "morph" if morph else "dissolve"}
-    return _stamped(take, toward(iter(shot), iter(end_shot), take.num_frames, morph)), facts
+    return _stamped(take, toward(shot, end_shot, morph)), facts
 
 
 def _extension(take: Take) -> Pictures:

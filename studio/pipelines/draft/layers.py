@@ -61,7 +61,7 @@ class Layer:
             scale = min(scale, max(0.12, 2.2 / self.blur) * height / image.shape[0])
         if scale < 0.97:
             # premultiply before shrinking: the colour of nothing must not bleed into edges
-            image = _shrunk(image, scale)
+            image = shrunk(image, scale)
         alpha = image[..., 3] if image.shape[2] == 4 else None
         bgr = cv2.LUT(image[..., :3], grade.lut()) if self.graded and grade is not PLAIN else image[..., :3]
         yuv = yuv_from_bgr(np.ascontiguousarray(bgr))
@@ -185,7 +185,8 @@ def _chunks(alpha: np.ndarray) -> list[tuple[int, int, int, int]]:
     return chunks
 
 
-def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
+def shrunk(image: np.ndarray, scale: float) -> np.ndarray:
+    """BGR or BGR + straight alpha, smaller; the colour of what is transparent does not bleed into the edges."""
     if image.shape[2] == 3:
         return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     alpha = image[..., 3]

@@ -6,23 +6,23 @@ import cv2
 import numpy as np
 
 from studio.pipelines.draft.camera import smoother
+from studio.pipelines.draft.layers import Canvas, Shot
 from studio.pipelines.draft.yuv import i420_planes
 
 STARTS = 0.42  # of the shot, before which only the first picture is seen
 ALIKE = 0.55  # share of pixels whose flow there and back agrees
 
 
-def toward(
-    first: Iterator[np.ndarray], last: Iterator[np.ndarray], num_frames: int, morph: "Morph | None"
-) -> Iterator[np.ndarray]:
+def toward(first: Shot, last: Shot, morph: "Morph | None") -> Iterator[np.ndarray]:
     """I420 frames of the first shot that become those of the last; the final frame is the last shot's own."""
-    for index, (a, b) in enumerate(zip(first, last, strict=True)):
-        share = float(smoother((index / max(1, num_frames - 1) - STARTS) / (0.97 - STARTS)))
-        if share <= 0:
-            yield a
-        elif share >= 1:
-            yield b
-        elif morph:
+    canvas = Canvas(*first.size)
+    for index in range(len(first)):
+        share = float(smoother((index / max(1, len(first) - 1) - STARTS) / (0.97 - STARTS)))
+        if share <= 0 or share >= 1:
+            yield (last if share else first).frame(index, canvas)
+            continue
+        a, b = first.frame(index, canvas), last.frame(index, canvas)
+        if morph:
             yield morph.between(a, b, share)
         else:
             yield cv2.addWeighted(a, 1 - share, b, share, 0)
