@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpcore2
 import pytest
 
 from studio.errors import Forbidden, Refused, TooLarge, Unavailable
-from studio.media.fetch import fetch, is_public
+from studio.media.fetch import _Guarded, fetch, is_public
 
 SECRET = b"the neighbour's secret"
 
@@ -173,5 +174,21 @@ def test_an_existing_file_is_never_overwritten(servers, tmp_path):
     assert (tmp_path / "x").read_bytes() == b"mine"
 
 
-def test_public_addresses_are_public():
-    assert is_public("1.1.1.1") and is_public("2606:4700::1111") and is_public("64:ff9b::101:101")
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("1.1.1.1", True), ("2606:4700::1111", True), ("64:ff9b::101:101", True), ("::ffff:1.1.1.1", True),
+        ("2002:101:101::", True), ("::ffff:10.0.0.1", False), ("2002:7f00:1::", False), ("2002:a00:1::", False),
+        ("64:ff9b::a00:1", False), ("240.0.0.1", False), ("::7f00:1", False), ("fe80::1%lo", False), ("ff02::1", False),
+    ],
+)  # fmt: skip
+def test_public_addresses(address, public):
+    """Also those that carry an IPv4 address inside."""
+    assert is_public(address) is public
+
+
+def test_no_wait_outlasts_the_deadline():
+    backend = _Guarded((), deadline=10.0, clock=lambda: 4.0)
+    assert backend.left(15.0) == 6.0 and backend.left(2.0) == 2.0 and backend.left(None) == 6.0
+    with pytest.raises(httpcore2.TimeoutException):
+        _Guarded((), deadline=4.0, clock=lambda: 4.0).left(1.0)
