@@ -63,9 +63,14 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is what these tests are about."""
+
+
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[http.server.ThreadingHTTPServer, http.server.ThreadingHTTPServer]]:
-    both = tuple(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) for _ in range(2))
+    both = tuple(_Server(("127.0.0.1", 0), _Answers) for _ in range(2))
     for server in both:
         server.asked, server.over, server.daemon_threads = [], threading.Event(), True  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
