@@ -1,6 +1,6 @@
 // The right column: the selected scene. Its fields are Gradio's (studio/tabs/queues.py); this asks for the right form,
 // saves it, and draws what is not a field: state, takes, lines, the log.
-import { api, button, confirmDialog, el, errorWords, fmt, has, icon, iconButton, on, openDialog, setText, t, toastError, urls } from "./core.js";
+import { api, button, confirmDialog, debounce, el, errorWords, fmt, has, icon, iconButton, on, openDialog, setText, t, toastError, urls } from "./core.js";
 import { act, sceneVerbs, selectedCard, state } from "./queues.js";
 import { mood, stateText, taskName } from "./words_of.js";
 
@@ -37,6 +37,7 @@ export function foot(element) {
   parts.save = button(t("common.save"), save);
   element.append(el("div", { class: "l-insp-acts" }, parts.run, parts.cancel, parts.save));
   const form = document.getElementById("l-insp-form");
+  watchForm(form);
   for (const event of ["input", "change"]) form.addEventListener(event, touched, true);
   form.addEventListener("l-touched", () => setDirty(true)); // wells and other controls that are no inputs
   form.addEventListener("pointerdown", (event) => event.target.closest("[role=option]") && setDirty(true), true);
@@ -58,16 +59,18 @@ function setDirty(value) {
   draw();
 }
 
+/** Whoever walks through the list with the arrow keys asks for the form of the last one only. */
+const readSoon = debounce(() => state.selected && refresh({ form: true }), 140);
+
 /** Another scene was selected. */
-async function open() {
+function open() {
   const id = state.selected;
   document.getElementById("l-insp")?.toggleAttribute("data-empty", !id);
   dirty = false;
   savedAt = null;
-  scene = id ? { ...selectedCard(), take_list: [], line_takes: {}, partial: true } : null;
+  scene = id ? { ...selectedCard(), take_list: [], line_takes: {} } : null;
   draw();
-  if (!id || !parts.run) return;
-  await refresh({ form: true });
+  if (id && parts.run) readSoon();
 }
 
 /** Reads the scene again; draws the form again when it is another version and nothing would be lost. */
@@ -78,10 +81,9 @@ async function refresh({ form = false } = {}) {
   try {
     const view = await api("GET", `/scenes/${id}`);
     if (id !== state.selected) return;
-    const other = form || !scene || scene.partial || (view.version !== scene.version && !dirty);
+    const known = parts.shownVersion?.[id]; // what the form on screen was drawn from
     scene = dirty ? { ...view, version: scene.version } : view;
-    if (other && view.version !== parts.shownVersion?.[id]) askForForm(view);
-    else if (other && form) askForForm(view);
+    if (form || (!dirty && view.version !== known)) askForForm(view);
   } catch (error) {
     if (error.status !== 404) toastError(error);
   } finally {
@@ -171,8 +173,19 @@ function lineRow(line, take) {
 }
 
 // ------------------------------------------------------------------------------------------------ saving and running
+/** The hidden button of this scene's form: there once Gradio has drawn it. */
+const saveButton = (id) => document.querySelector(`button.l-for-${id}, .l-for-${id} button`);
+
+/** The form of the scene before stays dim and untouchable until the right one is there. */
+function watchForm(form) {
+  const look = () => form.toggleAttribute("data-loading", Boolean(state.selected) && !saveButton(state.selected));
+  new MutationObserver(look).observe(form, { childList: true, subtree: true, attributeFilter: ["class"] });
+  on("q:select", look);
+  look();
+}
+
 function save() {
-  const press = document.querySelector("button#l-save, #l-save button");
+  const press = scene && saveButton(scene.id);
   if (!scene || !press || saving) return Promise.resolve(!scene);
   document.activeElement?.blur(); // a value still being typed reaches Gradio with its change event
   return new Promise((resolve) => {

@@ -67,7 +67,7 @@ def _wire_form(
         return json.dumps({"id": scene_id, "scene": form.read(*values)})
 
     def save(known: str, *values: Any) -> tuple[str, Any, str]:
-        turn, _, number = known.rpartition(":")
+        turn, _, number = known.partition(":")
         try:
             saved = studio.scenes.edit(scene_id, form.read(*values), int(number))
         except StudioError as error:
@@ -78,7 +78,8 @@ def _wire_form(
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     form.engine.input(keep, form.components, sketch, **quiet)
-    button = gr.Button("save", elem_id="l-save", elem_classes="l-wire")
+    # the class says whose form this is: JavaScript presses no button of a scene that is no longer selected
+    button = gr.Button("save", elem_id="l-save", elem_classes=["l-wire", f"l-for-{scene_id}"])
     button.click(save, [version, *form.components], [version, form.problem, answer], **quiet)
 
 

@@ -56,6 +56,7 @@ def open_queue(page: Any, queue_id: str) -> None:
     page.locator(f'.l-queue[data-id="{queue_id}"]').click()
     page.wait_for_function("(id) => document.querySelector('.l-queue[aria-current]')?.dataset.id === id", arg=queue_id)
     rows(page).first.wait_for()
+    page.locator("#l-insp-form:not([data-loading])").wait_for(state="attached", timeout=15_000)
 
 
 def test_an_episode_is_looked_at_imported_run_and_played(site: Any, open_page: Any, shot: Any, tmp_path: Path) -> None:
