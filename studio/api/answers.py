@@ -1,9 +1,11 @@
 """How REST speaks: errors in the caller's language, one body for each, idempotent POSTs. Knows no route."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -69,18 +71,21 @@ def install(api: FastAPI) -> None:
     async def malformed(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        return _answer(request, 422, "request.invalid", field=field, reason=first["msg"])
+        return _answer(request, 422, "request.invalid", field=field or "body", reason=first["msg"])
 
     @api.exception_handler(HTTPException)
     async def by_status(request: Request, error: HTTPException) -> Response:
         code = {404: "request.no_route", 405: "request.method"}.get(error.status_code, "request.failed")
-        return _answer(request, error.status_code, code, path=request.url.path, reason=str(error.detail))
+        answer = _answer(request, error.status_code, code, path=request.url.path, reason=str(error.detail))
+        answer.headers.update(error.headers or {})  # Allow, for 405
+        return answer
 
     @api.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
         log.exception("%s %s", request.method, request.url.path, exc_info=error)
         return _answer(request, 500, "request.broken")
 
+    api.state.in_flight = WeakValueDictionary()
     api.middleware("http")(_idempotent)
 
 
@@ -98,10 +103,22 @@ async def _idempotent(request: Request, call_next: Callable[[Request], Awaitable
         return error_answer(request, Conflict("request.key_too_long", most=MAX_KEY))
     studio = studio_of(request)
     key = f"{request.url.path} {key}"
-    known = studio.answered(key)
-    if known:
-        return Response(known[1], known[0], {"idempotent-replay": "true"}, media_type="application/json")
-    answer = await call_next(request)
+    async with _in_flight(request, key):  # the second click of a double click waits for the answer of the first
+        known = studio.answered(key)
+        if known:
+            return Response(known[1], known[0], {"idempotent-replay": "true"}, media_type="application/json")
+        return await _remembered(key, await call_next(request), studio)
+
+
+def _in_flight(request: Request, key: str) -> asyncio.Lock:
+    """One lock for each key, as long as somebody holds it."""
+    locks: WeakValueDictionary[str, asyncio.Lock] = request.app.state.in_flight
+    lock = locks.get(key) or asyncio.Lock()
+    locks[key] = lock
+    return lock
+
+
+async def _remembered(key: str, answer: Response, studio: Studio) -> Response:
     if not isinstance(answer, StreamingResponse) and not hasattr(answer, "body_iterator"):
         return answer
     body = b"".join([part async for part in answer.body_iterator])

@@ -35,7 +35,7 @@ def skip(request: Request) -> dict[str, Any]:
 @router.get("/scenes/{scene_id}")
 def get_scene(request: Request, response: Response, scene_id: str) -> dict[str, Any]:
     scene = studio_of(request).scenes.get(scene_id)
-    response.headers["etag"] = str(scene["version"])
+    response.headers["etag"] = f'"{scene["version"]}"'
     return scene
 
 

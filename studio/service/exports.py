@@ -36,6 +36,7 @@ class Exports:
         return self._view(self._store.takes.export(export_id))
 
     def list(self, queue_id: str) -> Sequence[View]:
+        self._store.queues.get(queue_id)
         return [self._view(row) for row in self._store.takes.exports(queue_id)]
 
     def newest(self, queue_id: str) -> View | None:

@@ -63,8 +63,9 @@ class Scenes:
         except RecursionError as error:
             raise Refused("scene.too_deep", most=MAX_DEPTH) from error
         name = str(values.get("label") or values.get("prompt") or "")[:80]
-        if values.get("task_type") not in SCENE_CLASSES:
-            raise Refused("task.unknown", task=str(values.get("task_type"))[:60], known=", ".join(SCENE_CLASSES))
+        task = values.get("task_type")
+        if not isinstance(task, str) or task not in SCENE_CLASSES:
+            raise Refused("task.unknown", task=str(task)[:60], known=", ".join(SCENE_CLASSES))
         try:
             scene: SceneBase = SceneAdapter.validate_python(values)
             for item in scene.inputs():

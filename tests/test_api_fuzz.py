@@ -1,0 +1,145 @@
+"""Whatever anybody sends to any route of /api: an answer, and never a 5xx. Routes come from the OpenAPI schema.
+
+LANTERNA_EXAMPLES raises the number of requests.
+"""
+
+import json
+import os
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from studio.api import make_api
+from studio.domain import SCENE_CLASSES
+from studio.errors import Forbidden
+from studio.service import Studio
+
+REQUESTS = int(os.environ.get("LANTERNA_EXAMPLES", "400"))
+LEFT_OUT = {("get", "/events"), ("post", "/queues/sample")}  # never ends; has no input and takes a second
+
+ODD = st.sampled_from(
+    ["", " ", "..", "../..", "%00", "\x00", "'; drop table scenes; --", "{{prev}}", "{0}", "${x}", "🎬", "²", "-1",
+     "9" * 30, "1e999", "NaN", "true", "null", "[]", "\ud800", "a" * 300, "scene:x", "asset:x", "asset:", "http://",
+     "https://[", "/etc/passwd", "~nobody/x", "file://", "\\\\host\\share"]
+)  # fmt: skip
+NUMBERS = st.sampled_from(
+    [0, -1, 1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**30, 0.5, 1e308, float("inf"), float("nan")]
+)
+JSONS = st.recursive(
+    st.none() | st.booleans() | NUMBERS | ODD | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ODD | st.text(max_size=8), inner, max_size=4),
+    max_leaves=6,
+)
+FIELDS = sorted(
+    {name for cls in SCENE_CLASSES.values() for name in cls.model_fields}
+    | {"name", "frame", "music", "on_error", "allow_paid", "scene_ids", "only", "missing", "kind", "at", "selected",
+       "locked", "private", "rating", "url", "width", "fps", "ref", "level", "scenes", "title", "defaults", "cast"}
+)  # fmt: skip
+GOOD = {
+    "task_type": "text_to_video", "prompt": "a lamp", "lines": [{"text": "hello"}], "label": "Lamp", "duration": 1,
+    "frame": {"width": 256, "height": 144, "fps": 8}, "seed": 7, "rating": 3, "options": {"instant": {"grey": 1}},
+}  # fmt: skip
+OBJECTS = st.dictionaries(st.sampled_from(FIELDS), JSONS, max_size=4).flatmap(
+    lambda odd: st.sets(st.sampled_from(sorted(GOOD))).map(
+        lambda names: {**{name: GOOD[name] for name in names}, **odd}
+    )
+)
+BODIES = (OBJECTS | st.lists(OBJECTS, max_size=3) | JSONS).map(json.dumps).map(str.encode) | st.binary(max_size=40)
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "if-match": st.sampled_from(["1", '"1"', "x", "", "*", "9" * 50]),
+        "range": st.sampled_from(
+            ["bytes=0-1", "bytes=-0", "bytes=9-1", "x", "bytes=0-0,1-1", "bytes=" + "9" * 40 + "-"]
+        ),
+        "accept-language": st.sampled_from(["zh", "", "x;q=;", "🎬".encode().decode("latin-1")]),
+        "idempotency-key": st.sampled_from(["", "k", "k" * 300, "ü"]),
+    },
+)
+
+
+@pytest.fixture
+def client(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setattr(studio.exports, "_cut", lambda *_: None)  # films are cut elsewhere
+
+    def nowhere(url: str, *_: Any, **__: Any) -> None:
+        raise Forbidden("fetch.private", host=urllib.parse.urlsplit(url).hostname or "")
+
+    monkeypatch.setattr("studio.media.fetch.fetch", nowhere)
+    with TestClient(make_api(studio), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def operations(client: TestClient) -> list[tuple[str, str, tuple[str, ...]]]:
+    """(method, path, names of its query parameters)."""
+    api: Any = client.app
+    found = []
+    for path, methods in api.openapi()["paths"].items():
+        for method, described in methods.items():
+            names = tuple(row["name"] for row in described.get("parameters", ()) if row["in"] == "query")
+            if (method, path) not in LEFT_OUT:
+                found.append((method, path, names))
+    return found
+
+
+def ids(studio: Studio) -> dict[str, list[str]]:
+    """What there is to hit, now."""
+    queues = [row["id"] for row in studio.queues.list()]
+    scenes = [card["id"] for queue in queues[:3] for card in studio.queues.get(queue)["scenes"][:3]]
+    takes = [take["id"] for take in studio.takes.list(limit=3)["takes"]]
+    exports = [row["id"] for queue in queues[:2] for row in studio.exports.list(queue)[:1]]
+    return {"queue_id": queues, "scene_id": scenes, "take_id": takes, "export_id": exports, "sha256": []}
+
+
+def _populate(client: TestClient, queue: str) -> None:
+    for values in (GOOD, {"task_type": "speech", "lines": [{"text": "hello"}]}):
+        body = {name: value for name, value in values.items() if name not in ("frame", "rating")}
+        assert client.post(f"/queues/{queue}/scenes", json=body).status_code == 201
+
+
+def test_nothing_breaks_a_route(studio: Studio, client: TestClient, picture: Path) -> None:
+    queue = client.post("/queues", json={"name": "Q", "frame": GOOD["frame"]}).json()["id"]
+    _populate(client, queue)
+    client.post(f"/queues/{queue}/run")
+    studio.drain()
+    asset = client.post("/assets", files={"file": ("a.png", picture.read_bytes())}).json()["sha256"]
+    every = operations(client)
+    hit: set[tuple[str, int]] = set()
+
+    @settings(max_examples=REQUESTS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def one(data: st.DataObject) -> None:
+        method, path, names = data.draw(st.sampled_from(every))
+        known = {**ids(studio), "sha256": [asset]}
+        for name, found in known.items():
+            if f"{{{name}}}" in path:
+                odd, which = data.draw(ODD), data.draw(st.integers(0, 9))  # drawn whatever there is to hit
+                value = found[which % len(found)] if found and which > 2 else odd
+                path = path.replace(f"{{{name}}}", urllib.parse.quote(value.encode("utf-8", "replace"), safe="") or "x")
+        query = data.draw(st.dictionaries(st.sampled_from(names), ODD | NUMBERS.map(str))) if names else {}
+        encoded = urllib.parse.urlencode({k: v.encode("utf-8", "replace") for k, v in query.items()})
+        body = data.draw(BODIES) if method in ("post", "patch") else None
+        headers = {name: value.encode("latin-1") for name, value in data.draw(HEADERS).items()}
+        headers |= {
+            "content-type": data.draw(st.sampled_from([b"application/json", b"multipart/form-data; boundary=x", b""]))
+        }
+        answer = client.request(method.upper(), f"{path}?{encoded}", content=body, headers=headers)
+        assert answer.status_code < 500 or answer.json()["error"]["code"] != "request.broken", answer.text
+        assert answer.status_code not in (500, 501, 505), answer.text
+        hit.add((f"{method} {path}", answer.status_code // 100))
+        if answer.status_code >= 400 and answer.status_code != 416 and "range" not in headers:
+            error = answer.json()["error"]
+            assert error["message"] and error["code"] and "hint" in error
+        queues = client.get("/queues")
+        assert queues.status_code == 200  # what was written can be read
+        if not any(row["counts"]["total"] for row in queues.json()):
+            _populate(client, client.post("/queues", json={"name": "Q"}).json()["id"])
+
+    one()
+    assert {kind for _, kind in hit} >= {2, 4}
