@@ -87,4 +87,5 @@ class Studio:
     def close(self) -> None:
         """Let the workers go and close the database."""
         self._runner.close()
+        self.exports.close()
         self._store.close()

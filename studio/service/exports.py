@@ -30,6 +30,7 @@ class Exports:
         self._progress: dict[str, float] = {}
         self._cutting = Lock()  # one film at a time; nothing else is taken while waiting for it
         self._cancelled: set[str] = set()
+        self._threads: list[Thread] = []
 
     # ------------------------------------------------------------------------------------------ reading
     def get(self, export_id: str) -> View:
@@ -83,8 +84,15 @@ class Exports:
         if wait:
             self._cut(*arguments)
         else:
-            Thread(target=self._cut, args=arguments, name=f"cut-{export_id[-6:]}", daemon=True).start()
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self._threads.append(Thread(target=self._cut, args=arguments, name=f"cut-{export_id[-6:]}", daemon=True))
+            self._threads[-1].start()
         return self.get(export_id)
+
+    def close(self) -> None:
+        """Wait until films whose worker was sent away have been written off; the database closes next."""
+        for thread in self._threads:
+            thread.join(timeout=5)
 
     def cancel(self, export_id: str) -> None:
         self._store.takes.export(export_id)

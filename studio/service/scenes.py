@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from studio.domain import SCENE_CLASSES, SceneAdapter, SceneBase, State
-from studio.errors import Conflict, Refused
+from studio.errors import Conflict, Refused, StudioError
 from studio.logs import read_scene_log
 from studio.runner import Runner
 from studio.service.library import Library
@@ -135,7 +135,11 @@ class Scenes:
         scene = self.parse(values, base=base, trusted=trusted)
         scene_id = self._store.queues.add_scenes(self._store.queues.inbox(), [scene])[0]
         if run:
-            self.run(scene_id)
+            try:
+                self.run(scene_id)
+            except StudioError:
+                self._store.queues.delete_scene(scene_id)  # refused: nothing was changed
+                raise
         return self.get(scene_id)
 
     def run(self, scene_id: str) -> View:
