@@ -19,7 +19,7 @@ def make(
 ) -> Made:
     """Run one scene in a frame of 320 x 192 at 12 fps."""
     scene.setdefault("duration", 1.0)
-    if scene["task_type"] == "text_to_image":
+    if scene["task_type"] in ("text_to_image", "speech"):
         del scene["duration"]
     inputs = Inputs(files=files or {}, duration=scene.get("duration"), frame=SMALL, style=style, number=2, total=7)
     stem = folder / f"take{len(list(folder.iterdir()))}"

@@ -147,3 +147,25 @@ def test_the_app_can_name_the_engine_without_loading_it():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_a_line_is_spoken_in_the_voice_it_names(tmp_path):
+    from studio.pipelines.draft.speech import VOICES
+
+    said = {
+        voice: make(
+            tmp_path, task_type="speech", lines=[{"character": "Inês", "text": "The lamp is lit.", "voice": voice}]
+        )
+        for voice in ("woman-1", "man-2")
+    }
+    for voice, made in said.items():
+        assert made.facts["voice"]["variant"] == VOICES[voice]["variant"]
+    assert said["woman-1"].facts["voice"]["pitch"] != said["man-2"].facts["voice"]["pitch"]
+
+
+def test_an_avatar_without_words_listens(world, tmp_path):
+    made = make(
+        tmp_path, task_type="talking_avatar", input_image="x", duration=0.5, files={"input_image": world["flat"]}
+    )
+    assert made.facts["lips_from"] == "nothing"
+    assert frames_of(made.path)

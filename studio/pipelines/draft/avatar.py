@@ -32,7 +32,7 @@ COARSE = 4  # the head's motion is worked out at a quarter of the frame
 
 def avatar_shot(
     portrait: Path,
-    soundtrack: Path,
+    soundtrack: Path | None,
     lines: tuple[SpokenLine, ...],
     size: tuple[int, int],
     fps: float,
@@ -41,7 +41,7 @@ def avatar_shot(
     plate: np.ndarray | None = None,
     grade_lut: np.ndarray | None = None,
 ) -> tuple[Iterator[np.ndarray], dict[str, Any]]:
-    """I420 frames (H * 3 / 2, W) uint8 of a portrait speaking `soundtrack`, and facts: mode, landmarks, confidence.
+    """I420 frames (H * 3 / 2, W) uint8 of a portrait speaking `soundtrack` (None: listening), and facts: mode …
 
     plate: (H, W, 3) uint8 BGR to stand before, used where the portrait can be cut out. Raises MediaError."""
     framed = frame_portrait(read_picture(portrait), size, plate, grade_lut)
@@ -50,10 +50,16 @@ def avatar_shot(
         "mode": framed.marks.mode,
         "landmarks": framed.marks.source,
         "confidence": framed.marks.confidence,
-        "lips_from": "phonemes" if any(line.visemes for line in lines) else "sound",
+        "lips_from": _lips_from(soundtrack, lines),
         "cut_out": framed.plate is not None,
     }
     return _finished(Performance(framed, curves, fps, seed), size, seed), facts
+
+
+def _lips_from(soundtrack: Path | None, lines: tuple[SpokenLine, ...]) -> str:
+    if soundtrack is None:
+        return "nothing"
+    return "phonemes" if any(line.visemes for line in lines) else "sound"
 
 
 def _finished(performance: "Performance", size: tuple[int, int], seed: int) -> Iterator[np.ndarray]:

@@ -73,9 +73,11 @@ class Draft(Engine):
         return Made(path, facts)
 
     def _speech(self, scene: Any, run: Run) -> Made:
-        from studio.pipelines.draft.speech import speak
+        from studio.pipelines.draft.speech import speak, voice_settings
 
-        samples, rate, facts = speak(scene.lines[0], run.inputs.voice, run.seed)
+        line = scene.lines[0]
+        voice = {**voice_settings(line.voice, line.character), **run.inputs.voice}
+        samples, rate, facts = speak(line, voice, run.seed)
         return Made(run.save_audio(samples, rate), facts)
 
     def _still(self, take: Take) -> Made:

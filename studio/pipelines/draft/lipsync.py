@@ -49,10 +49,13 @@ class Mouth:
         return len(self.open)
 
 
-def mouth_curves(soundtrack: Path, lines: Sequence[SpokenLine], fps: float, num_frames: int) -> Mouth:
-    """The mouth of whoever speaks in `soundtrack`; lines with visemes move exactly, others as loud as they are."""
+def mouth_curves(soundtrack: Path | None, lines: Sequence[SpokenLine], fps: float, num_frames: int) -> Mouth:
+    """The mouth of whoever speaks in `soundtrack`; lines with visemes move exactly, others as loud as they are.
+    Without a soundtrack somebody listens: the mouth stays shut."""
     import numpy as np
 
+    if soundtrack is None:
+        return Mouth(*(np.zeros(num_frames) for _ in range(4)))
     samples = load_mono(soundtrack)
     heard = from_energies(samples, fps, num_frames)
     if not any(line.visemes for line in lines):
