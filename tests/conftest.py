@@ -7,7 +7,7 @@ from typing import Any
 
 import instant_engine
 import pytest
-from PIL import Image
+from drawing import draw
 from starlette.testclient import TestClient
 
 from studio.api import make_api
@@ -60,9 +60,3 @@ def client(studio: Studio) -> TestClient:
 def picture(tmp_path: Path) -> Path:
     """A small PNG beside the studio's folders."""
     return draw(tmp_path / "a.png")
-
-
-def draw(path: Path, size: tuple[int, int] = (64, 48)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (90, 120, 150)).save(path)
-    return path

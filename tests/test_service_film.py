@@ -8,7 +8,7 @@ from typing import Any
 
 import media_tools
 import pytest
-from conftest import draw
+from drawing import draw
 
 from studio.media.probe import open_media, probe
 from studio.service import Studio

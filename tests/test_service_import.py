@@ -7,7 +7,7 @@ from typing import Any
 
 import media_tools
 import pytest
-from conftest import draw
+from drawing import draw
 
 from studio.errors import NotFound, Refused, StudioError
 from studio.service import LANGUAGES, Studio
