@@ -1,9 +1,34 @@
-"""studio/runner/recovery.py: what a sweep removes, and above all what it leaves alone."""
+"""After a crash, a full disk or a close: what a sweep removes and leaves alone, and that no job is lost or stuck."""
 
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from studio.domain import new_id
 from studio.runner.recovery import sweep
+from studio.service import Studio
+
+SHOT = {"task_type": "text_to_video", "prompt": "a shot", "duration": 0.25}
+PATIENCE = 20.0  # seconds until a test gives up
+
+
+def until(happened: Callable[[], object]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def sidecar(path: Path, job_id: str, **more: Any) -> None:
+    values = {"lanterna": "0", "job_id": job_id, "attempt": 1, "engine": "instant", "seed": 1, "task": {}, "facts": {}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**values, "settings": {}, "file": "a.mp4", **more}))
 
 
 def test_a_sweep_removes_only_unfinished_files_that_carry_an_id_of_ours(tmp_path: Path) -> None:
@@ -19,3 +44,81 @@ def test_a_sweep_removes_only_unfinished_files_that_carry_an_id_of_ours(tmp_path
         (folder / name).write_bytes(b"x")
     assert sweep([tmp_path / "outputs", tmp_path / "absent"], {ours, alive}.__contains__, {alive}) == len(gone)
     assert sorted(path.name for path in folder.iterdir()) == sorted(stay)
+
+
+def test_one_strange_sidecar_keeps_no_other_job_from_going_on(studio: Studio) -> None:
+    queue = str(studio.queues.create("Pier")["id"])
+    scenes = [str(studio.scenes.add(queue, dict(SHOT))["id"]) for _ in range(2)]
+    studio.queues.run(queue)
+    jobs = [studio._store.jobs.claim("cpu") for _ in scenes]
+    folder = studio._runner.assigner.folder(studio._store.queues.get(queue))
+    assert jobs[0]
+    sidecar(folder / "a.mp4.json", jobs[0].id, facts={"kind": "video"})  # ours by its name, and says too little
+    (folder / "a.mp4").write_bytes(b"x")
+    (folder / "deep.json").write_text("[" * 100_000)
+    studio._runner.recover()
+    first, second = (studio.scenes.get(scene) for scene in scenes)
+    assert (first["state"], first["error"]["code"]) == ("failed", "job.broken")
+    assert (second["state"], second["note"]) == ("queued", "note.resumed")
+
+
+def test_a_film_that_is_begun_while_a_crash_is_put_right_is_left_alone(studio: Studio) -> None:
+    queue = str(studio.queues.create("Pier")["id"])
+    store, folder = studio._store, studio.settings.output_dir
+    wreck = store.takes.add_export(queue, "film")
+    (folder / f"film.mp4.{wreck}.part").write_bytes(b"x")
+    looked = threading.Event()
+    recover, studio._runner.recover = studio._runner.recover, lambda: looked.wait(PATIENCE)  # type: ignore[method-assign,assignment,return-value]
+    studio.start()
+    begun = store.takes.add_export(queue, "film")  # the screen is quicker than the sweep
+    (folder / f"film.mp4.{begun}.part").write_bytes(b"x")
+    looked.set()
+    recover()
+    assert [studio.exports.get(export)["state"] for export in (wreck, begun)] == ["failed", "queued"]
+    assert [path.name for path in folder.glob("*.part")] == [f"film.mp4.{begun}.part"]
+
+
+def test_a_job_whose_end_could_not_be_written_is_not_stuck(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, full = studio._store.jobs, [True]
+
+    def unless_full(name: str) -> Callable[..., Any]:
+        write = getattr(jobs, name)
+
+        def written(*arguments: Any, **more: Any) -> Any:
+            if full:
+                raise sqlite3.OperationalError("database or disk is full")
+            return write(*arguments, **more)
+
+        return written
+
+    for name in ("finish", "fail"):
+        monkeypatch.setattr(jobs, name, unless_full(name))
+    studio.start()
+    scene = str(studio.scenes.generate(dict(SHOT))["id"])
+    until(lambda: list(studio.settings.output_dir.rglob("*.mp4")))
+    full.clear()  # somebody made room
+    until(lambda: studio.scenes.get(scene)["state"] == "done")
+    assert studio.scenes.get(scene)["takes"] == 1
+    assert len(list(studio.settings.output_dir.rglob("*.mp4"))) == 1  # what was made is adopted, not made again
+
+
+def test_what_runs_when_the_studio_closes_goes_on_at_the_next_start(build: Callable[..., Studio], instant: Any) -> None:
+    begun = threading.Event()
+    instant.ON_RUN.append(lambda scene, run: begun.set())
+    studio = build()
+    studio.start()
+    scene = str(studio.scenes.generate({**SHOT, "prompt": "wait"})["id"])
+    assert begun.wait(PATIENCE)
+    studio.close()
+    again = build()
+    assert again.scenes.get(scene)["state"] == "running"  # nobody cancelled it
+    again._runner.recover()
+    assert (again.scenes.get(scene)["state"], again.scenes.get(scene)["note"]) == ("queued", "note.resumed")
+
+
+def test_nothing_remembers_a_cancel_of_what_is_over(studio: Studio) -> None:
+    scene = str(studio.scenes.generate(dict(SHOT))["id"])
+    studio.drain()
+    (job,) = studio._store.jobs.latest(scene)
+    studio._runner.cancel(job.id)
+    assert studio._runner._cancelled == set()

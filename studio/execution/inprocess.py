@@ -12,7 +12,7 @@ from queue import SimpleQueue
 
 from studio import logs
 from studio.domain import JSON, new_id
-from studio.errors import Cancelled
+from studio.errors import Cancelled, Unavailable
 from studio.execution import CANCELLED, LAST, Assignment, Event, Failed, Finished, ToolDone
 from studio.execution.work import perform, use
 from studio.pipelines.manager import PipelineManager
@@ -32,6 +32,7 @@ class InProcess:
         self._manager = manager or PipelineManager()
         self._works: dict[str, threading.Event] = {}  # job -> cancelled
         self._turn = threading.Lock()
+        self._closed = False  # written and read under `_turn`
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lanterna work")
 
     def submit(self, assignment: Assignment) -> Iterator[Event]:
@@ -58,8 +59,10 @@ class InProcess:
         for cancelled in list(self._works.values()):
             cancelled.set()
         with self._turn:
-            self._thread.submit(self._manager.close).result()
-        self._thread.shutdown()
+            if not self._closed:
+                self._closed = True
+                self._thread.submit(self._manager.close).result()
+                self._thread.shutdown()
 
     def _entered(self, job_id: str) -> threading.Event:
         assert job_id not in self._works, f"{job_id} is here already"
@@ -78,7 +81,9 @@ class InProcess:
                     yield CANCELLED
                     return
             try:
-                last = yield from self._lockstep(work, cancelled)
+                last: Event = Failed.of(Unavailable("worker.closed"))
+                if not self._closed:
+                    last = yield from self._lockstep(work, cancelled)
             finally:
                 self._turn.release()
         finally:

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.1  # the least between two reports; an engine may step 300 times a second
 PREVIEW_SECONDS = 1.0
+SIDECAR = {"lanterna", "job_id", "attempt", "engine", "seed", "task", "settings", "file", "facts"}  # what we write
 PREVIEW_SIDES = (640, 480, 320, 160)  # pixels, the longer side: the first that fits PREVIEW_BYTES
 
 
@@ -243,9 +244,9 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
     """What a sidecar of ours says; None for a stranger's JSON."""
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) and {"lanterna", "job_id", "facts"} <= content.keys() else None
+    return content if isinstance(content, dict) and content.keys() >= SIDECAR else None
 
 
 def found(assignment: Assignment) -> Finished | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from studio import faults
@@ -27,6 +27,7 @@ from studio.store import NewTake, Store
 log = logging.getLogger(__name__)
 
 CRASHED = {"code": "job.crashed", "params": {}}
+INTERRUPTED = {"code": "export.interrupted", "params": {}}
 
 
 @dataclass
@@ -70,18 +71,21 @@ class Runner:
         self._outputs, self._cache = outputs, cache
         self._wake, self._stopping = Flag(), Flag()
         self._threads: list[Thread] = []
+        self._beginning = Thread(target=self._begin, name="recover", daemon=True)
+        self._drawing, self._extracting = Lock(), Lock()  # one maker of small pictures, and one of single frames
         self._owners: dict[str, Executor] = {}  # by job: who runs it
         self._cancelled: set[str] = set()  # jobs to be stopped, also those that have not reached their worker yet
 
     # ------------------------------------------------------------------------------------------ start and stop
     def start(self) -> None:
         """Put right what a crash left, then work until `close`. Returns at once."""
+        self.store.takes.break_exports(INTERRUPTED)  # now: a film that is begun from here on is no wreck
         for lane in ("gpu", "cpu", "net"):
             for place, executor in enumerate(getattr(self.lanes, lane)):
                 self._threads.append(
                     Thread(target=self._work, args=(lane, executor), name=f"{lane}-{place}", daemon=True)
                 )
-        Thread(target=self._begin, name="recover", daemon=True).start()
+        self._beginning.start()
 
     def _begin(self) -> None:
         try:
@@ -100,7 +104,7 @@ class Runner:
         self._wake.set()
         for executor in self.lanes.all():
             executor.close()
-        for thread in self._threads:
+        for thread in (self._beginning, *self._threads):
             if thread.is_alive():
                 thread.join(timeout=5)
 
@@ -120,12 +124,14 @@ class Runner:
 
     def _work(self, lane: Lane, executor: Executor) -> None:
         resident: str | None = None
+        job: Job | None = None  # still one: its end could not be written down (the disk was full)
         while not self._stopping.is_set():
             try:
-                job = self.store.jobs.claim(lane, resident)
                 if job:
+                    self._put_back_or_give_up(job)
+                if job := self.store.jobs.claim(lane, resident):
                     self._run(job, executor)
-                    resident = job.engine
+                    resident, job = job.engine, None
                     continue
             except Exception:
                 if self._stopping.is_set():
@@ -151,10 +157,10 @@ class Runner:
                 self._failed(job, Failed.of(error))
             except Exception as error:
                 log.exception("the runner failed")
-                reason = f"{type(error).__name__}: {error}"[:300]
-                self._give_up(job, {"code": "job.broken", "params": {"reason": reason}})
+                self._give_up(job, broken(error))
             finally:
-                self.live.pop(job.scene_id, None)
+                if self.live.get(job.scene_id) is live:  # another line of the same scene may have begun meanwhile
+                    del self.live[job.scene_id]
                 self._owners.pop(job.id, None)
                 self._cancelled.discard(job.id)
                 self._wake.set()  # what waited for this may be ready
@@ -205,10 +211,11 @@ class Runner:
 
     def _failed(self, job: Job, failed: Failed) -> None:
         error = {"code": failed.code, "params": dict(failed.params)}
+        stopped = failed.code == "cancelled" and job.id not in self._cancelled  # by `close`, not by the user
+        if self._stopping.is_set() and (failed.transient or stopped):
+            return  # our own worker went down with us: the next start puts the job back
         if failed.code == "cancelled":
             self.store.jobs.cancelled(job)
-        elif self._stopping.is_set() and failed.transient:
-            return  # our own worker went down with us: the next start puts the job back
         elif failed.transient:
             log.warning("the worker was lost: %s %s", failed.code, dict(failed.params))
             self._put_back(job, error)
@@ -231,7 +238,19 @@ class Runner:
             self.store.jobs.unqueue([row.id for row in rows if row.state is State.QUEUED])
 
     def _frame(self, executor: Executor, path: Path, which: str, out: Path) -> None:
-        self.ask(executor, "frame", {"path": str(path), "which": which, "out": str(out)})
+        with self._extracting:  # two lanes may want the same frame, under one temporary name
+            if not out.is_file():
+                self.ask(executor, "frame", {"path": str(path), "which": which, "out": str(out)})
+
+    def small_picture(self, path: Path, stem: Path, suffix: str) -> Path:
+        """`<stem><suffix>` of a media file: its poster, strip or peaks, made where it is missing, once however many
+        ask at the same time. Raises what probing the file raises."""
+        found = stem.with_name(stem.name + suffix)
+        if not found.is_file():
+            with self._drawing:
+                if not found.is_file():
+                    self.ask(self.lanes.tools[0], "posters", {"path": str(path), "out": str(stem)})
+        return found
 
     def ask(self, executor: Executor, tool: str, arguments: Mapping[str, JSON], **more: Any) -> Any:
         """Use a tool and wait for its result. `step(done, total)` hears of progress. Raises what the tool raised."""
@@ -252,6 +271,9 @@ class Runner:
         executor = self._owners.get(job_id)
         if executor:
             executor.cancel(job_id)
+        job = self.store.jobs.find(job_id)
+        if job is None or job.state is not State.RUNNING:  # it ended meanwhile: nobody is going to look
+            self._cancelled.discard(job_id)
 
     # ------------------------------------------------------------------------------------------ after a crash
     def recover(self) -> None:
@@ -260,10 +282,16 @@ class Runner:
         for job in self.store.jobs.running():
             if job.id not in alive:
                 with scene_log(job.scene_id, job.id):
-                    self._put_back(job, CRASHED)
-        self.store.takes.break_exports({"code": "export.interrupted", "params": {}})
+                    self._put_back_or_give_up(job)
         sweep([self._outputs, self._cache], self._ours, alive)
         self._wake.set()
+
+    def _put_back_or_give_up(self, job: Job) -> None:
+        try:
+            self._put_back(job, CRASHED)
+        except Exception as error:  # one strange file must not keep the other jobs from going on
+            log.exception("putting back")
+            self._give_up(job, broken(error))
 
     def _put_back(self, job: Job, error: Mapping[str, Any]) -> None:
         faults.point("recover.adopting")
@@ -277,5 +305,10 @@ class Runner:
             self._after_failure(job)
 
     def _ours(self, owner: str) -> bool:
-        """Is this the id of a job or an export of ours?"""
-        return self.store.jobs.find(owner) is not None or self.store.takes.has_export(owner)
+        """Is this the id of a job of ours, or of an export that nobody works on?"""
+        return self.store.jobs.find(owner) is not None or self.store.takes.ended_export(owner)
+
+
+def broken(error: Exception) -> dict[str, Any]:
+    """A failure that nobody foresaw, as an error with words."""
+    return {"code": "job.broken", "params": {"reason": f"{type(error).__name__}: {error}"[:300]}}

@@ -81,8 +81,8 @@ class Takes:
 
     def mark(self, take_id: str, marks: Mapping[str, Any]) -> None:
         """selected (only True: choose this one by hand), locked (selects it too), private, rating."""
-        row = self.where(take_id)
         with self._c.write():
+            row = self.where(take_id)
             if marks.get("selected") or marks.get("locked"):  # the one that stays is the one that is shown
                 if row["trashed"]:
                     raise Conflict("take.in_trash", take=take_id)
@@ -101,9 +101,9 @@ class Takes:
 
     def trash(self, take_id: str, *, restore: bool = False) -> None:
         """Into the trash or out of it. The next newest take is selected when the selected one goes."""
-        row = self.where(take_id)
-        key = [row["scene_id"], row["layer"], row["line_id"] or ""]
         with self._c.write():
+            row = self.where(take_id)
+            key = [row["scene_id"], row["layer"], row["line_id"] or ""]
             self._c.execute(
                 "update takes set trashed = ?, selected = 0, chosen = 0 where id = ?",
                 [None if restore else now(), take_id],
@@ -119,9 +119,6 @@ class Takes:
     def _changed(self, row: Row) -> None:
         self._changes.take()
         self._changes.scene(row["queue_id"], row["scene_id"])
-
-    def has_job(self, job_id: str) -> bool:
-        return bool(self._c.value("select 1 from takes where job_id = ?", [job_id]))
 
     def _take(self, row: Row) -> Take:
         values = {name: row[name] for name in _PLAIN}
@@ -155,11 +152,12 @@ class Takes:
     def asset_at(self, path: Path) -> Asset | None:
         """The asset that lies there unchanged (same size and time)."""
         root, relative = self.roots.place(path)
-        row = self._c.row("select * from assets where root = ? and path = ?", [root, relative])
-        if row is None:
-            return None
         stat = path.stat()
-        return self._asset(row) if (row["size"], row["mtime"]) == (stat.st_size, stat.st_mtime) else None
+        row = self._c.row(  # a file that was changed has a row for each of its contents
+            "select * from assets where root = ? and path = ? and size = ? and mtime = ?",
+            [root, relative, stat.st_size, stat.st_mtime],
+        )
+        return self._asset(row) if row else None
 
     def _asset(self, row: Row) -> Asset:
         names = ("sha256", "kind", "name", "size", "width", "height", "fps", "duration")
@@ -191,8 +189,10 @@ class Takes:
             raise NotFound("export.unknown", export=export_id)
         return row
 
-    def has_export(self, export_id: str) -> bool:
-        return bool(self._c.value("select 1 from exports where id = ?", [export_id]))
+    def ended_export(self, export_id: str) -> bool:
+        """Is this the id of an export that is over, in whatever way?"""
+        found = "select 1 from exports where id = ? and state not in ('queued', 'running')"
+        return bool(self._c.value(found, [export_id]))
 
     def exports(self, queue_id: str) -> list[Row]:
         return self._c.rows("select * from exports where queue_id = ? order by id desc", [queue_id])
@@ -214,5 +214,6 @@ _FROM = " from takes t join scenes s on s.id = t.scene_id join queues q on q.id 
 _COUNT = "select count(*)" + _FROM
 _GALLERY = (
     "select t.*, s.queue_id, s.task_type as task, q.name as queue,"
-    " json_extract(t.settings, '$.label') as label, json_extract(t.settings, '$.prompt') as prompt" + _FROM
+    " json_extract(t.settings, '$.label') as label, json_extract(t.settings, '$.prompt') as prompt,"
+    " json_extract(t.settings, '$.lines[0].text') as said" + _FROM
 )
