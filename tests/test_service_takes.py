@@ -92,6 +92,38 @@ def test_small_pictures_come_back_when_the_cache_is_emptied(studio: Studio, take
         studio.takes.file(takes[0])
 
 
+def test_small_pictures_are_made_once_however_many_ask(studio: Studio, takes: list[str]) -> None:
+    poster = studio.takes.poster(takes[0])
+    assert poster
+    for small in poster.parent.glob("*"):
+        small.unlink()
+    asked, ask, ready = [], studio._runner.ask, threading.Barrier(8)
+
+    def counted(executor: Any, tool: str, *rest: Any, **more: Any) -> Any:
+        asked.append(tool)
+        return ask(executor, tool, *rest, **more)
+
+    def look(number: int) -> None:
+        ready.wait(20)
+        assert (studio.takes.poster if number % 2 else studio.takes.strip)(takes[0])
+
+    studio._runner.ask = counted  # type: ignore[method-assign]
+    threads = [threading.Thread(target=look, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert asked == ["posters"]
+
+
+def test_an_image_has_no_strip_and_nobody_looks_for_one(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = studio.scenes.generate({"task_type": "text_to_image", "prompt": "a lamp"})["id"]
+    studio.drain()
+    monkeypatch.setattr(studio._runner, "ask", lambda *_, **__: pytest.fail("asked a worker"))
+    take = studio.scenes.get(scene)["take"]["id"]
+    assert studio.takes.strip(take) is None and studio.takes.poster(take)
+
+
 # ------------------------------------------------------------------------------------------------ one shot
 def test_a_shot_of_its_own_lands_in_the_inbox(studio: Studio) -> None:
     first, second = studio.scenes.generate(dict(SHOT)), studio.scenes.generate(dict(SHOT), run=False)

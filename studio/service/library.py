@@ -133,11 +133,7 @@ class Library:
         """A small picture of an image or video; None for sound."""
         asset = self._store.takes.asset(sha256)
         stem = self._runner.assigner.posters(f"asset-{sha256}")
-        found = stem.with_name(stem.name + ".poster.jpg")
-        if not found.is_file() and asset.kind != "audio":
-            arguments = {"path": str(self.file(sha256)), "out": str(stem)}
-            self._runner.ask(self._runner.lanes.tools[0], "posters", arguments)
-        return found if found.is_file() else None
+        return None if asset.kind == "audio" else self._runner.small_picture(asset.path, stem, ".poster.jpg")
 
     # ------------------------------------------------------------------------------------------ a scene's inputs
     def check(self, scene: SceneBase, base: Path | None, *, trusted: bool) -> list[Problem]:

@@ -11,6 +11,9 @@ from studio.service.views import View, take_view
 from studio.store import Store
 
 MARKS = {"selected", "locked", "private", "rating"}
+SMALL: Mapping[Kind, tuple[str, ...]] = {  # what is made beside a take of each kind
+    "video": (".poster.jpg", ".strip.jpg"), "image": (".poster.jpg",), "audio": (".peaks.json",),
+}  # fmt: skip
 
 
 class Takes:
@@ -84,10 +87,6 @@ class Takes:
     def _beside(self, take_id: str, suffix: str) -> Path | None:
         """A small picture of a take; made again when the cache was emptied. None: this kind of take has none."""
         take = self._store.takes.get(take_id)
-        stem = self._runner.assigner.posters(take.job_id)
-        found = stem.with_name(stem.name + suffix)
-        wanted = suffix == ".peaks.json" if take.kind == "audio" else suffix != ".peaks.json"
-        if not found.is_file() and wanted and take.path.is_file():
-            arguments = {"path": str(take.path), "out": str(stem)}
-            self._runner.ask(self._runner.lanes.tools[0], "posters", arguments)
-        return found if found.is_file() else None
+        if suffix not in SMALL[take.kind]:
+            return None
+        return self._runner.small_picture(take.path, self._runner.assigner.posters(take.job_id), suffix)
