@@ -59,6 +59,8 @@ def open_library() -> tuple[Any, int]:
     rate = library.espeak_Initialize(AUDIO_SYNCHRONOUS, 0, folder, PHONEME_EVENTS | DONT_EXIT)
     if rate <= 0:
         raise OSError(f"espeak_Initialize answered {rate}")
+    # it seeds its breath noise with the time of day: the same line would sound different a second later
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     return library, rate
 
 
