@@ -45,6 +45,7 @@ def test_the_gallery_is_read_page_by_page(studio: Studio, takes: list[str]) -> N
 def test_voices_show_only_where_they_are_asked_for(studio: Studio, takes: list[str]) -> None:
     assert {take["layer"] for take in studio.takes.list()["takes"]} == {"picture"}
     (voice,) = studio.takes.list(kind="audio")["takes"]
+    assert voice["title"] == "hello"  # what it says, not the scene it belongs to
     assert voice["layer"] == "voice" and studio.takes.list(layer="voice")["total"] == 1
     assert studio.takes.list(q="lamp pier")["total"] == 3 and studio.takes.list(q="boat")["total"] == 0
 

@@ -59,7 +59,8 @@ def _take_of_card(take: Take) -> View:
 
 
 def take_view(take: Take, where: Mapping[str, Any]) -> View:
-    """`where`: the row of the gallery, with the names of scene and queue."""
+    """`where`: the row of the gallery, with the names of scene and queue. A voice is called what it says."""
+    called = (where["label"] or "", where["prompt"] or "") if take.layer == "picture" else ("", where["said"] or "")
     names = (
         "id", "scene_id", "layer", "line_id", "number", "kind", "engine", "profile", "seed", "width", "height", "fps",
         "num_frames", "duration", "draft", "selected", "locked", "private", "trashed", "created",
@@ -69,7 +70,7 @@ def take_view(take: Take, where: Mapping[str, Any]) -> View:
         "queue_id": where["queue_id"],
         "queue": where["queue"],
         "task_type": where["task"],
-        "title": title_of(where["label"] or "", where["prompt"] or ""),
+        "title": title_of(*called),
         "prompt": where["prompt"] or "",
         "rating": where["rating"],
         "bytes": where["bytes"],
