@@ -4,10 +4,6 @@ export { ask, confirmDialog, openDialog, openMenu, promptDialog, toast, toastErr
 export { button, debounce, el, icon, iconButton, keyed, setAttr, setIcon, setText, typing } from "./dom.js";
 export { fmt } from "./format.js";
 export { LANGUAGES, errorWords, has, lang, setLanguage, t } from "./i18n.js";
+export { currentTab, showTab } from "./nav.js";
 export { pulse } from "./pulse.js";
 export { ApiError, api, uniqueKey, urls } from "./rest.js";
-
-/** Shows one of the tabs of the rail: "generate" | "queues" | "gallery". */
-export function showTab(id) {
-  document.querySelector(`#l-nav button[data-tab-id="${id}"]`)?.click();
-}

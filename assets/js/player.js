@@ -4,7 +4,7 @@
 //   const player = new Player({ onprev, onnext, onitem, ontime });      element: player.element
 //   player.load([{ id, src, kind: "video"|"image"|"audio", poster, duration, width, height, fps, title, vtt }],
 //               { at: 0, play: false });
-//   player.live(url, share, text, steps, size)   a preview picture while something is being made; player.empty(text, action, still)
+//   player.live(url, share, text, steps)   a preview picture while something is being made; player.empty(text, action, still)
 //   player.toggle() play() pause() seek(seconds) step(frames) jump(seconds) faster() mute() loop() fullscreen()
 import { el, fmt, icon, iconButton, setAttr, setIcon, setText, t } from "./core.js";
 
@@ -39,7 +39,7 @@ export class Player {
   }
 
   /** Shows a preview picture (an object URL, or null to keep the last one). */
-  live(url, share, text, steps = "", size = "") {
+  live(url, share, text, steps = "") {
     if (this.mode !== "live") {
       this.pause();
       this.mode = "live";
@@ -52,7 +52,7 @@ export class Player {
       this.picture.hidden = false;
     }
     this.#note(url || !this.picture.hidden ? "" : t("player.waiting"));
-    this.#chips(text, size, true, steps);
+    this.#chip(text, true, steps);
     this.bar.style.transform = `scaleX(${share})`;
     this.#paint();
   }
@@ -66,7 +66,7 @@ export class Player {
     this.picture.hidden = !still;
     this.videos.forEach((video) => (video.hidden = true));
     this.#note(text, action);
-    this.#chips("", "", false);
+    this.#chip("", false);
     this.bar.style.transform = "scaleX(0)";
     this.#paint();
   }
@@ -182,11 +182,10 @@ export class Player {
     this.chipDot = el("span", { class: "l-dot l-dot-lamp" });
     this.chipWords = el("span", { class: "l-chip-words" });
     this.chipAside = el("span", { class: "l-mono l-chip-aside" });
-    this.chipLeft = el("div", { class: "l-chip l-chip-left" }, this.chipDot, this.chipWords, this.chipAside);
-    this.chipRight = el("div", { class: "l-chip l-chip-right l-mono" });
+    this.chip = el("div", { class: "l-chip" }, this.chipDot, this.chipWords, this.chipAside);
     this.bar = el("i");
     this.track = el("div", { class: "l-seek", role: "slider", tabindex: 0, "aria-label": t("player.seek"), "aria-valuemin": 0 }, this.bar);
-    this.frame = el("div", { class: "l-frame" }, ...this.videos, this.picture, this.note, this.chipLeft, this.chipRight, this.track);
+    this.frame = el("div", { class: "l-frame" }, ...this.videos, this.picture, this.note, this.chip, this.track);
     this.clock = el("b");
     this.length = el("span");
     this.main = iconButton("play", t("player.play"), () => this.toggle(), { class: "l-ib l-ib-main" });
@@ -242,7 +241,7 @@ export class Player {
     if (item.kind !== "image") this.#cue(item, from);
     this.videos.forEach((video, i) => (video.hidden = i > 0 || item.kind !== "video"));
     this.#note(item.kind === "audio" && !item.poster ? item.title : "");
-    this.#chips(this.items.length > 1 ? `${fmt.shot(item.number || at + 1)} · ${item.title}` : "", sizeText(item), false);
+    this.#chip(this.items.length > 1 ? `${fmt.shot(item.number || at + 1)} · ${item.title}` : "", false);
     this.on.item(item, at);
     if (play) this.play();
     this.#ahead();
@@ -256,7 +255,7 @@ export class Player {
     if (video.getAttribute("src") !== item.src) {
       if (item.poster && item.kind === "video") video.poster = item.poster;
       else video.removeAttribute("poster");
-      video.replaceChildren(...(item.vtt ? [el("track", { kind: "subtitles", src: item.vtt, default: true })] : []));
+      video.replaceChildren(...(item.vtt ? [subtitles(item.vtt)] : []));
       video.src = item.src;
     }
     if (Math.abs(video.currentTime - from) > 0.01) video.currentTime = from;
@@ -313,20 +312,28 @@ export class Player {
     setAttr(this.frame, "data-still", this.mode === "empty" && !this.picture.hidden ? "" : null);
   }
 
-  #chips(left, right, live, aside = "") {
-    this.chipLeft.hidden = !left;
+  /** What is shown, over the picture; a clip keeps its picture to itself until somebody points at it. */
+  #chip(words, live, aside = "") {
+    this.chip.hidden = !words;
     this.chipDot.hidden = !live;
-    setText(this.chipWords, left);
+    setAttr(this.chip, "data-shy", live || this.item?.kind === "audio" ? null : "");
+    setText(this.chipWords, words);
     setText(this.chipAside, aside);
-    this.chipRight.hidden = !right;
-    setText(this.chipRight, right);
   }
 }
 
-const sizeText = ({ width, height, fps, kind }) => {
+/** "1280 × 720 · 24 fps" of an item; nothing for a sound. */
+export const sizeText = ({ width, height, fps, kind }) => {
   if (kind === "audio" || !width) return "";
   return `${width} × ${height}${kind === "video" && fps ? ` · ${fps} fps` : ""}`;
 };
+
+/** Subtitles that keep clear of the seek bar. */
+function subtitles(src) {
+  const track = el("track", { kind: "subtitles", src, default: true });
+  track.addEventListener("load", () => [...track.track.cues].forEach((cue) => Object.assign(cue, { snapToLines: false, line: 93, lineAlign: "end" })));
+  return track;
+}
 
 /** A player's item from a take. */
 export function itemOf(take, { title = "", number = 0 } = {}) {

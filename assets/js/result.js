@@ -2,7 +2,7 @@
 // Follows one scene over REST with every beat of the pulse. Knows nothing of the form.
 import { api, button, el, errorWords, fmt, icon, keyed, on, pulse, setText, showTab, t, toastError, urls } from "./core.js";
 import { useSettings } from "./generate.js";
-import { Player, itemOf } from "./player.js";
+import { Player, itemOf, sizeText } from "./player.js";
 import { see, tile, titleOf, update } from "./tiles.js";
 import { taskName } from "./words_of.js";
 
@@ -107,7 +107,7 @@ class Stage {
     const words = [t(`generate.${verb}`), steps, left].filter(Boolean).join("  ·  ");
     if (scene.task_type === "speech") return this.player.empty(words); // there is nothing to look at
     const share = progress?.total ? progress.done / progress.total : 0;
-    const live = (url) => this.player.live(url, share, words, scene.resolution || "");
+    const live = (url) => this.player.live(url, share, words);
     live(this.#preview.url);
     this.#look(scene.id, live);
   }
@@ -162,7 +162,7 @@ class Stage {
     if (!this.#turn(`take ${take.id}`, ...tools)) return;
     const seconds = items.reduce((sum, item) => sum + (item.duration || 0), 0);
     setText(this.title, title);
-    setText(this.sub, [taskName(take.task_type), take.kind === "image" ? "" : fmt.seconds(seconds)].filter(Boolean).join(" · "));
+    setText(this.sub, [taskName(take.task_type), take.kind === "image" ? "" : fmt.seconds(seconds), sizeText(items[0])].filter(Boolean).join(" · "));
     this.player.load(items, { play: take.kind !== "image" && Boolean(this.player.element.offsetParent) });
   }
 

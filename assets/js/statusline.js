@@ -11,12 +11,13 @@ export function mount(element) {
     return { item, bar, words, name };
   };
   parts = { vram: meter("vram"), ram: meter("ram"), disk: el("span"), net: el("span") };
-  const key = (keys, words) => el("span", { class: "l-status-item" }, ...keys.map((name) => el("kbd", {}, name)), t(words));
+  const key = (keys, words, tabs) => el("span", { class: "l-status-item", dataset: { tabs } }, ...keys.map((name) => el("kbd", {}, name)), t(words));
   parts.place = el("span", { class: "l-status-item l-status-net" }, icon("wifi-off"), parts.net);
   element.classList.add("l-statusline");
   element.append(
     el("div", {}, parts.vram.item, parts.ram.item, el("span", { class: "l-status-item" }, icon("hard-drive"), parts.disk), parts.place),
-    el("div", { class: "l-status-keys" }, key(["Ctrl ↵"], "status.render"), key(["Space"], "status.play"), key(["J", "K", "L"], "status.shuttle"), key(["↑", "↓"], "status.scenes")));
+    el("div", { class: "l-status-keys" }, key(["Ctrl ↵"], "status.render", "generate queues"), key(["Space"], "status.play", "queues"),
+      key(["J", "K", "L"], "status.shuttle", "queues"), key(["↑", "↓"], "status.scenes", "queues")));
   setText(parts.net, t("status.offline"));
   on("status", draw);
   on("offline", () => lost(true));

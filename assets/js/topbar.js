@@ -1,5 +1,6 @@
 // The bar over everything: where we are, what is being rendered right now with its brakes, the machine, the language.
-import { LANGUAGES, api, el, emit, fmt, icon, iconButton, lang, on, openMenu, pulse, setAttr, setLanguage, setText, t } from "./core.js";
+import { LANGUAGES, api, currentTab, el, emit, fmt, icon, iconButton, lang, on, openMenu, pulse, setAttr, setLanguage, setText, t } from "./core.js";
+import { watchTabs } from "./nav.js";
 import { act, sceneVerbs, state, verbs } from "./queues.js";
 
 let parts;
@@ -33,20 +34,23 @@ export function mount(element) {
   on("online", () => (away = false));
   on("status", drawMachine);
   on("q:open", drawCrumbs);
+  on("tab", drawCrumbs);
   on("q:list", () => {
     drawCrumbs();
     if (away === false) drawNow(pulse.now);
   });
   drawNow(pulse.now);
+  watchTabs();
   drawCrumbs();
   if (pulse.status) drawMachine(pulse.status);
   pulse.poke();
 }
 
 function drawCrumbs() {
-  const { queue } = state;
+  const tab = currentTab();
+  const queue = tab === "queues" ? state.queue : null;
   setText(parts.project, queue?.project && queue.project.toLowerCase() !== "default" ? queue.project : t("top.project"));
-  setText(parts.queue, queue ? (queue.inbox ? t("queues.inbox") : queue.name) : t("queues.title"));
+  setText(parts.queue, queue ? (queue.inbox ? t("queues.inbox") : queue.name) : t(`nav.${tab}`));
 }
 
 function drawNow(now) {

@@ -210,7 +210,7 @@ class _Drawing:
         if self.task_type == "shot_switching_extension":
             choices = [(words(f"form.cut.{prefix.strip('[]')}"), prefix) for prefix in CUT_PREFIXES]
             box = gr.Dropdown(
-                choices, value=_cut(prompt)[0] if prompt else CUT_PREFIXES[0], label=words("form.cut"),
+                choices, value=_cut(prompt)[0] or CUT_PREFIXES[0], label=words("form.cut"),
                 interactive=True, filterable=False, elem_id=f"{self.prefix}-prompt-cut",
             )  # fmt: skip
             self._add("prompt.cut", box)
