@@ -57,7 +57,7 @@ export class FilmButton {
   #askAbout(error) {
     return ask({
       title: t("film.missing.title", { count: error.params.count }),
-      text: t("film.missing.text"),
+      text: t("film.missing.text", { count: error.params.count }),
       content: el("p", { class: "l-dialog-list" }, String(error.params.scenes || "")),
       choices: [
         { value: "stop", label: t("film.missing.stop") },

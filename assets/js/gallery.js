@@ -11,6 +11,7 @@ const PAGES_AHEAD = "900px";
 const TASKS = ["text_to_video", "image_to_video", "reference_to_video", "talking_avatar", "single_shot_extension",
   "shot_switching_extension", "text_to_image", "speech"];
 const KINDS = ["video", "image", "audio"];
+const MARKS = { draft: { draft: "true" }, final: { draft: "false" }, private: { private: "true" } };
 const HIDE_KEY = "lanterna_hide_private";
 
 let gallery = null;
@@ -20,7 +21,7 @@ export function mount(root) {
 }
 
 class Gallery {
-  #filter = { q: "", task: "", kind: "", engine: "", queue: "", trashed: false };
+  #filter = { q: "", task: "", kind: "", engine: "", queue: "", mark: "", trashed: false };
   #order = []; // ids, newest first
   #tiles = new Map(); // id -> node
   #picked = new Set();
@@ -63,6 +64,7 @@ class Gallery {
     this.kind = this.#select("kind", t("gallery.every_kind"), KINDS.map((kind) => [kind, t(`gallery.kind.${kind}`)]));
     this.engine = this.#select("engine", t("gallery.every_engine"), []);
     this.queue = this.#select("queue", t("gallery.every_queue"), []);
+    this.mark = this.#select("mark", t("gallery.every_take"), Object.keys(MARKS).map((mark) => [mark, t(`gallery.mark.${mark}`)]));
     this.hide = iconButton("eye", t("gallery.hide_private"), () => this.#hide(!this.hidePrivate),
       { id: "gallery-hide-private", "aria-pressed": String(this.hidePrivate) });
     this.trash = iconButton("trash-2", t("gallery.trash"), () => this.#set("trashed", !this.#filter.trashed),
@@ -73,7 +75,7 @@ class Gallery {
     this.#hide(this.hidePrivate, true);
     return el("header", { class: "l-gallery-bar" },
       el("label", { class: "l-gallery-find" }, icon("search"), search),
-      el("div", { class: "l-gallery-filters" }, this.task, this.kind, this.engine, this.queue),
+      el("div", { class: "l-gallery-filters" }, this.task, this.kind, this.engine, this.queue, this.mark),
       el("div", { class: "l-gallery-tools" }, this.count, this.choose, this.hide, this.trash));
   }
 
@@ -116,8 +118,8 @@ class Gallery {
 
   // ---------------------------------------------------------------------------------------------- pages
   #query(before, limit = PAGE) {
-    const { q, task, kind, engine, queue, trashed } = this.#filter;
-    const all = { q, task, kind, engine, queue, trashed: trashed || "", private: this.hidePrivate ? "false" : "", before, limit };
+    const { q, task, kind, engine, queue, mark, trashed } = this.#filter;
+    const all = { q, task, kind, engine, queue, trashed: trashed || "", private: this.hidePrivate ? "false" : "", ...MARKS[mark], before, limit };
     return new URLSearchParams(Object.entries(all).filter(([, value]) => value !== "" && value !== null)).toString();
   }
 
@@ -226,7 +228,7 @@ class Gallery {
   }
 
   #clear() {
-    Object.assign(this.#filter, { q: "", task: "", kind: "", engine: "", queue: "" });
+    Object.assign(this.#filter, { q: "", task: "", kind: "", engine: "", queue: "", mark: "" });
     for (const node of this.bar.querySelectorAll("input, select")) node.value = "";
     this.reload();
   }

@@ -3,7 +3,7 @@ import { api, button, el, icon, openDialog, showTab, t, toast, toastError } from
 import { act, openNew } from "./queues.js";
 import { taskName } from "./words_of.js";
 
-const LARGEST = 8 * 1024 * 1024; // bytes; the studio refuses more
+const LARGEST = 20_000_000; // bytes; the studio refuses more
 
 export function chooseEpisode() {
   const input = el("input", { type: "file", accept: ".json,application/json", id: "l-episode-file", hidden: true });

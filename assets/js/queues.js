@@ -172,9 +172,7 @@ export const verbs = {
     const text = await promptDialog({ title: t("queues.rename"), label, value: name, yes: t("common.save") });
     if (text && text !== name) await act(() => api("PATCH", `/queues/${id}`, { name: text }));
   },
-  async allow(field, value) {
-    await act(() => api("PATCH", queuePath(), { [field]: value }));
-  },
+  change: (changes) => act(() => api("PATCH", queuePath(), changes)),
   async remove() {
     const { id, name, counts } = state.queue;
     const text = t("queues.delete.text", { name, count: counts.total });

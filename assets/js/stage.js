@@ -1,7 +1,8 @@
 // The middle of the Queues tab: the title, the player, the queue's bar and its strip of shots; and the keyboard.
 import { api, button, el, errorWords, fmt, iconButton, on, openMenu, setAttr, setText, t, toastError, typing, urls } from "./core.js";
 import { FilmButton } from "./film.js";
-import { Player, itemOf } from "./player.js";
+import { openFilmSettings } from "./film_settings.js";
+import { Player, itemOf, sizeText } from "./player.js";
 import { isVisible, ordered, select, selectBy, selectedCard, state, verbs } from "./queues.js";
 import { saveThenRun } from "./inspector.js";
 import { Strip } from "./strip.js";
@@ -96,15 +97,17 @@ function showWhy(scene) {
 function drawHead() {
   const scene = selectedCard();
   const exported = view === "film" && player.items.length === 1 && !player.item.scene;
-  const take = scene?.take ? ` · ${t("take.number", { n: scene.take.number })}` : "";
   setText(parts.title, exported ? queueName() : scene ? scene.title : "");
-  setText(parts.sub, exported ? t("film.title") : scene ? `${t("scene.number", { n: fmt.shot(scene.number) })}${take}` : "");
+  setText(parts.sub, (exported ? [t("film.title"), sizeText(player.item)] : scene ? factsOf(scene) : []).filter(Boolean).join(" · "));
   const running = scene?.state === "running";
   for (const [name, node] of Object.entries(parts.seg)) {
     setAttr(node, "aria-pressed", String(name === view));
     node.disabled = (name === "live" && !running) || (name === "take" && !scene?.take) || (name === "film" && !filmItems().length);
   }
 }
+
+const factsOf = (scene) => [t("scene.number", { n: fmt.shot(scene.number) }),
+  ...(view === "live" ? [scene.resolution] : scene.take ? [t("take.number", { n: scene.take.number }), sizeText(itemOf(scene.take))] : [])];
 
 const queueName = () => (state.queue ? (state.queue.inbox ? t("queues.inbox") : state.queue.name) : "");
 
@@ -121,6 +124,7 @@ function drawBar() {
   setText(parts.run.querySelector(".l-btn-label"), label);
   parts.run.firstChild.className = `l-ic l-ic-${verb === "pause" ? "pause" : "play"}`;
   parts.run.disabled = !queue || (verb === "run" && left <= 0);
+  parts.run.hidden = parts.run.disabled && Boolean(counts.done); // everything is done: nothing to go on with
   setAttr(parts.run, "data-calm", verb === "pause" ? "" : null);
   const broken = (counts.failed || 0) + (counts.cancelled || 0);
   parts.retry.hidden = !broken;
@@ -139,14 +143,13 @@ function tick() {
   if (view !== "live" || scene?.state !== "running") return;
   const progress = state.progress[scene.id];
   const share = progress ? progress.done / Math.max(1, progress.total) : 0;
-  const steps = progress ? t("stage.step", { done: progress.done, total: progress.total }) : t("state.starting");
-  const size = scene.take?.width ? `${scene.take.width} × ${scene.take.height}` : scene.resolution;
+  const steps = progress?.total ? t("stage.step", { done: progress.done, total: progress.total }) : t("state.starting");
   if (preview.scene !== scene.id) preview = { url: null, asking: false, scene: scene.id };
-  player.live(preview.url, share, t("stage.preview"), steps, size);
-  askForPreview(scene.id, share, steps, size);
+  player.live(preview.url, share, t("stage.preview"), steps);
+  askForPreview(scene.id, share, steps);
 }
 
-async function askForPreview(id, share, steps, size) {
+async function askForPreview(id, share, steps) {
   if (preview.asking || document.hidden || !isVisible()) return;
   preview.asking = true;
   try {
@@ -155,7 +158,7 @@ async function askForPreview(id, share, steps, size) {
     const url = URL.createObjectURL(await answer.blob());
     if (preview.url) URL.revokeObjectURL(preview.url);
     preview.url = url;
-    if (view === "live") player.live(url, share, t("stage.preview"), steps, size);
+    if (view === "live") player.live(url, share, t("stage.preview"), steps);
   } catch {
     // the studio is away: the pulse says so
   } finally {
@@ -207,10 +210,11 @@ function queueMenu(anchor) {
   const { queue } = state;
   if (!queue) return;
   const allow = (field, name) => ({
-    label: t(`queues.${name}`), icon: queue[field] ? "check" : "square", onclick: () => verbs.allow(field, !queue[field]),
+    label: t(`queues.${name}`), icon: queue[field] ? "check" : "square", onclick: () => verbs.change({ [field]: !queue[field] }),
   });
   openMenu(anchor, [
     { label: t("queues.rename"), icon: "pencil", onclick: verbs.rename, disabled: queue.inbox },
+    { label: t("film.settings"), icon: "sliders-horizontal", onclick: () => openFilmSettings(queue, verbs.change) },
     { label: t("queues.export"), icon: "file-json", onclick: () => saveEpisode(queue) },
     null,
     allow("allow_draft", "allow_draft"),
