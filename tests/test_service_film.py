@@ -2,16 +2,20 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import media_tools
 import pytest
 from drawing import draw
 
+from studio.errors import NotFound
 from studio.media.probe import open_media, probe
-from studio.service import Studio
+from studio.service import Studio, exports
 
 W, H, FPS = 256, 144, 24
 DISSOLVE = 0.5  # seconds
@@ -186,9 +190,67 @@ def test_a_film_that_is_cancelled_before_it_begins(build: Callable[..., Studio],
     assert studio.exports.newest(queue) is None
 
 
-def _join(export_id: str) -> None:
-    import threading
+@pytest.fixture
+def unmade(build: Callable[..., Studio], instant: Any) -> tuple[Studio, str]:
+    """A queue of two scenes that nobody has rendered: a film of it is all cards."""
+    studio = build(force_cpu=True)
+    queue = studio.queues.create("Q", frame={"width": W, "height": H, "fps": FPS})["id"]
+    for label in ("one", "two"):
+        studio.scenes.add(queue, {"task_type": "text_to_video", "label": label, "prompt": "A pier", "duration": 0.25})
+    return studio, queue
 
+
+def _during_cards(studio: Studio, monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> list[str]:
+    """Do something while the first card is being drawn; the names of all that are begun."""
+    begun: list[str] = []
+    lane = studio._runner.lanes.exports[0]
+    submit = lane.submit
+
+    def submitted(assignment: Any) -> Any:
+        begun.append(assignment.task["label"])
+        events = submit(assignment)
+        if len(begun) == 1:
+            action()
+        return events
+
+    monkeypatch.setattr(lane, "submit", submitted)
+    return begun
+
+
+def test_a_film_is_cancelled_while_its_cards_are_drawn(
+    unmade: tuple[Studio, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio, queue = unmade
+    begun = _during_cards(studio, monkeypatch, lambda: studio.exports.cancel(studio.exports.list(queue)[0]["id"]))
+    film = studio.exports.cut(queue, "draft_card", wait=True)
+    assert (film["state"], film["error"]["code"]) == ("cancelled", "cancelled") and begun == ["one"]
+    studio.exports.cancel(film["id"])
+    assert studio.exports._cancelled == set()  # nobody remembers what is over
+
+
+def test_cards_are_gone_when_the_film_is_cut(unmade: tuple[Studio, str]) -> None:
+    studio, queue = unmade
+    film = studio.exports.cut(queue, "draft_card", wait=True)
+    assert film["state"] == "done" and film["facts"]["cards"] == 2
+    assert not list(studio.settings.cache_dir.glob("cards/*"))
+
+
+def test_two_films_of_one_second_are_two_files(unmade: tuple[Studio, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    studio, queue = unmade
+    monkeypatch.setattr(exports, "datetime", SimpleNamespace(now=lambda: datetime(2026, 1, 2)))
+    films = [studio.exports.file(studio.exports.cut(queue, "draft_card", wait=True)["id"]) for _ in range(2)]
+    assert films[0] != films[1] and all(film.is_file() for film in films)
+
+
+def test_a_deleted_queue_stops_its_film(unmade: tuple[Studio, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    studio, queue = unmade
+    begun = _during_cards(studio, monkeypatch, lambda: studio.queues.delete(queue))
+    with pytest.raises(NotFound):  # it went with its queue
+        studio.exports.cut(queue, "draft_card", wait=True)
+    assert begun == ["one"] and not list(studio.settings.output_dir.rglob("*.mp4"))
+
+
+def _join(export_id: str) -> None:
     for thread in threading.enumerate():
         if thread.name == f"cut-{export_id[-6:]}":
             thread.join(30)

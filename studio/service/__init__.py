@@ -42,9 +42,8 @@ class Studio:
         data = settings.data_dir
         library = Library(store, runner, data / "assets", assets / "samples", settings.max_upload_mb * 1_000_000)
         engines = Engines(machine)
-        queues = Queues(store, runner, library, engines, assets / "samples" / "episode.json")
-        exports = Exports(store, runner, data / "cache")
-        queues.film_of = exports.newest
+        exports = Exports(store, runner, settings.cache_dir)
+        queues = Queues(store, runner, library, engines, exports, assets / "samples" / "episode.json")
         default = settings.lang if settings.lang != "auto" else "en"
         return cls(
             settings=settings,

@@ -2,19 +2,19 @@
 
 import json
 import logging
-import random
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Literal
 
-from studio.domain import Frame, SceneBase, State, Take, TextToVideo, slug
-from studio.errors import Conflict, NotFound, Refused, StudioError
+from studio.domain import Frame, SceneBase, State, Take, TextToVideo, new_id, slug
+from studio.errors import Cancelled, Conflict, NotFound, Refused, StudioError, Unavailable
 from studio.execution import Assignment, Failed, Finished
 from studio.pipelines import engine_class
 from studio.pipelines.base import Inputs, Plan
-from studio.runner import Runner
+from studio.runner import Runner, broken
 from studio.service.views import View, export_view, title_of
 from studio.store import Queue, SceneRow, Store
 from studio.store.database import now
@@ -29,7 +29,7 @@ class Exports:
         self._store, self._runner, self._cache = store, runner, cache
         self._progress: dict[str, float] = {}
         self._cutting = Lock()  # one film at a time; nothing else is taken while waiting for it
-        self._cancelled: set[str] = set()
+        self._cancelled: set[str] = set()  # films to be stopped, also those whose work has not begun yet
         self._threads: list[Thread] = []
 
     # ------------------------------------------------------------------------------------------ reading
@@ -95,9 +95,20 @@ class Exports:
             thread.join(timeout=5)
 
     def cancel(self, export_id: str) -> None:
-        self._store.takes.export(export_id)
-        self._cancelled.add(export_id)
-        self._runner.lanes.exports[0].cancel(export_id)
+        """Stop a film that waits or is being cut; one that is over stays as it is."""
+        if self._store.takes.export(export_id)["state"] in (State.QUEUED, State.RUNNING):
+            self._cancelled.add(export_id)
+            self._runner.lanes.exports[0].cancel(export_id)
+
+    def cancel_all(self, queue_id: str) -> None:
+        """Stop every film of a queue."""
+        for row in self._store.takes.exports(queue_id):
+            self.cancel(row["id"])
+
+    def _go_on(self, export_id: str) -> None:
+        """Raises Cancelled. Asked before each step of a film: an executor knows only what it has been given."""
+        if export_id in self._cancelled:
+            raise Cancelled
 
     def _cut(
         self, export_id: str, queue: Queue, rows: Sequence[SceneRow], gone: set[str], missing: Missing,
@@ -105,17 +116,17 @@ class Exports:
     ) -> None:  # fmt: skip
         with self._cutting:
             try:
-                if export_id in self._cancelled:
-                    raise StudioError("cancelled")
+                self._go_on(export_id)
                 self._store.takes.update_export(export_id, state=State.RUNNING)
                 frame = queue.frame or Frame()
-                cards = [row.id for row in rows if row.id in gone] if missing == "draft_card" else []
-                drawn = {row.id: self._card(row, queue, frame) for row in rows if row.id in cards}
+                blank = [row for row in rows if row.id in gone] if missing == "draft_card" else []
+                drawn = {row.id: self._card(export_id, row, queue, frame) for row in blank}
                 used = [row for row in rows if row.id not in gone or row.id in drawn]
                 arguments = self._cut_list(queue, frame, used, drawn, out) | {"owner": export_id}
+                self._go_on(export_id)
                 made = self._runner.ask(
                     self._runner.lanes.exports[0], "cut", arguments, job_id=export_id,
-                    step=lambda done, total: self._progress.update({export_id: done / max(total, 1)}),
+                    step=lambda done, total: self._step(export_id, done, total),
                 )  # fmt: skip
                 left_out = [row.position + 1 for row in rows if row.id in gone and row.id not in drawn]
                 facts = {**made, "missing": left_out, "cards": len(drawn), "bytes": Path(made["path"]).stat().st_size}
@@ -127,11 +138,16 @@ class Exports:
                 self._store.takes.update_export(export_id, state=state, error=error.as_dict(), finished=now())
             except Exception as error:
                 log.exception("cutting %s", queue.name)
-                broken = {"code": "job.broken", "params": {"reason": f"{type(error).__name__}: {error}"[:300]}}
-                self._store.takes.update_export(export_id, state=State.FAILED, error=broken, finished=now())
+                self._store.takes.update_export(export_id, state=State.FAILED, error=broken(error), finished=now())
             finally:
                 self._progress.pop(export_id, None)
                 self._cancelled.discard(export_id)
+                shutil.rmtree(self._cards, ignore_errors=True)  # also those of a film that a crash cut off
+
+    def _step(self, export_id: str, done: int, total: int) -> None:
+        self._progress[export_id] = done / max(total, 1)
+        if export_id in self._cancelled:
+            self._runner.lanes.exports[0].cancel(export_id)  # it may have been asked before the executor knew the film
 
     def _cut_list(
         self, queue: Queue, frame: Frame, rows: Sequence[SceneRow], drawn: Mapping[str, Take], out: Path | None
@@ -174,19 +190,25 @@ class Exports:
 
     def _film_path(self, queue: Queue) -> Path:
         stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        return self._runner.assigner.folder(queue) / f"{slug(queue.name) or queue.code.lower()}_film_{stamp}.mp4"
+        path = self._runner.assigner.folder(queue) / f"{slug(queue.name) or queue.code.lower()}_film_{stamp}.mp4"
+        return path.with_stem(f"{path.stem}_{new_id()[-6:].lower()}") if path.exists() else path
 
-    def _card(self, row: SceneRow, queue: Queue, frame: Frame) -> Take:
+    @property
+    def _cards(self) -> Path:
+        """Where the cards of the film in hand lie until it is cut."""
+        return self._cache / "cards"
+
+    def _card(self, export_id: str, row: SceneRow, queue: Queue, frame: Frame) -> Take:
         """A card drawn by the draft engine in place of a scene that has no take. It is no take and is not kept."""
+        self._go_on(export_id)
         scene: SceneBase = TextToVideo(
             label=row.scene.label, prompt=row.scene.prompt or row.scene.label or "…", seed=row.scene.seed or 0,
             duration=getattr(row.scene, "duration", None) or 4.0,
         )  # fmt: skip
-        key = f"{row.id}-{row.version}-{frame.width}x{frame.height}-{random.getrandbits(24):06x}"
         assignment = Assignment(
-            job_id=key, attempt=1, engine="draft", task=scene.model_dump(mode="json"), plan=Plan(),
+            job_id=export_id, attempt=1, engine="draft", task=scene.model_dump(mode="json"), plan=Plan(),
             inputs=Inputs(frame=frame, style=queue.name, number=row.position + 1, total=row.position + 1),
-            seed=scene.seed or 0, out=self._cache / "cards" / key, posters=self._cache / "cards" / key,
+            seed=scene.seed or 0, out=self._cards / row.id, posters=self._cards / row.id,
         )  # fmt: skip
         for event in self._runner.lanes.exports[0].submit(assignment):
             if isinstance(event, Failed):
@@ -198,4 +220,4 @@ class Exports:
                     profile="cpu", seed=0, facts={}, created=now(), draft=engine_class("draft").draft,
                     **{name: event.facts[name] for name in names},
                 )  # fmt: skip
-        raise StudioError("worker.gone")
+        raise Unavailable("worker.gone")

@@ -10,6 +10,7 @@ from studio.domain import Frame, Language, Line, Music, SceneBase, Speech, State
 from studio.errors import Conflict, Refused, StudioError
 from studio.runner import Runner
 from studio.service.engines import Engines
+from studio.service.exports import Exports
 from studio.service.library import Library
 from studio.service.views import View, card, queue_view
 from studio.store import POLICY, Queue, SceneRow, Store, Wanted
@@ -29,20 +30,21 @@ class QueueChanges(BaseModel):
 
 
 class Queues:
-    def __init__(self, store: Store, runner: Runner, library: Library, engines: Engines, sample: Path) -> None:
+    def __init__(
+        self, store: Store, runner: Runner, library: Library, engines: Engines, exports: Exports, sample: Path
+    ) -> None:
         """`sample`: the bundled episode."""
         self._store, self._runner, self._library, self._engines = store, runner, library, engines
-        self._sample = sample
-        self.film_of: Any = lambda queue_id: None  # set by Exports: the newest finished cut of a queue
+        self._exports, self._sample = exports, sample
 
     # ------------------------------------------------------------------------------------------ reading
     def list(self) -> list[View]:
         queues = self._store.queues.all()
         tallies = self._store.queues.tallies(queue.id for queue in queues)
-        return [queue_view(queue, *tallies[queue.id], self.film_of(queue.id)) for queue in queues]
+        return [queue_view(queue, *tallies[queue.id], self._exports.newest(queue.id)) for queue in queues]
 
     def _view(self, queue: Queue) -> View:
-        return queue_view(queue, *self._store.queues.tallies([queue.id])[queue.id], self.film_of(queue.id))
+        return queue_view(queue, *self._store.queues.tallies([queue.id])[queue.id], self._exports.newest(queue.id))
 
     def get(self, queue_id: str, since: str | None = None) -> View:
         """What changed since a version; everything when that version is not of this boot. `queue` is None when nothing
@@ -198,12 +200,13 @@ class Queues:
         return music.model_copy(update={"ref": ref}).model_dump_json()
 
     def delete(self, queue_id: str) -> None:
-        """The queue and its scenes. What is running is cancelled; the files of its takes stay where they are."""
+        """The queue and its scenes. What is running is cancelled, films too; files of takes stay where they are."""
         self._store.queues.get(queue_id)
         if self._store.jobs.live(queue_id=queue_id):
             self.stop(queue_id)
             if any(job.state is State.RUNNING for job in self._store.jobs.live(queue_id=queue_id)):
                 raise Conflict("queue.still_running", queue=queue_id)
+        self._exports.cancel_all(queue_id)
         self._store.queues.delete(queue_id)
 
     def reorder(self, queue_id: str, scene_ids: Sequence[str]) -> None:
