@@ -19,7 +19,7 @@ ERRORS = {
     "EngineError", "OutOfMemory", "MediaError", "DiskFull",
 }  # fmt: skip
 PLACEHOLDER = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
-NO_HINT = ("error.field.",)  # half sentences: the sentence around them has the hint
+NO_HINT = ("error.field.", "error.translated.")  # half sentences: the sentence around them has the hint
 
 Raised = tuple[str, str, frozenset[str] | None]  # where, code, its parameters if all are known
 

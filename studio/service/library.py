@@ -19,7 +19,8 @@ from studio.errors import Forbidden, NotFound, Refused, StudioError
 from studio.runner import Runner
 from studio.service.views import View
 from studio.store import Store
-from studio.story.episode import Problem, misfit
+from studio.story.episode import misfit
+from studio.story.problem import Problem
 
 ACCEPTED_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 

@@ -14,7 +14,8 @@ from studio.service.exports import Exports
 from studio.service.library import Library
 from studio.service.views import View, card, queue_view
 from studio.store import POLICY, Queue, SceneRow, Store, Wanted
-from studio.story.episode import Cast, Entry, Episode, Head, Problem, dump, parse, problems_of, sources
+from studio.story.episode import Cast, Entry, Episode, Head, dump, parse, problems_of, sources
+from studio.story.problem import Problem
 
 
 class QueueChanges(BaseModel):

@@ -1,4 +1,4 @@
-"""Our episode file: a JSON array of scenes, or {title, defaults, music, frame, cast, scenes}. SkyReels' field names.
+"""The episode file: a JSON array of scenes, or {title, defaults, music, frame, cast, scenes}; SkyReels' queues too.
 
 `parse` never gives up on the whole because of one scene: each scene is understood or carries its problems, by field.
 References to other scenes come out as `{{new:N}}`, N counting the file's scenes from 0. Knows no store and no disk.
@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from dataclasses import field as made_by
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +16,8 @@ from pydantic_core import ErrorDetails
 
 from studio.domain import SCENE_CLASSES, Frame, Input, Kind, Music, SceneAdapter, SceneBase
 from studio.errors import Refused, TooLarge
+from studio.story import skyreels
+from studio.story.problem import Problem
 
 MAX_BYTES = 20_000_000
 MAX_SCENES = 10_000
@@ -48,15 +49,6 @@ class Head(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a scene cannot be taken as it is: a code with words, and the field it is about."""
-
-    field: str
-    code: str
-    params: Mapping[str, Any] = made_by(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """One scene of the file: understood (`scene`) or not (`problems`)."""
 
@@ -79,7 +71,7 @@ class Episode:
 
 def parse(text: bytes | str) -> Episode:
     """Raises Refused or TooLarge when the file as a whole cannot be read."""
-    content = _json(text)
+    content, notes = _translated(text)
     if isinstance(content, dict) and "scenes" not in content and "task_type" in content:
         content = [content]  # one scene alone
     if isinstance(content, list):
@@ -97,21 +89,35 @@ def parse(text: bytes | str) -> Episode:
         first = problems_of(error)[0]
         raise Refused("episode.head", field=first.field, why={"code": first.code, "params": first.params}) from error
     entries: list[Entry] = []
-    for values in scenes:
-        entries.append(_entry(values, head.defaults, entries))
+    for index, values in enumerate(scenes):
+        entry = _entry(values, head.defaults, entries)
+        entries.append(replace(entry, notes=(*entry.notes, *notes.get(index, ()))))
     return Episode(head, tuple(_without_cycles(entries)))
 
 
-def _json(text: bytes | str) -> Any:
+def _translated(text: bytes | str) -> tuple[Any, skyreels.Notes]:
+    """What the file holds, in our fields whoever wrote it, and what was translated, by scene."""
+    markdown = skyreels.from_markdown(_decoded(text)) if text.lstrip()[:1] in (b"#", "#") else None
+    content = plain(markdown) if markdown else _json(text)
+    if markdown or skyreels.recognises(content):
+        return skyreels.translate(content)
+    return content, {}
+
+
+def _decoded(text: bytes | str) -> str:
     if len(text) > MAX_BYTES:
         raise TooLarge("episode.too_large", size=len(text), most=MAX_BYTES)
     try:
-        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        return plain(json.loads(decoded, parse_constant=_no_constant))
-    except RecursionError as error:
-        raise Refused("episode.too_deep", most=MAX_DEPTH) from error
+        return text.decode("utf-8-sig") if isinstance(text, bytes) else text
     except UnicodeDecodeError as error:
         raise Refused("episode.not_utf8", position=error.start) from error
+
+
+def _json(text: bytes | str) -> Any:
+    try:
+        return plain(json.loads(_decoded(text), parse_constant=_no_constant))
+    except RecursionError as error:
+        raise Refused("episode.too_deep", most=MAX_DEPTH) from error
     except json.JSONDecodeError as error:
         raise Refused("episode.not_json", line=error.lineno, column=error.colno, reason=error.msg) from error
     except ValueError as error:  # the only one left: a number of thousands of digits
