@@ -1,6 +1,7 @@
 """Hostile requests against the door: other hosts, other sites, forged origins, tunnels, floods, wrong passwords."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from studio.api import guard, sign_in
 from studio.api.guard import Guard, Hosts
 from studio.api.sign_in import COOKIE, SESSION_SECONDS, TRIES, Keys, next_path, routes
+from studio.errors import StudioError
 from studio.service.words import Words
 
 WORDS = Words(Path(__file__).parent.parent / "assets" / "locales")
@@ -56,8 +59,8 @@ class Inside:
 
 def door(keys: Keys | None = None, hosts: Hosts | None = None, max_bytes: int = 10_000) -> tuple[TestClient, Inside]:
     inside = Inside()
-    guard = Guard(inside.app(keys), hosts or Hosts([]), WORDS, "command-line-token", keys, max_bytes)
-    return TestClient(guard, base_url=HERE, follow_redirects=False), inside
+    at_door = Guard(inside.app(keys), hosts or Hosts([]), WORDS, "command-line-token", keys, max_bytes)
+    return TestClient(at_door, base_url=HERE, follow_redirects=False), inside
 
 
 @pytest.fixture
@@ -113,6 +116,7 @@ EVIL = [
     {"origin": "http://127.0.0.1:9999"},
     {"origin": "http://localhost:7860"},  # not the name it was addressed to
     {"origin": "http://127.0.0.1:7860.evil.example"},
+    {"origin": "http://["},
     {"sec-fetch-site": "cross-site"},
     {"sec-fetch-site": "cross-site", "origin": HERE},
     {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate"},
@@ -214,6 +218,22 @@ def test_an_unannounced_flood_is_cut_off():
     client, inside = door(max_bytes=100)
     answer = client.post("/api/x", content=(b"x" * 60 for _ in range(5)))
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "guard.too_large")
+    assert not inside.reached
+
+
+def test_only_an_upload_may_be_large(monkeypatch):
+    monkeypatch.setattr(guard, "PLAIN_BYTES", 100)  # any other body is held in memory
+    client, inside = door(max_bytes=1000)
+    assert client.post("/api/queues/import", content=b"x" * 101).status_code == 413
+    assert client.post("/api/scenes", content=(b"x" * 60 for _ in range(5))).status_code == 413
+    assert client.post("/api/assets", content=b"x" * 1000).text == "inside 1000"
+    assert client.post("/api/assets", content=b"x" * 1001).status_code == 413
+    assert inside.reached == ["POST /api/assets"]
+
+
+def test_no_length_is_too_long_to_be_read():
+    client, inside = door()
+    assert client.post("/api/x", headers={"content-length": "9" * 5000}).status_code == 413
     assert not inside.reached
 
 
@@ -321,6 +341,32 @@ def test_guessing_is_slowed_down(keys):
     assert slowed.status_code == 429 and int(slowed.headers["retry-after"]) >= 1
     keys.clock.now += 61  # type: ignore[attr-defined]
     assert client.post("/sign-in", json={"user": "mina", "password": "lantern light"}).status_code == 200
+
+
+def test_guesses_that_come_at_once_are_counted_one_by_one(keys, monkeypatch):
+    meeting, met = threading.Barrier(2), []
+
+    def digest(text):
+        try:
+            met.append(meeting.wait(0.1))  # two guesses are being compared at the same time
+        except threading.BrokenBarrierError:
+            meeting.reset()
+        return text.encode()
+
+    monkeypatch.setattr(sign_in, "_digest", digest)
+    answers = []
+
+    def guess():
+        with pytest.raises(StudioError) as refused:
+            keys.try_password("mina", "guess", "10.0.0.1")
+        answers.append(refused.value.code)
+
+    threads = [threading.Thread(target=guess) for _ in range(TRIES + 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers) == ["sign_in.wait"] * 3 + ["sign_in.wrong"] * TRIES and not met
 
 
 def test_sessions_end_with_time_and_with_the_password(keys, tmp_path):

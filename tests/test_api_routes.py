@@ -1,5 +1,7 @@
 """Every route of /api: what it answers, what it refuses, and that files and errors come as they should."""
 
+import asyncio
+import contextlib
 import io
 import json
 import threading
@@ -323,7 +325,7 @@ def test_a_post_with_a_key_is_carried_out_once(client: TestClient) -> None:
     assert code_of(refused[0]) == code_of(refused[1]) == (422, "task.unknown")
     client.post("/queues", json={"name": "Twice"}, headers={"idempotency-key": "click-2"})
     assert [row["name"] for row in client.get("/queues").json()] == ["Once", "Twice"]
-    assert code_of(client.post("/queues", json={"name": "x"}, headers={"idempotency-key": "k" * 201}))[0] == 409
+    assert code_of(client.post("/queues", json={"name": "x"}, headers={"idempotency-key": "k" * 201}))[0] == 422
 
 
 def test_a_double_click_makes_one(client: TestClient) -> None:
@@ -334,6 +336,29 @@ def test_a_double_click_makes_one(client: TestClient) -> None:
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(click, range(6)))
     assert len({answer.json()["id"] for answer in answers}) == 1 and len(client.get("/queues").json()) == 1
+
+
+def test_the_loop_never_waits_for_the_database(
+    client: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long write, an import say, holds the database: the page and everybody else go on meanwhile."""
+    on_loop: list[str] = []
+
+    def watched(name: str) -> Any:
+        method = getattr(studio._store, name)
+
+        def called(*arguments: Any) -> Any:
+            with contextlib.suppress(RuntimeError):
+                asyncio.get_running_loop()
+                on_loop.append(name)
+            return method(*arguments)
+
+        return called
+
+    for name in ("answer", "remember"):
+        monkeypatch.setattr(studio._store, name, watched(name))
+    client.post("/queues", json={"name": "Once"}, headers={"idempotency-key": "k"})
+    assert on_loop == []
 
 
 def test_a_page_hears_only_what_changed(client: TestClient, world: dict[str, str]) -> None:

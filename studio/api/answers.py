@@ -10,11 +10,12 @@ from weakref import WeakValueDictionary
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from studio.api.sign_in import LANGUAGE_COOKIE
-from studio.errors import Conflict, StudioError
+from studio.errors import Refused, StudioError
 from studio.service import LANGUAGES, Studio
 
 log = logging.getLogger(__name__)
@@ -100,11 +101,11 @@ async def _idempotent(request: Request, call_next: Callable[[Request], Awaitable
     if request.method != "POST" or not key:
         return await call_next(request)
     if len(key) > MAX_KEY:
-        return error_answer(request, Conflict("request.key_too_long", most=MAX_KEY))
+        return error_answer(request, Refused("request.key_too_long", most=MAX_KEY))
     studio = studio_of(request)
     key = f"{request.url.path} {key}"
     async with _in_flight(request, key):  # the second click of a double click waits for the answer of the first
-        known = studio.answered(key)
+        known = await run_in_threadpool(studio.answered, key)  # never on the loop: a write may hold the database
         if known:
             return Response(known[1], known[0], {"idempotent-replay": "true"}, media_type="application/json")
         return await _remembered(key, await call_next(request), studio)
@@ -123,5 +124,5 @@ async def _remembered(key: str, answer: Response, studio: Studio) -> Response:
         return answer
     body = b"".join([part async for part in answer.body_iterator])
     if answer.status_code < 500 and len(body) <= MAX_REMEMBERED:
-        studio.remember(key, answer.status_code, body.decode())
+        await run_in_threadpool(studio.remember, key, answer.status_code, body.decode())
     return Response(body, answer.status_code, dict(answer.headers), answer.media_type)

@@ -25,6 +25,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OPEN_PATHS = ("/sign-in", "/health", "/healthz", "/ready")  # before signing in; they tell nothing about the library
+UPLOADS = ("/api/assets", "/gradio_api/upload")  # what comes here is written to disk as it comes
+PLAIN_BYTES = 25_000_000  # of any other body: it is held in memory; an episode may have 20 MB
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip", "via")
 ANSWER_HEADERS = {
@@ -58,7 +60,9 @@ class Hosts:
 
 
 class Guard:
-    """Wraps `app`. Without `keys` it must be reachable from this computer only; `token` is the command line's own."""
+    """Wraps `app`. Without `keys` it must be reachable from this computer only; `token` is the command line's own.
+
+    `max_bytes`: of an upload."""
 
     def __init__(self, app: App, hosts: Hosts, words: Words, token: str, keys: Keys | None, max_bytes: int) -> None:
         self.app, self.hosts, self.words = app, hosts, words
@@ -89,8 +93,15 @@ class Guard:
         elif not trusted and request.path not in OPEN_PATHS and not self.keys.valid(request.cookie(COOKIE)):
             raise _SignedOut("guard.signed_out")
         length = request.one("content-length")
-        if length and (not length.isdecimal() or int(length) > self.max_bytes):
-            raise TooLarge("guard.too_large", limit_mb=self.max_bytes // 1_000_000)
+        if length and (not length.isdecimal() or len(length) > 18 or int(length) > self._limit(request)):
+            raise self._too_large(request)
+
+    def _limit(self, request: "_Request") -> int:
+        """Bytes that the body of this request may have."""
+        return self.max_bytes if request.path in UPLOADS else min(self.max_bytes, PLAIN_BYTES)
+
+    def _too_large(self, request: "_Request") -> TooLarge:
+        return TooLarge("guard.too_large", limit_mb=self._limit(request) // 1_000_000)
 
     def _has_token(self, request: "_Request") -> bool:
         kind, _, token = request.one("authorization").partition(" ")
@@ -101,17 +112,16 @@ class Guard:
 
     async def _within_limit(self, request: "_Request", receive: Receive, send: Send) -> None:
         """Counts what a body without Content-Length really brings; adds our headers to the answer."""
-        received, answered, cut_off = 0, False, False
+        received, answered, cut_off, limit = 0, False, False, self._limit(request)
 
         async def counted() -> MutableMapping[str, Any]:
             nonlocal received, cut_off
             message = await receive()
             received += len(message.get("body", b""))
-            if received <= self.max_bytes:
+            if received <= limit:
                 return message
             if not (answered or cut_off):
-                error = TooLarge("guard.too_large", limit_mb=self.max_bytes // 1_000_000)
-                await self._refuse(request, error, receive, send)
+                await self._refuse(request, self._too_large(request), receive, send)
             cut_off = True
             return {"type": "http.disconnect"}  # for the app the visitor has left
 
@@ -207,7 +217,10 @@ def _same_site(request: _Request) -> bool:
     origin = request.one("origin")
     if not origin or (is_read and request.scope["method"] != "OPTIONS"):
         return True  # an old browser's read: the answer stays unreadable for the other site
-    return origin != "null" and urlsplit(origin).netloc == request.one("host")
+    try:
+        return origin != "null" and urlsplit(origin).netloc == request.one("host")
+    except ValueError:  # "http://["
+        return False
 
 
 async def _answer(send: Send, status: int, body: bytes, headers: dict[bytes, bytes]) -> None:

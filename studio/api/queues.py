@@ -5,6 +5,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from studio.api.answers import language, studio_of, worded
@@ -50,8 +51,6 @@ def create_queue(request: Request, body: NewQueue) -> dict[str, Any]:
 @router.post("/queues/check")
 async def check_episode(request: Request) -> dict[str, Any]:
     """What an episode file holds and what is wrong with it; nothing is written. Body: the file, raw or multipart."""
-    from starlette.concurrency import run_in_threadpool
-
     studio = studio_of(request)
     text, _ = await _episode(request)
     found = await run_in_threadpool(studio.queues.check_episode, text)
@@ -63,8 +62,6 @@ async def import_episode(
     request: Request, name: str = Query("", max_length=200), only_valid: bool = False
 ) -> dict[str, Any]:
     """A new queue from an episode file. 422 with a report when a scene is not valid and `only_valid` is false."""
-    from starlette.concurrency import run_in_threadpool
-
     studio = studio_of(request)
     text, file_name = await _episode(request)
 
@@ -85,12 +82,12 @@ async def _episode(request: Request) -> tuple[bytes, str]:
     """(content, name without suffix) of an episode sent raw or as multipart `file`."""
     name = ""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        form = await request.form(max_files=1, max_fields=10)
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise Refused("request.invalid", field="file", reason="missing")
-        name = (file.filename or "").rsplit(".", 1)[0][:200]
-        content = await file.read(MAX_EPISODE + 1)
+        async with request.form(max_files=1, max_fields=10) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise Refused("request.invalid", field="file", reason="missing")
+            name = (file.filename or "").rsplit(".", 1)[0][:200]
+            content = await file.read(MAX_EPISODE + 1)
     else:
         content = await request.body()
     if len(content) > MAX_EPISODE:

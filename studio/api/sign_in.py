@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -41,17 +42,19 @@ class Keys:
         self._key = hmac.digest(_secret(secret_file), user_and_password.encode(), "sha256")
         self.clock = clock
         self._failures: dict[str, deque[float]] = {}
+        self._trying = Lock()  # protects _failures: guesses that come at once are counted one by one
 
     def try_password(self, user: str, password: str, address: str) -> str:
         """A new session token. Raises Forbidden("sign_in.wrong") or Unavailable("sign_in.wait", seconds)."""
-        self._slow_down(address)
-        # both are always compared, in constant time: neither tells how far a guess got
-        right_user = hmac.compare_digest(_digest(user), _digest(self.user))
-        right_password = hmac.compare_digest(_digest(password), _digest(self.password))
-        if not (right_user and right_password):
-            self._failures.setdefault(address, deque(maxlen=ALL_TRIES)).append(self.clock())
-            raise Forbidden("sign_in.wrong")
-        self._failures.pop(address, None)
+        with self._trying:
+            self._slow_down(address)
+            # both are always compared, in constant time: neither tells how far a guess got
+            right_user = hmac.compare_digest(_digest(user), _digest(self.user))
+            right_password = hmac.compare_digest(_digest(password), _digest(self.password))
+            if not (right_user and right_password):
+                self._failures.setdefault(address, deque(maxlen=ALL_TRIES)).append(self.clock())
+                raise Forbidden("sign_in.wrong")
+            self._failures.pop(address, None)
         return self.new_session()
 
     def new_session(self) -> str:

@@ -1,4 +1,4 @@
-"""/api/now, /api/status, /api/events, /api/dictionary, and /health for monitors."""
+"""/api/now, /api/status, /api/events, /api/dictionary: what goes on, and what this machine is."""
 
 import asyncio
 import json
@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from studio.api.answers import language, studio_of
 from studio.service import Studio
@@ -54,21 +55,10 @@ async def _stream(request: Request, studio: Studio) -> AsyncIterator[str]:
         mark = studio.system.mark()
         if mark != last:
             last, quiet = mark, 0.0
-            yield f"data: {json.dumps(studio.system.now(), ensure_ascii=False)}\n\n"
+            now = await run_in_threadpool(studio.system.now)  # never on the loop: a write may hold the database
+            yield f"data: {json.dumps(now, ensure_ascii=False)}\n\n"
         elif quiet >= PING_SECONDS:
             quiet = 0.0
             yield ": ping\n\n"
         await asyncio.sleep(LOOK_SECONDS)
         quiet += LOOK_SECONDS
-
-
-def health_routes(studio: Studio) -> list[tuple[str, Any]]:
-    """/health, /healthz (alive) and /ready (a worker can be had), outside /api, without sign-in."""
-
-    async def health(request: Request) -> JSONResponse:
-        return JSONResponse(studio.system.health())
-
-    async def ready(request: Request) -> JSONResponse:
-        return JSONResponse({"ready": True, "version": studio.system.health()["version"]})
-
-    return [("/health", health), ("/healthz", health), ("/ready", ready)]

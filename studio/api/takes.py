@@ -117,18 +117,17 @@ async def upload(request: Request) -> dict[str, Any]:
     """Multipart `file`: looked at, then kept under its hash. Raises what is wrong with it."""
     studio = studio_of(request)
     most = studio.settings.max_upload_mb * 1_000_000
-    form = await request.form(max_files=1, max_fields=10)
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise Refused("request.invalid", field="file", reason="missing")
-    if (file.size or 0) > most:
-        raise TooLarge("upload.too_large", most=studio.settings.max_upload_mb)
-    name = file.filename or "upload"
-    with studio.library.incoming() as path:
-        with path.open("wb") as out:
-            while chunk := await file.read(CHUNK):
-                out.write(chunk)
-        return await run_in_threadpool(studio.library.add, path, name)
+    async with request.form(max_files=1, max_fields=10) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise Refused("request.invalid", field="file", reason="missing")
+        if (file.size or 0) > most:
+            raise TooLarge("upload.too_large", most=studio.settings.max_upload_mb)
+        with studio.library.incoming() as path:
+            with path.open("wb") as out:
+                while chunk := await file.read(CHUNK):
+                    out.write(chunk)
+            return await run_in_threadpool(studio.library.add, path, file.filename or "upload")
 
 
 @router.post("/assets/fetch", status_code=201, tags=["assets"])
