@@ -106,6 +106,7 @@ def test_an_input_that_went_away_stops_it_too(studio: Studio, queue: str, tmp_pa
     studio.drain()
     assert states(studio, queue) == ["failed", "cancelled"]
     assert studio.queues.get(queue)["scenes"][0]["error"]["code"] == "input.gone"
+    assert studio.queues.get(queue)["scenes"][0]["error"]["params"]["name"] == "a.png"  # not the hash it lies under
 
 
 def test_a_full_disk_pauses_the_queue_and_keeps_the_scene(studio: Studio, queue: str, instant: Any) -> None:

@@ -1,4 +1,6 @@
 // What every module of the screen builds on, in one import. Keep this surface stable.
+import "./pictures.js";
+
 export { on, emit } from "./bus.js";
 export { ask, confirmDialog, openDialog, openMenu, promptDialog, toast, toastError } from "./dialogs.js";
 export { button, debounce, el, icon, iconButton, keyed, setAttr, setIcon, setText, typing } from "./dom.js";

@@ -109,10 +109,10 @@ function wire(id, value) {
 
 function draw() {
   if (!parts.name) return;
-  setText(parts.name, scene ? taskName(scene.task_type) : t("scene.title"));
+  setText(parts.name, scene ? taskName(scene.task_type) : "");
   const now = selectedCard() || scene;
   const saved = scene && savedAt === scene.id && now.state !== "running";
-  setText(parts.saved, !scene ? "" : dirty ? t("scene.unsaved") : saved ? t("scene.saved") : stateText(now, state.progress[scene.id], state.waiting.get(scene.id)));
+  setText(parts.saved, !scene ? "" : dirty ? t("scene.unsaved") : saved ? t("scene.saved") : now.state === "failed" ? t("state.failed") : stateText(now, state.progress[scene.id], state.waiting.get(scene.id)));
   parts.saved.dataset.state = dirty ? "dirty" : saved ? "saved" : scene ? mood(now) : "";
   drawTrouble();
   drawTakes();

@@ -71,6 +71,13 @@ export class Player {
     this.#paint();
   }
 
+  /** Once more what could not be played: the studio was away. */
+  again() {
+    if (!this.#broken) return;
+    this.videos.forEach((video) => video.removeAttribute("src"));
+    this.#show(this.at);
+  }
+
   get item() {
     return this.items[this.at] || null;
   }
@@ -162,6 +169,7 @@ export class Player {
   // ---------------------------------------------------------------------------------------------- inside
   #starts = [];
   #ticking = 0;
+  #broken = false;
 
   get video() {
     return this.videos[0];
@@ -172,7 +180,11 @@ export class Player {
     video.addEventListener("ended", () => video === this.video && this.#ended());
     for (const name of ["play", "pause", "seeked", "loadeddata", "timeupdate"])
       video.addEventListener(name, () => video === this.video && this.#moved());
-    video.addEventListener("error", () => video === this.video && video.hasAttribute("src") && this.#note(t("player.cannot")));
+    video.addEventListener("error", () => {
+      if (video !== this.video || !video.hasAttribute("src")) return;
+      this.#broken = true;
+      this.#note(t("player.cannot"));
+    });
     return video;
   }
 
@@ -232,6 +244,7 @@ export class Player {
     const item = this.items[at];
     if (!item) return this.empty();
     this.at = at;
+    this.#broken = false;
     this.pause();
     this.frame.style.setProperty("--ratio", item.width && item.height ? item.width / item.height : 16 / 9);
     this.picture.hidden = item.kind === "video";

@@ -58,6 +58,7 @@ export function mount(element) {
     if (view !== "film" || player.item?.scene !== state.selected) view = wishedView();
     redraw();
   });
+  on("online", () => player.again());
   document.addEventListener("keydown", keys);
   redraw();
 }

@@ -86,7 +86,7 @@ export class Strip {
     if (key === this.ruled) return;
     this.ruled = key;
     const marks = [];
-    for (let at = 0; at === 0 || (this.total - at) * this.pps > RULER_PX / 2; at += step)
+    for (let at = 0; this.total && (at === 0 || (this.total - at) * this.pps > RULER_PX / 2); at += step)
       marks.push(el("span", { style: { transform: `translateX(${(at * this.pps).toFixed(1)}px)` } }, fmt.clock(at)));
     this.ruler.replaceChildren(...marks);
   }

@@ -115,9 +115,10 @@ class Assigner:
     # ------------------------------------------------------------------------------------------ references
     def _file(self, item: Input, extract: Extract) -> Path:
         kind, _, rest = item.ref.partition(":")
-        path = self._of_scene(item, rest, extract) if kind == "scene" else self._store.takes.asset(rest).path
-        if not path.is_file():
-            raise NotFound("input.gone", field=item.field, name=path.name)
+        asset = None if kind == "scene" else self._store.takes.asset(rest)
+        path = asset.path if asset else self._of_scene(item, rest, extract)
+        if not path.is_file():  # an upload lies under its hash: say the name it came with
+            raise NotFound("input.gone", field=item.field, name=asset.name if asset else path.name)
         return path
 
     def _seconds(self, ref: str) -> float:
