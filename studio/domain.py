@@ -68,11 +68,18 @@ _minting = Lock()  # protects _newest
 
 
 def new_id() -> str:
-    """A ULID: 26 characters, unique over all tables, and always greater than the last one of this process."""
+    """A ULID: 26 characters, unique over all tables, and greater than every one before it."""
     global _newest
     with _minting:
         _newest = max(ULID(), ULID.from_bytes((int.from_bytes(_newest.bytes, "big") + 1).to_bytes(16, "big")))
         return str(_newest)
+
+
+def ids_after(newest: str) -> None:
+    """From now on every id is greater than this one: the clock may have been set back since it was made."""
+    global _newest
+    with _minting:
+        _newest = max(_newest, ULID.from_str(newest))
 
 
 def slug(name: str) -> str:

@@ -9,10 +9,11 @@ import pytest
 from sqlite_utils import Database
 from store_tools import ERROR, after, all_of, claimed, made, open_store, picture, render, shot, states, voice
 
+from studio import domain
 from studio.domain import Line, Speech, State
 from studio.errors import Conflict, Forbidden, NotFound, Unavailable
 from studio.media.roots import Roots
-from studio.store import Store
+from studio.store import Store, Wanted
 from studio.store.database import BACKUPS_KEPT, Connection
 from studio.store.jobs import FAIRNESS, MAX_CRASHES
 from studio.store.migrations import migrations
@@ -603,3 +604,17 @@ def test_speech_without_a_picture_is_done_when_it_is_spoken(store: Store, queue:
         store.jobs.finish(job, made(job))
         seen.append(states(store, queue)[0])
     assert seen == [State.QUEUED, State.DONE]
+
+
+def test_ids_grow_even_where_the_clock_went_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(tmp_path)
+    queue = store.queues.create("a")
+    scene = store.queues.add_scenes(queue, [shot()])[0]
+    store.jobs.enqueue([Wanted(scene, None, "picture", "draft", "cpu")])
+    ahead = "7" + "0" * 25  # made by a clock that stood in a far century
+    with store._connection.write():
+        store._connection.execute("update jobs set id = ?", [ahead])
+    store.close()
+    monkeypatch.setattr(domain, "_newest", domain._newest)  # the next test keeps its clock
+    open_store(tmp_path).close()
+    assert ahead < domain.new_id() < domain.new_id()

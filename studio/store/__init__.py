@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from studio.domain import ids_after
 from studio.media.roots import Roots
 from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
@@ -24,6 +25,11 @@ class Store:
 
     def __init__(self, path: Path, roots: Roots) -> None:
         self._connection = Connection(path, migrations)
+        newest = self._connection.value(
+            "select max(id) from (select max(id) id from jobs union all select max(id) from takes)"
+        )
+        if newest:
+            ids_after(newest)
         self.changes = Changes()
         self.roots = roots
         self.queues = Queues(self._connection, self.changes)
