@@ -1,5 +1,6 @@
 """The import door with real files: what is wrong is named before anything is rendered, and the rest can be taken."""
 
+import errno
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,8 +10,10 @@ import media_tools
 import pytest
 from drawing import draw
 
-from studio.errors import NotFound, Refused, StudioError
-from studio.service import LANGUAGES, Studio
+from studio.errors import DiskFull, NotFound, Refused, StudioError, Unavailable
+from studio.media import fetch
+from studio.media.fetch import Fetched
+from studio.service import LANGUAGES, Studio, library
 
 SHOT = {"task_type": "text_to_video", "prompt": "a lamp", "duration": 0.25}
 
@@ -267,3 +270,82 @@ def test_an_upload_is_kept_by_its_content(studio: Studio, folder: Path) -> None:
         studio.library.file(first["sha256"])
     with pytest.raises(StudioError):
         studio.library.add(folder / "text.mp4", "film.mp4")
+
+
+# ------------------------------------------------------------------------------------------------ from the web
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
+    """`http://x.example/<name>` gives a file of `folder`; the addresses that were asked for."""
+    asked: list[str] = []
+
+    def fetched(url: str, target: Path, **_: Any) -> Fetched:
+        asked.append(url)
+        name = url.rpartition("/")[2]
+        if name == "nothing":
+            raise Unavailable("fetch.status", host="x.example", status=404)
+        target.write_bytes((folder / name).read_bytes())
+        return Fetched(target, name, "", 1)
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    return asked
+
+
+def test_what_the_web_gives_is_looked_at_like_any_file(studio: Studio, web: list[str]) -> None:
+    at = "http://x.example/"
+    queue = studio.queues.import_episode(episode(image(at + "a.png")))["queue"]["id"]
+    (card,) = studio.queues.get(queue)["scenes"]
+    assert studio.scenes.get(card["id"])["scene"]["input_image"].startswith("asset:")
+    for name, code in (("a.wav", "input.kind"), ("text.mp4", "media.not_media"), ("nothing", "fetch.status")):
+        with pytest.raises(Refused) as refused:
+            studio.queues.import_episode(episode(SHOT, image(at + name, label="Lamp")))
+        params = refused.value.params
+        assert (params["scene"], params["field"], params["why"]["code"]) == ("2 · Lamp", "input_image", code)
+        _has_words(studio, refused.value.as_dict())
+    with pytest.raises(Refused) as refused:
+        studio.scenes.generate(avatar(at + "a.png", at + "brief.wav"))
+    assert (refused.value.code, refused.value.params["field"]) == ("input.audio_length", "input_audio")
+    assert len(studio.queues.list()) == 1
+
+
+def test_a_check_fetches_and_writes_nothing(studio: Studio, web: list[str], folder: Path) -> None:
+    text = episode(image("http://x.example/a.png"), music={"ref": "http://x.example/a.wav"})
+    assert studio.queues.check_episode(text)["problems"] == 0 and web == []
+    studio.queues.check_episode(episode(SHOT, music={"ref": "a.wav"}), base=folder, trusted=True)
+    assert studio._store.takes.asset_at(folder / "a.wav") is None
+    queue = studio.queues.import_episode(text)["queue"]
+    assert queue["music"]["ref"].startswith("asset:") and len(web) == 2
+    with pytest.raises(Refused) as refused:
+        studio.queues.import_episode(episode(SHOT, music={"ref": "http://x.example/a.png"}))
+    assert refused.value.params["why"]["code"] == "input.kind"
+
+
+# ------------------------------------------------------------------------------------------------ uploads
+def test_an_upload_that_fills_the_disk_leaves_nothing(
+    studio: Studio, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(library.shutil, "copyfile", full)
+    with pytest.raises(DiskFull):
+        studio.library.add(folder / "a.png")
+    with pytest.raises(DiskFull), studio.library.incoming() as path:
+        full(path, path)
+    assert not [path for path in (studio.settings.data_dir / "assets").rglob("*") if path.is_file()]
+
+
+def test_what_a_crash_left_of_an_upload_goes_at_the_next_start(studio: Studio) -> None:
+    with studio.library.incoming() as path:
+        path.write_bytes(b"half")
+        studio.start()
+        assert not path.exists()
+
+
+def test_a_changed_file_is_known_by_each_of_its_contents(studio: Studio, folder: Path) -> None:
+    path = folder / "a.png"
+    before = studio.library.adopt(path)
+    draw(path, (50, 50))
+    after = studio.library.adopt(path)
+    known = studio._store.takes.asset_at(path)
+    assert known and known.sha256 == after["sha256"] != before["sha256"]

@@ -73,6 +73,7 @@ class Studio:
 
     def start(self) -> None:
         """Put right what a crash left, and let the workers begin. Returns at once."""
+        self.library.tidy()
         self._runner.start()
 
     def answered(self, key: str) -> tuple[int, str] | None:

@@ -14,14 +14,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from studio.domain import AVATAR_AUDIO_SECONDS, Asset, Kind, SceneBase, new_id
+from studio.domain import AVATAR_AUDIO_SECONDS, Asset, Input, Kind, SceneBase, new_id
 from studio.errors import Forbidden, NotFound, Refused, StudioError
+from studio.media.files import fsync_file, replace, whole_or_gone
 from studio.runner import Runner
 from studio.service.views import View
 from studio.store import Store
 from studio.story.episode import misfit
 from studio.story.problem import Problem
 
+WEB = ("http://", "https://")
 ACCEPTED_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 
@@ -81,9 +83,10 @@ class Library:
         kept = self._folder / sha256[:2] / f"{sha256}{suffix[0].lower() if suffix else ''}"
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            part = kept.with_name(f"{kept.name}.{new_id()}.part")
-            shutil.copyfile(path, part)
-            part.replace(kept)
+            with self.incoming() as part:
+                shutil.copyfile(path, part)
+                fsync_file(part)
+                replace(part, kept)
         return self._asset(kept, sha256, name or path.name, facts, {"from": "upload"})
 
     def adopt(self, path: Path) -> View:
@@ -95,14 +98,20 @@ class Library:
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:
-        """A new file of ours to write an upload to; gone afterwards."""
-        folder = self._folder / "incoming"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{new_id()}.part"
-        try:
+        """A new file of ours to write an upload to; gone afterwards. Raises DiskFull."""
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        path = self._incoming / f"{new_id()}.part"
+        with whole_or_gone(path):
             yield path
-        finally:
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """At start: remove the uploads that a crash cut off."""
+        shutil.rmtree(self._incoming, ignore_errors=True)
+
+    @property
+    def _incoming(self) -> Path:
+        return self._folder / "incoming"
 
     def fetch(self, url: str) -> View:
         """A file of the web, fetched once, safely. Raises Forbidden for private addresses, TooLarge, EngineError."""
@@ -148,7 +157,7 @@ class Library:
         return problems
 
     def _check(self, ref: str, kind: Kind, field: str, scene: SceneBase, base: Path | None, trusted: bool) -> None:
-        if ref.startswith(("{{", "http://", "https://")):  # a scene of the same file; a file to be fetched
+        if ref.startswith(("{{", *WEB)):  # a scene of the same file; a file to be fetched
             return
         if ref.startswith("scene:"):
             source, _, part = ref[6:].partition("#")
@@ -169,27 +178,43 @@ class Library:
             )
 
     def bind(self, scene: SceneBase, base: Path | None, *, trusted: bool) -> SceneBase:
-        """The scene with every path and URL turned into an asset. Raises what `check` would have found."""
+        """The scene with every path and URL turned into an asset. Raises what `check` would have found, and what is
+        wrong with the file behind a URL; every error names its field."""
         refs = {}
         for item in scene.inputs():
             self._check(item.ref, item.kind, item.field, scene, base, trusted)
-            if item.ref.startswith(("http://", "https://")):
-                refs[item.field] = self.fetch(item.ref)["ref"]
+            if item.ref.startswith(WEB):
+                refs[item.field] = self._fetched(item, scene)
             elif not item.ref.startswith(("asset:", "scene:", "{{new:")):
                 refs[item.field] = self.adopt(self.find(item.ref, base, trusted=trusted))["ref"]
         return scene.with_inputs(refs) if refs else scene
 
+    def _fetched(self, item: Input, scene: SceneBase) -> str:
+        try:
+            ref = str(self.fetch(item.ref)["ref"])
+            self._check(ref, item.kind, item.field, scene, None, False)
+        except StudioError as error:
+            error.params["field"] = item.field
+            raise
+        return ref
+
+    def check_sound(self, ref: str, base: Path | None, *, trusted: bool) -> None:
+        """Raises what is wrong with a sound that is no scene's (the music); nothing is written or fetched."""
+        if ref.startswith(WEB):
+            return
+        path = self.file(ref[6:]) if ref.startswith("asset:") else self.find(ref, base, trusted=trusted)
+        kind = self.look(path)["kind"]
+        if kind != "audio":
+            raise Refused("input.kind", field="music", wanted="audio", got=kind)
+
     def bind_sound(self, ref: str, base: Path | None, *, trusted: bool) -> str:
-        """A path, URL or asset as asset:<sha256>, for sound that is no scene's (the music)."""
-        if ref.startswith("asset:"):
-            found = self.get(ref.removeprefix("asset:"))
-        elif ref.startswith(("http://", "https://")):
-            found = self.fetch(ref)
-        else:
-            found = self.adopt(self.find(ref, base, trusted=trusted))
-        if found["kind"] != "audio":
-            raise Refused("input.kind", field="music", wanted="audio", got=found["kind"])
-        return str(found["ref"])
+        """Its path, URL or asset as asset:<sha256>. Raises what `check_sound` would have found."""
+        self.check_sound(ref, base, trusted=trusted)
+        if ref.startswith(WEB):
+            found = str(self.fetch(ref)["ref"])
+            self.check_sound(found, None, trusted=False)
+            return found
+        return ref if ref.startswith("asset:") else str(self.adopt(self.find(ref, base, trusted=trusted))["ref"])
 
 
 def asset_view(asset: Asset) -> View:

@@ -1,6 +1,7 @@
 """Queues: import an episode, run, pause, retry, restart, reorder. The verbs of the Queues screen and /api/queues."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +71,9 @@ class Queues:
     def check_episode(self, text: bytes | str, *, base: Path | None = None, trusted: bool = False) -> View:
         """What an episode file holds and what is wrong with it. Nothing is written."""
         episode = parse(text)
-        self._bound_music(episode.head, base, trusted)
+        if episode.head.music:
+            with _named_head():
+                self._library.check_sound(episode.head.music.ref, base, trusted=trusted)
         return report(self._checked(episode, base, trusted))
 
     def _checked(self, episode: Episode, base: Path | None, trusted: bool) -> Episode:
@@ -115,18 +118,24 @@ class Queues:
             )  # fmt: skip
         music = self._bound_music(episode.head, base, trusted)
         renumbered = {entry.index: number for number, entry in enumerate(good)}
-        scenes = [self._library.bind(_moved(entry, renumbered), base, trusted=trusted) for entry in good]
+        scenes = [self._bound(entry, renumbered, base, trusted) for entry in good]
         queue_id = self._create(episode.head, music, name or episode.head.title or fallback_name or "Episode")
         self._store.queues.add_scenes(queue_id, scenes)
         return {"queue": self._view(self._store.queues.get(queue_id)), "report": report(episode)}
 
+    def _bound(self, entry: Entry, renumbered: Mapping[int, int], base: Path | None, trusted: bool) -> SceneBase:
+        try:
+            return self._library.bind(_moved(entry, renumbered), base, trusted=trusted)
+        except StudioError as error:  # a URL that gave nothing, or something else
+            raise Refused(
+                "scene.field", scene=_called(entry), field=error.params.get("field", ""), why=error.as_dict()
+            ) from error
+
     def _bound_music(self, head: Head, base: Path | None, trusted: bool) -> Music | None:
         if head.music is None:
             return None
-        try:
+        with _named_head():
             ref = self._library.bind_sound(head.music.ref, base, trusted=trusted)
-        except StudioError as error:
-            raise Refused("episode.head", field="music.ref", why=error.as_dict()) from error
         return head.music.model_copy(update={"ref": ref})
 
     def _create(self, head: Head, music: Music | None, name: str) -> str:
@@ -311,6 +320,15 @@ def field_error(error: ValidationError, scene: str) -> Refused:
     """The first complaint about a scene, naming scene and field."""
     first = problems_of(error)[0]
     return Refused("scene.field", scene=scene, field=first.field, why={"code": first.code, "params": first.params})
+
+
+@contextmanager
+def _named_head() -> Iterator[None]:
+    """What is wrong with the music is said of the file's head."""
+    try:
+        yield
+    except StudioError as error:
+        raise Refused("episode.head", field="music.ref", why=error.as_dict()) from error
 
 
 def report(episode: Episode) -> View:
