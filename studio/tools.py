@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from studio.domain import JSON, Frame, SpokenLine
+from studio.domain import JSON, Frame
 from studio.errors import Cancelled, NotFound
 
 Arguments = Mapping[str, Any]
@@ -39,7 +39,6 @@ TOOLS: dict[str, str] = {  # name -> "module:function"
     "cut": "studio.tools:cut",
     "frame": "studio.tools:frame",
     "posters": "studio.tools:posters",
-    "soundtrack": "studio.tools:soundtrack",
 }
 
 
@@ -72,21 +71,6 @@ def posters(arguments: Arguments, run: ToolRun) -> JSON:
     from studio.media.frames import make_posters
 
     return {"paths": [str(path) for path in make_posters(Path(arguments["path"]), Path(arguments["out"]))]}
-
-
-def soundtrack(arguments: Arguments, run: ToolRun) -> JSON:
-    """{lines: [{path, start, …}], duration, out} -> {path, duration}: a scene's lines on its clock, as WAV."""
-    from studio.media.sound import write_soundtrack
-
-    lines = [
-        SpokenLine(
-            line.get("line_id", ""), line.get("character", ""), line.get("text", ""),
-            Path(line["path"]), line["start"], line["duration"],
-        )
-        for line in arguments["lines"]
-    ]  # fmt: skip
-    write_soundtrack(Path(arguments["out"]), lines, arguments["duration"])
-    return {"path": arguments["out"], "duration": arguments["duration"]}
 
 
 def cut(arguments: Arguments, run: ToolRun) -> JSON:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.media.subtitles import COLUMNS, Cue, clock, columns, cues_of, mov_text, srt, vtt
+from studio.media.subtitles import COLUMNS, Cue, clock, columns, cues_of, mov_text, vtt
 
 LONG = (
     "When the lamp goes out, the whole harbour holds its breath. Nobody says it aloud, but everyone counts the seconds "
@@ -41,7 +41,7 @@ def test_no_text_is_lost_whatever_it_is(text, seconds):
 
 
 def test_clock():
-    assert clock(3723.0456) == "01:02:03.046" and clock(59.9996, ",") == "00:01:00,000"
+    assert clock(3723.0456) == "01:02:03.046" and clock(59.9996) == "00:01:00.000"
 
 
 def test_markup_is_text():
@@ -51,12 +51,6 @@ def test_markup_is_text():
         "<img" not in written and "&lt;img onerror=x&gt; &amp; --&gt; {b}" in written and "<v &lt;Mira&gt;>" in written
     )
     assert written.count("-->") == 1
-
-
-def test_srt():
-    assert srt([Cue(0, 1.5, "a\nb"), Cue(2, 3, "c")]) == (
-        "1\n00:00:00,000 --> 00:00:01,500\na\nb\n\n2\n00:00:02,000 --> 00:00:03,000\nc\n"
-    )
 
 
 def test_a_timed_text_sample_is_its_length_and_its_bytes():

@@ -81,12 +81,13 @@ class QueueLife(RuleBasedStateMachine):
         mine = self.model[scene]
         kept = self.store.queues.scene(scene).scene.lines[:keep]
         body = after(mine.reads) if mine.reads else shot("edited").model_copy(update={"lines": kept})
+        refused = stale or self.store.queues.scene(scene).state is State.RUNNING
         try:
             self.store.queues.edit(scene, body, mine.version - stale)
         except Conflict:
-            assert stale
+            assert refused
             return
-        assert not stale
+        assert not refused
         mine.version += 1
         mine.lines = mine.lines[:keep] if not mine.reads else []
 

@@ -11,7 +11,7 @@ from store_tools import ERROR, after, all_of, claimed, made, open_store, picture
 
 from studio import domain
 from studio.domain import Line, Speech, State
-from studio.errors import Conflict, Forbidden, NotFound, Unavailable
+from studio.errors import Conflict, DiskFull, Forbidden, NotFound, Unavailable
 from studio.media.roots import Roots
 from studio.store import Store, Wanted
 from studio.store.database import BACKUPS_KEPT, Connection
@@ -100,6 +100,15 @@ def test_a_failed_write_leaves_nothing_and_the_next_one_works(store: Store, queu
     assert labels(store, queue) == []
     store.queues.add_scenes(queue, [shot("kept")])
     assert labels(store, queue) == ["kept"]
+
+
+def test_a_full_disk_is_called_one(store: Store, queue: str) -> None:
+    pages = store._connection.value("pragma page_count")
+    store._connection.value(f"pragma max_page_count = {pages}")  # SQLite finds no more room than this
+    with pytest.raises(DiskFull):
+        store.queues.add_scenes(queue, [shot("x" * 200) for _ in range(500)])
+    store._connection.value("pragma max_page_count = 1000000")
+    assert labels(store, queue) == []
 
 
 def test_a_commit_that_fails_does_not_block_the_next(store: Store, queue: str) -> None:
@@ -453,6 +462,18 @@ def test_the_gallery_finds_words_filters_and_pages(store: Store, queue: str) -> 
     assert found(trashed=True) == [one] and found() == [two]
 
 
+def test_the_gallery_finds_words_of_every_language_and_no_names_of_fields(store: Store, queue: str) -> None:
+    a, b = store.queues.add_scenes(queue, [shot(), shot()])
+    one = render(store, a, settings={"label": "Inês", "prompt": "à noite", "resolution": "720P"})
+    two = render(store, b, settings={"prompt": "灯塔", "lines": [{"text": "A luz caiu"}, {"text": "Não"}]})
+
+    def found(words: str) -> list[str]:
+        return [row["id"] for row in store.takes.search({"words": words}, before=None, limit=9)[0]]
+
+    assert found("Inês à") == [one] and found("灯塔") == [two] and found("caiu Não") == [two]
+    assert found("prompt") == found("720P") == found("u00ea") == []
+
+
 def test_an_asset_is_known_by_its_content(store: Store, tmp_path: Path) -> None:
     from studio.domain import Asset
 
@@ -500,6 +521,15 @@ def test_a_stale_edit_is_refused(store: Store, queue: str) -> None:
     assert (row.scene.label, row.version) == ("d", 3)
 
 
+def test_a_scene_that_a_worker_has_is_not_edited(store: Store, queue: str) -> None:
+    scene = store.queues.add_scenes(queue, [shot("a")])[0]
+    store.jobs.enqueue([picture(scene)])
+    assert store.jobs.claim("cpu")
+    with pytest.raises(Conflict) as refused:
+        store.queues.edit(scene, shot("b"), None)
+    assert refused.value.code == "scene.running" and labels(store, queue) == ["a"]
+
+
 def test_lines_keep_their_takes_by_their_ids(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot(lines=2)])[0]
     first, second = store.queues.scene(scene).scene.lines
@@ -515,9 +545,9 @@ def test_lines_keep_their_takes_by_their_ids(store: Store, queue: str) -> None:
 
 def test_needs_follow_an_edit(store: Store, queue: str) -> None:
     a, b, c = store.queues.add_scenes(queue, [shot(), shot(), after("{{new:0}}")])
-    assert store.queues.needs(c) == [a] and store.queues.needed_by(a) == [c]
+    assert store.queues.needs(c) == [a]
     store.queues.edit(c, after(f"{b}#first"), None)
-    assert store.queues.needs(c) == [b] and store.queues.needed_by(a) == []
+    assert store.queues.needs(c) == [b]
 
 
 def test_codes_never_come_back(store: Store) -> None:
@@ -531,7 +561,9 @@ def test_a_deleted_queue_takes_its_rows_along(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot(lines=1)])[0]
     take = render_with_voice(store, scene)
     store.takes.add_export(queue, "film")
+    store.queues.delete_scene(store.queues.add_scenes(queue, [shot()])[0])
     store.queues.delete(queue)
+    assert store.changes._scenes == store.changes._removed == {}  # nobody asks for them any more
     for table in ("scenes", "lines", "jobs", "takes", "exports"):
         assert store._connection.value(f"select count(*) from {table}") == 0
     with pytest.raises(NotFound):
@@ -593,6 +625,15 @@ def test_an_answer_is_given_again(store: Store) -> None:
     store.remember("key", 201, "{}")
     store.remember("key", 500, "never")
     assert store.answer("key") == {"status": 201, "body": "{}"} and store.answer("other") is None
+
+
+def test_an_answer_is_forgotten_after_a_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store._connection.write():
+        for key, age in (("old", "-25 hours"), ("young", "-23 hours")):
+            at = store._connection.value("select strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)", [age])
+            store._connection.insert("answers", {"key": key, "status": 200, "body": "", "at": at})
+    store.remember("new", 200, "")
+    assert store.answer("old") is None and store.answer("young") and store.answer("new")
 
 
 def test_speech_without_a_picture_is_done_when_it_is_spoken(store: Store, queue: str) -> None:

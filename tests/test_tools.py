@@ -49,13 +49,6 @@ def test_frame_and_posters(tmp_path):
     assert all(Path(each).exists() for each in made["paths"]) and len(made["paths"]) == 2
 
 
-def test_soundtrack(tmp_path):
-    line = {"path": str(wav(tmp_path / "v.wav")), "start": 0.25, "duration": 1.0}
-    arguments = {"lines": [line], "duration": 1.75, "out": str(tmp_path / "s.wav")}
-    assert tools.load("soundtrack")(arguments, ToolRun()) == {"path": str(tmp_path / "s.wav"), "duration": 1.75}
-    assert tools.load("probe")({"path": str(tmp_path / "s.wav")}, ToolRun())["duration"] == 1.75
-
-
 def test_cut(tmp_path):
     size, seen = (160, 128), []
     arguments = {

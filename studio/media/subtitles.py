@@ -1,4 +1,4 @@
-"""Lines as text on the film's clock: cues, VTT, SRT, and the packets of an MP4's own subtitles. Knows no sound."""
+"""Lines as text on the film's clock: cues, VTT, and the packets of an MP4's own subtitles. Knows no sound."""
 
 import re
 import struct
@@ -67,12 +67,12 @@ def two_lines(text: str) -> str:
     return "\n".join(piece.strip() for piece in _broken(text, max(COLUMNS, columns(text) // 2 + 3)))
 
 
-def clock(seconds: float, mark: str = ".") -> str:
+def clock(seconds: float) -> str:
     """00:01:02.345"""
     milliseconds = round(seconds * 1000)
     minutes, milliseconds = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
 
 
 def vtt(cues: Sequence[Cue]) -> str:
@@ -86,14 +86,6 @@ def vtt(cues: Sequence[Cue]) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def srt(cues: Sequence[Cue]) -> str:
-    """SubRip, for players and sites that know nothing else."""
-    return "\n".join(
-        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{cue.text}\n"
-        for number, cue in enumerate(cues, start=1)
-    )
 
 
 def mov_text(cue: Cue) -> bytes:

@@ -59,7 +59,7 @@ class Store:
 
     def remember(self, key: str, status: int, body: str) -> None:
         with self._connection.write():
-            self._connection.execute("delete from answers where at < datetime('now', '-1 day')")
+            self._connection.execute("delete from answers where at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day')")
             self._connection.execute(
                 "insert or ignore into answers (key, status, body, at) values (?, ?, ?, ?)", [key, status, body, now()]
             )

@@ -30,6 +30,11 @@ class Changes:
         self._scenes.get(queue_id, {}).pop(scene_id, None)
         self._removed.setdefault(queue_id, {})[scene_id] = self.count
 
+    def forget(self, queue_id: str) -> None:
+        """A queue was deleted: nobody asks for its scenes any more."""
+        self._scenes.pop(queue_id, None)
+        self._removed.pop(queue_id, None)
+
     def queue(self) -> None:
         self.count += 1
         self.queues = self.count

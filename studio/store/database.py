@@ -15,7 +15,8 @@ from typing import Any
 
 from sqlite_utils import Database, Migrations
 
-from studio.errors import Unavailable
+from studio.errors import DiskFull, Unavailable
+from studio.media.files import free_bytes
 
 Row = dict[str, Any]
 Values = Sequence[Any] | dict[str, Any]
@@ -67,7 +68,7 @@ class Connection:
 
     @contextmanager
     def write(self) -> Iterator[Database]:
-        """One transaction, committed at the end of the outermost block, rolled back when it raises."""
+        """One transaction, committed at the end of the outermost block, rolled back when it raises. Raises DiskFull."""
         with self.lock:
             if self._depth == 0:
                 self.db.conn.execute("begin immediate")
@@ -76,9 +77,11 @@ class Connection:
                 yield self.db
                 if self._depth == 1:
                     self.db.conn.commit()  # may fail too: the disk is full
-            except BaseException:
+            except BaseException as error:
                 if self._depth == 1:
                     self.db.conn.rollback()
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise DiskFull("disk.full", path=str(self.path), free=free_bytes(self.path)) from error
                 raise
             finally:
                 self._depth -= 1

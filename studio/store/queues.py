@@ -110,9 +110,9 @@ class Queues:
     def update(self, queue_id: str, values: Mapping[str, Any]) -> None:
         """Columns of one queue; `policy` is merged."""
         values = dict(values)
-        if "policy" in values:
-            values["policy"] = json.dumps({**self.get(queue_id).policy, **values["policy"]})
         with self._c.write():
+            if "policy" in values:
+                values["policy"] = json.dumps({**self.get(queue_id).policy, **values["policy"]})
             sets = ", ".join(f"{name} = :{name}" for name in values)
             self._c.execute(f"update queues set {sets} where id = :id", {**values, "id": queue_id})
             self._changes.queue()
@@ -123,6 +123,7 @@ class Queues:
             self._c.execute("delete from exports where queue_id = ?", [queue_id])
             self._c.execute("delete from scenes where queue_id = ?", [queue_id])
             self._c.execute("delete from queues where id = ?", [queue_id])
+            self._changes.forget(queue_id)
             self._changes.queue()
             self._changes.take()
 
@@ -157,11 +158,13 @@ class Queues:
         self._changes.scene(queue_id, scene_id)
 
     def edit(self, scene_id: str, scene: SceneBase, version: int | None) -> None:
-        """Put a new body in place. Raises Conflict when `version` is not the stored one."""
+        """Put a new body in place. Raises Conflict when `version` is not the stored one, or a worker has the scene."""
         with self._c.write():
             row = self._scene_row(scene_id)
             if version is not None and version != row["version"]:
                 raise Conflict("scene.stale", scene=scene_id, version=version, current=row["version"])
+            if row["state"] == State.RUNNING:  # since whoever asks looked
+                raise Conflict("scene.running", scene=scene_id)
             self._c.execute(
                 "update scenes set body = ?, task_type = ?, version = version + 1, updated = ? where id = ?",
                 [_body(scene), scene.task_type, now(), scene_id],  # type: ignore[attr-defined]
@@ -283,14 +286,6 @@ class Queues:
     def needs(self, scene_id: str) -> list[str]:
         """The scenes whose picture this one reads."""
         return [row["on_id"] for row in self._c.rows("select on_id from needs where scene_id = ?", [scene_id])]
-
-    def needed_by(self, scene_id: str) -> list[str]:
-        return [row["scene_id"] for row in self._c.rows("select scene_id from needs where on_id = ?", [scene_id])]
-
-    def set_note(self, scene_id: str, note: str | None) -> None:
-        with self._c.write():
-            self._c.execute("update scenes set note = ? where id = ?", [note, scene_id])
-            self._changes.scene(self._scene_row(scene_id)["queue_id"], scene_id)
 
     # ------------------------------------------------------------------------------------------ cast
     def cast(self, project_id: str) -> dict[str, Row]:

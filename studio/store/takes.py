@@ -57,13 +57,13 @@ class Takes:
         return {row["scene_id"]: row["n"] for row in rows}
 
     def search(self, filters: Mapping[str, Any], *, before: str | None, limit: int) -> tuple[list[Row], int]:
-        """Rows of the gallery, newest first, and how many there are in all. Filters: words (all must be in label or
-        prompt), task, kind, engine, queue, private, draft, trashed, layer."""
+        """Rows of the gallery, newest first, and how many there are in all. Filters: words (each must be in label,
+        prompt, a line or the queue's name), task, kind, engine, queue, private, draft, trashed, layer."""
         where, values = ["t.trashed is " + ("not null" if filters.get("trashed") else "null")], []
         for word in str(filters.get("words") or "").split():
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            where.append("(t.settings like ? escape '\\' or q.name like ? escape '\\')")
-            values += [f"%{escaped}%", f"%{escaped}%"]
+            where.append(f"{_WORDS} like ? escape '\\'")
+            values.append(f"%{escaped}%")
         columns = {
             "task": "s.task_type", "kind": "t.kind", "engine": "t.engine", "queue": "s.queue_id",
             "private": "t.private", "draft": "t.draft", "layer": "t.layer",
@@ -211,6 +211,11 @@ _PLAIN = (
     "num_frames", "duration", "created", "job_id", "degraded_reason",
 )  # fmt: skip
 _FROM = " from takes t join scenes s on s.id = t.scene_id join queues q on q.id = s.queue_id"
+_WORDS = (  # as text, not as JSON: there `à` is `\\u00e0`, and every scene has a "prompt"
+    "(q.name || ' ' || coalesce(json_extract(t.settings, '$.label'), '') || ' '"
+    " || coalesce(json_extract(t.settings, '$.prompt'), '') || ' ' || coalesce((select"
+    " group_concat(json_extract(line.value, '$.text'), ' ') from json_each(t.settings, '$.lines') line), ''))"
+)
 _COUNT = "select count(*)" + _FROM
 _GALLERY = (
     "select t.*, s.queue_id, s.task_type as task, q.name as queue,"
