@@ -1,12 +1,12 @@
 """A new shot after a cut: nearer, wider, from aside or panning, made from what the clip before showed.
 
-Four cuts reframe the sharpest late frame. ZOOM_OUT has nothing to show around it, so it is built anew: the person that
-was seen stands in the drawn place, in the clip's colours; without a person the camera backs away through a door or from
-under trees. Knows no files.
+Four cuts reframe a late frame, dry where it rained; what falls is drawn anew. ZOOM_OUT has nothing to show around it:
+it is built anew. The person that was seen stands in the drawn place, in the clip's colours; without a person the camera
+backs away through a door or from under trees. Knows no files.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,12 +19,15 @@ from studio.pipelines.draft.diorama import diorama, place_of
 from studio.pipelines.draft.figures import breathing
 from studio.pipelines.draft.layers import Layer, Shot
 from studio.pipelines.draft.look import Finish, Grain
-from studio.pipelines.draft.matte import Cutout, cut_out, main_face
+from studio.pipelines.draft.matte import Cutout, cut_out
 from studio.pipelines.draft.palette import palette_for
 from studio.pipelines.draft.places.views import arbour, doorway
 from studio.pipelines.draft.plates import lit_like, toned_like
 from studio.pipelines.draft.prompt import Directions, seed_of
 from studio.pipelines.draft.stage import Stage
+from studio.pipelines.draft.steady import LATE, steady
+from studio.pipelines.draft.subject import Subject, find_subject, nearer_view
+from studio.pipelines.draft.weather import Weather, falling
 from studio.pipelines.draft.yuv import i420_from_bgr, i420_planes
 
 Made = tuple[Iterator[np.ndarray], dict[str, object]]
@@ -32,28 +35,22 @@ ZOOM_IN, ZOOM_OUT, STATIC, PAN_LEFT, PAN_RIGHT = CUT_PREFIXES
 PERSON_SURE = 0.6
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the eye goes to. x, y, height: fractions of the frame."""
-
-    x: float
-    y: float
-    height: float
-
-
 def switch_shot(
     frames: list[np.ndarray], prompt: str, directions: Directions, fps: float, num_frames: int, seed: int, style: str
 ) -> Made:
     """frames: the end of the clip, (H, W, 3) uint8 BGR, already in the wished size. -> I420 frames and facts."""
     cut = next(prefix for prefix in CUT_PREFIXES if prompt.startswith(prefix))
-    frame = _sharpest(frames)
-    if is_stamped(frame):
-        frame = cleaned(frame)
+    frames = frames[-LATE:]
+    if is_stamped(frames[-1]):
+        frames = [cleaned(frame) for frame in frames]
+    still = steady(frames)
+    frame = still.plate if still.falls else _sharpest(frames)
+    weather = falling(still.falls, directions.weather, frame, seed)
     if cut == ZOOM_OUT:
-        return _wider(frame, prompt, directions, fps, num_frames, seed, style)
-    subject = find_subject(frame)
+        return _wider(frame, prompt, directions, fps, num_frames, seed, style, weather)
+    subject = find_subject(frame, prompt, still.unrest)
     facts: dict[str, object] = {"cut": cut, "mode": "reframed", "subject": [round(subject.x, 2), round(subject.y, 2)]}
-    return _reframed(frame, cut, subject, fps, num_frames, seed), facts
+    return _reframed(frame, cut, subject, fps, num_frames, seed, weather), facts
 
 
 def _sharpest(frames: list[np.ndarray]) -> np.ndarray:
@@ -61,25 +58,11 @@ def _sharpest(frames: list[np.ndarray]) -> np.ndarray:
         small = cv2.cvtColor(cv2.resize(frame, (320, 180)), cv2.COLOR_BGR2GRAY)
         return float(cv2.Laplacian(small, cv2.CV_64F).var())
 
-    late = frames[-10:]  # earlier ones may still carry a card's text
-    return max(late, key=sharpness)
-
-
-def find_subject(frame: np.ndarray) -> Subject:
-    """A face, or else where colour differs most, preferring the middle."""
-    height, width = frame.shape[:2]
-    if face := main_face(frame):
-        return Subject((face.x + face.width / 2) / width, (face.y + face.height * 0.62) / height, face.height / height)
-    lab = cv2.cvtColor(cv2.resize(frame, (96, 54), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2LAB).astype(np.float32)
-    weight = cv2.GaussianBlur(np.abs(lab - lab.mean(axis=(0, 1))).sum(axis=2), (0, 0), 4) ** 2
-    rows, columns = np.mgrid[0:54, 0:96]
-    weight *= np.exp(-(((columns - 48) / 34) ** 2 + ((rows - 27) / 20) ** 2))
-    total = max(1e-6, float(weight.sum()))
-    return Subject(float((weight * columns).sum()) / total / 96, float((weight * rows).sum()) / total / 54, 0.25)
+    return max(frames, key=sharpness)
 
 
 def _reframed(
-    frame: np.ndarray, cut: str, subject: Subject, fps: float, num_frames: int, seed: int
+    frame: np.ndarray, cut: str, subject: Subject, fps: float, num_frames: int, seed: int, weather: Weather | None
 ) -> Iterator[np.ndarray]:
     height, width = frame.shape[:2]
     chance = np.random.default_rng(seed)
@@ -97,6 +80,8 @@ def _reframed(
             sharp, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
         made = i420_from_bgr(moved)
+        if weather:
+            weather.apply(made, index / fps)
         grain.apply(i420_planes(made)[0], index)
         yield made
 
@@ -105,8 +90,8 @@ def _window(cut: str, subject: Subject, way: np.ndarray) -> tuple[np.ndarray, np
     """Enlargement and middle of what is shown, per frame."""
     still = np.ones_like(way)
     if cut == ZOOM_IN:
-        nearer = float(np.clip(0.52 / max(0.12, subject.height), 1.55, 2.1))
-        return nearer * (1 + 0.07 * way), subject.x * still, subject.y * still
+        view = nearer_view(subject)
+        return view.zoom * (1 + 0.07 * way), view.x * still, view.y * still
     if cut in (PAN_LEFT, PAN_RIGHT):
         zoom, side = 1.42, 1 if cut == PAN_RIGHT else -1
         travel = (0.5 - 0.5 / zoom) * 0.94
@@ -117,8 +102,9 @@ def _window(cut: str, subject: Subject, way: np.ndarray) -> tuple[np.ndarray, np
 
 # ------------------------------------------------------------------------------------------------ zoom out
 def _wider(
-    frame: np.ndarray, prompt: str, directions: Directions, fps: float, num_frames: int, seed: int, style: str
-) -> Made:
+    frame: np.ndarray, prompt: str, directions: Directions, fps: float, num_frames: int, seed: int, style: str,
+    weather: Weather | None,
+) -> Made:  # fmt: skip
     size = (frame.shape[1], frame.shape[0])
     wide = replace(directions, size="wide", move="pull_out")
     person = cut_out(np.dstack([frame, np.full(frame.shape[:2], 255, np.uint8)]))
@@ -132,6 +118,7 @@ def _wider(
         size,
         fps,
         camera_path("pull_out", num_frames, fps, chance, 0.8),
+        weather=weather,
         finish=Finish(*size, seed, edge=0.25),
     )
     return iter(shot), {"cut": ZOOM_OUT, "mode": mode}

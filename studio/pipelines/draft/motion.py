@@ -65,12 +65,17 @@ def _step(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, float] | N
 
 
 def own_motion(frames: list[np.ndarray], motion: Motion) -> np.ndarray:
-    """(H, W, 2) float32 pixels per source frame: what moves besides the camera, smooth."""
+    """(H, W, 2) float32 pixels per source frame: what moves besides the camera, smooth. Only what moved alike in the
+    last two steps: the rest is glitter, grain or an error, and would tear at what stands still."""
     height, width = frames[-1].shape[:2]
-    a, b = (_grey(frame, width // 4) for frame in frames[-2:])
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(a, b, None)
-    flow = cv2.GaussianBlur(cv2.resize(flow, (width, height)) * 4, (0, 0), 6)
-    return flow - np.array([motion.x * width, motion.y * height], np.float32)
+    greys = [_grey(frame, width // 4) for frame in frames[-3:]]
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flows = [finder.calc(a, b, None) for a, b in zip(greys, greys[1:], strict=False)]
+    apart = np.linalg.norm(flows[-1] - flows[0], axis=2)
+    agreed = np.clip(1.5 - apart / (0.15 + 0.4 * np.linalg.norm(flows[-1], axis=2)), 0, 1)[..., None]
+    still = np.array([motion.x * width, motion.y * height], np.float32)
+    own = cv2.GaussianBlur((flows[-1] - still / 4) * agreed, (0, 0), 1.5)
+    return cv2.GaussianBlur(cv2.resize(own, (width, height)) * 4, (0, 0), 6)
 
 
 def noise_sigma(frame: np.ndarray) -> float:

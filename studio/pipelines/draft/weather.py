@@ -96,3 +96,12 @@ class Weather:
     @staticmethod
     def _repeated(tile: np.ndarray, fall: float, slide: float) -> _Tile:
         return _Tile(np.ascontiguousarray(np.tile(tile, (2, 2))), fall, slide)
+
+
+def falling(seen: str | None, asked: str | None, frame: np.ndarray, seed: int) -> Weather | None:
+    """What fell through a clip, to be drawn anew over its dry picture (H, W, 3). seen: rain or snow, by its shape; the
+    prompt, where it names something that falls, knows better."""
+    if seen is None:
+        return None
+    kind = asked if asked == "rain" or asked in FLAKES else seen
+    return Weather(kind, frame.shape[1], frame.shape[0], np.random.default_rng(seed))
