@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 WILDCARDS = ("0.0.0.0", "::", "")
 MB = 1_000_000
+TOOL_SECONDS = 180.0  # a stranger's file that keeps a decoder busy for longer is given up
 KEEP_UPLOADS = (3600, 86400)  # seconds between sweeps of Gradio's cache, age at which a file goes
 
 
@@ -71,9 +72,8 @@ def _lanes(settings: Settings, in_process: bool) -> Lanes:
     # net: calls that wait for somebody else's computer need no process of their own. exports: a film that is being cut
     # must not wait for a render, nor stop one. Processes start on first use.
     net: list[Executor] = [InProcess() for _ in range(settings.max_concurrent_tasks)]
-    return Lanes(
-        gpu=[WorkerProcess(worker)], cpu=[cpu], net=net, tools=[WorkerProcess(worker)], exports=[WorkerProcess(worker)]
-    )
+    tools = WorkerProcess(worker, stalled_after=TOOL_SECONDS)
+    return Lanes(gpu=[WorkerProcess(worker)], cpu=[cpu], net=net, tools=[tools], exports=[WorkerProcess(worker)])
 
 
 # ------------------------------------------------------------------------------------------------ the faces

@@ -128,6 +128,15 @@ class Settings(BaseSettings):
     def _lists(cls, value: Any) -> Any:
         return _split(value)
 
+    @field_validator("media_roots")
+    @classmethod
+    def _names_apart(cls, value: list[Path]) -> list[Path]:
+        """The database knows a media root by its last name: two of one name would be one, and lead astray."""
+        names = [path.name for path in dict.fromkeys(value)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two folders are called {twice[0]}: rename one, or name the folder above both")
+        return value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: Any) -> Any:

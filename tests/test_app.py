@@ -147,6 +147,11 @@ def test_with_a_password_every_face_is_shut(tmp_path, build):
 
 
 # ------------------------------------------------------------------------------------------------ who may be reached
+def test_a_strangers_file_does_not_keep_the_tools_for_half_an_hour(tmp_path):
+    lanes = app._lanes(Settings(root=tmp_path), in_process=False)
+    assert lanes.tools[0]._stalled_after < lanes.cpu[0]._stalled_after  # type: ignore[attr-defined]
+
+
 def test_hosts_of_a_studio_for_this_computer_only(tmp_path):
     assert app.known_hosts(Settings(root=tmp_path)) == []
     assert app.known_hosts(Settings(root=tmp_path, allowed_hosts=["a.example"])) == ["a.example"]

@@ -178,6 +178,11 @@ def test_a_scene_that_fails_makes_no_film_unless_asked(here, home, capsys):
     assert (home / "f.mp4").exists()
 
 
+def test_a_full_disk_ends_a_render_that_nobody_watches(here, home, capsys):
+    assert main(["render", str(episode(home, prompt="full"))]) == 1
+    assert "disk is full" in capsys.readouterr().err
+
+
 def test_an_invalid_episode_names_scene_and_field_and_renders_nothing(here, home, capsys):
     path = episode(home, duration=-1)
     assert main(["render", str(path)]) == 1
@@ -345,6 +350,21 @@ def test_open_desk_takes_the_lock_or_talks_to_its_holder(home, monkeypatch):
     mine.release()
 
 
+def test_a_download_that_breaks_off_leaves_nothing(home):
+    class Broken(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            def half() -> Iterator[bytes]:
+                yield b"half"
+                raise httpx2.ReadError("gone")
+
+            return httpx2.Response(200, content=half())
+
+    there = desk.There(Holder(1, "http://127.0.0.1:9", "x"), Broken())
+    with pytest.raises(Unavailable) as error:
+        there.film("x", home / "film.mp4")
+    assert error.value.code == "cli.studio_silent" and not list(home.glob("film*"))
+
+
 def test_both_desks_have_every_verb():
     verbs = {name for name in vars(desk.Desk) if not name.startswith("_")}
     for kind in (desk.Here, desk.There):
@@ -373,6 +393,13 @@ def test_doctor_says_1_and_the_cure_when_something_is_bad(home, capsys, monkeypa
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "bad" in said and "auth" in said
+
+
+def test_doctor_names_a_package_that_is_not_there(home, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as if it were not installed
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "imageio_ffmpeg" in said and "SQLite" in said, "and the other checks go on"
 
 
 def test_every_verb_and_flag_is_in_the_docs():

@@ -300,6 +300,15 @@ def test_ffmpeg_itself_would_follow_that_reference(tmp_path):
         assert next(source.decode(video=0)).width == W
 
 
+def test_a_film_of_countless_boxes_is_given_up(tmp_path, monkeypatch):
+    """Two gigabytes of empty boxes would keep us reading for hours."""
+    path = clip(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes() + struct.pack(">I4s", 8, b"free") * 100)
+    assert probe(path).kind == "video"
+    monkeypatch.setattr(module, "MAX_BOXES", 50)
+    assert code_of(path) == "media.broken"
+
+
 def test_only_files_and_one_container(tmp_path, monkeypatch):
     seen = {}
     real = av.open

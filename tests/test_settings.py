@@ -126,6 +126,13 @@ def test_libraries_are_told_by_environment(tmp_path):
     assert "FAL_KEY" not in told
 
 
+def test_media_roots_of_one_name_are_refused(tmp_path):
+    with pytest.raises(Refused) as refused:
+        Settings(root=tmp_path, media_roots=[tmp_path / "a" / "clips", tmp_path / "b" / "clips"])
+    assert refused.value.params["setting"] == "media_roots" and "clips" in refused.value.params["reason"]
+    assert len(Settings(root=tmp_path, media_roots=[tmp_path / "a", tmp_path / "a"]).media_roots) == 2
+
+
 def test_local_only(tmp_path):
     assert Settings(root=tmp_path).local_only
     assert not Settings(root=tmp_path, host="0.0.0.0").local_only

@@ -12,6 +12,7 @@ import httpx2
 
 from studio.errors import NotFound, StudioError, Unavailable
 from studio.lock import Holder, StudioLock
+from studio.media.files import replace, whole_or_gone
 from studio.settings import Settings
 
 View = dict[str, Any]
@@ -203,12 +204,16 @@ class There:
             return f"{self._url}/api{path}"
         out.parent.mkdir(parents=True, exist_ok=True)
         part = out.with_name(out.name + ".part")
-        with self._http.stream("GET", path) as answer, part.open("wb") as file:
-            if not answer.is_success:
-                raise Unavailable("cli.studio_silent", url=self._url, reason=f"HTTP {answer.status_code}")
-            for chunk in answer.iter_bytes():
-                file.write(chunk)
-        part.replace(out)
+        with whole_or_gone(part):
+            try:
+                with self._http.stream("GET", path) as answer, part.open("wb") as file:
+                    if not answer.is_success:
+                        raise Unavailable("cli.studio_silent", url=self._url, reason=f"HTTP {answer.status_code}")
+                    for chunk in answer.iter_bytes():
+                        file.write(chunk)
+            except httpx2.HTTPError as error:
+                raise Unavailable("cli.studio_silent", url=self._url, reason=type(error).__name__) from error
+            replace(part, out)
         return str(out.absolute())
 
     def close(self) -> None:

@@ -25,6 +25,9 @@ COMFORTABLE_GB, LEAST_GB = 20, 3  # of free disk
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "bold red"}
 
 
+Check = Callable[[Settings], Iterator["Found"]]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """`what` is the name of the thing, `value` what was seen; words of the cure: doctor.<cure>."""
@@ -40,7 +43,7 @@ def examine(settings: Settings, speaker: Speaker) -> int:
     """Print a line per finding. Returns 1 if anything is bad."""
     worst = False
     for check in CHECKS:
-        for found in check(settings):
+        for found in _found(check, settings):
             line = f"{found.state:<5}{speaker.text('doctor.' + found.what)}: {found.value}"
             speaker.out.print(line, style=COLOURS[found.state] if found.state != "ok" else None)
             if found.cure:
@@ -48,6 +51,14 @@ def examine(settings: Settings, speaker: Speaker) -> int:
             worst = worst or found.state == "bad"
     speaker.say("doctor.bad" if worst else "doctor.well")
     return int(worst)
+
+
+def _found(check: Check, settings: Settings) -> Iterator[Found]:
+    """What a check finds; a package that it would have needed is a finding too."""
+    try:
+        yield from check(settings)
+    except ImportError as error:
+        yield Found("bad", "packages_wrong", f"{error.name} (-)", "packages.cure")
 
 
 def python(settings: Settings) -> Iterator[Found]:
@@ -213,6 +224,6 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Found]], ...] = (
+CHECKS: tuple[Check, ...] = (
     python, packages, ffmpeg, sqlite, disk, folders, gpu, speech, fonts, port, network,
 )  # fmt: skip

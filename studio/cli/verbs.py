@@ -13,6 +13,7 @@ from studio.settings import Settings
 
 LOOK_SECONDS = 0.3
 UNFINISHED = ("queued", "running")
+FULL = "note.disk_full"
 
 
 def render(
@@ -72,6 +73,8 @@ def _watched(
                 show(cards, snapshot["progress"])
                 if not any(card["state"] in UNFINISHED and not card["blocked"] for card in cards):
                     return cards
+                if snapshot["queue"]["paused"] and any(card["note"] == FULL for card in cards):
+                    return cards  # nobody is here to make room and go on
                 time.sleep(LOOK_SECONDS)
         except KeyboardInterrupt:
             stop()
@@ -81,7 +84,8 @@ def _watched(
 def _tell_failures(speaker: Speaker, cards: list[dict[str, Any]]) -> int:
     bad = [card for card in cards if card["state"] != "done"]
     for card in bad:
-        why = card["error"] or card["blocked"] or {"code": "cli.not_done", "params": {"state": card["state"]}}
+        state = speaker.text(FULL if card["note"] == FULL else f"state.{card['state']}")
+        why = card["error"] or card["blocked"] or {"code": "cli.not_done", "params": {"state": state}}
         told = speaker.words.error(why, speaker.lang)
         speaker.warn("cli.scene_failed", number=card["number"], title=card["title"], why=told["message"])
         if told["hint"]:

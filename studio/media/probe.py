@@ -25,6 +25,7 @@ MAX_IMAGE_SIDE = 16_384  # the largest WebP, and the largest texture of most bro
 MAX_VIDEO_SIDE = 8_192  # 8K; one decoded frame of more than that is 100 MB
 MAX_SECONDS = 3 * 3600.0  # longer than any film; a header may claim years
 MIN_AUDIO_SECONDS = 0.2  # a shorter sound holds no syllable and is nearly always a failed recording
+MAX_BOXES = 200_000  # in a row; three hours in fragments of a second have 20,000, a file made to keep us busy millions
 TAIL_SECONDS = 2.0  # a file whose last packet is this much too early was cut off
 
 DEMUXERS = {  # container, as sniffed -> FFmpeg's demuxer, forced
@@ -262,8 +263,11 @@ def _check_boxes(path: Path) -> None:
     """An MP4 is a row of boxes that say how long they are; the last one must not claim more than the file has."""
     length = path.stat().st_size
     with path.open("rb") as file:
-        at = 0
+        at, boxes = 0, 0
         while at + 8 <= length:
+            boxes += 1
+            if boxes > MAX_BOXES:
+                raise MediaError("media.broken", name=path.name, reason=f"more than {MAX_BOXES} boxes")
             file.seek(at)
             size = int.from_bytes(file.read(4), "big")
             if size == 1:  # a 64-bit size follows the name
