@@ -17,12 +17,12 @@ def still(frames=1, **moved):
 
 
 def wall(tone=(90, 120, 200)):
-    return Layer(np.full((240, 400, 3), tone, np.uint8), 160, 96, 240, 9.0, graded=False)
+    return Layer(np.full((240, 400, 3), tone, np.uint8), 160, 96, 240, 9.0, graded=0.0)
 
 
 def square(x, depth, **more):
     image = np.full((40, 40, 4), 255, np.uint8)
-    return Layer(image, x, 96, 40, depth, graded=False, **more)
+    return Layer(image, x, 96, 40, depth, graded=0.0, **more)
 
 
 def middle(frame):
@@ -81,7 +81,7 @@ def test_skipping_what_is_hidden_changes_no_pixel(monkeypatch):
 
 def test_the_farthest_layer_fills_the_frame_during_the_whole_move():
     path = camera_path("pan_right", 24, 24, np.random.default_rng(0), 1.4)
-    tight = Layer(np.full((192, 320, 3), 128, np.uint8), 160, 96, 192, 1.2, graded=False)
+    tight = Layer(np.full((192, 320, 3), 128, np.uint8), 160, 96, 192, 1.2, graded=0.0)
     shot = Shot([tight], SIZE, 24, path)
     columns = shot.prints[0].planes.shape[1]
     edges = [shot.prints[0].matrix(SIZE, path.at(i), Pose()) @ [[0, columns], [0, 0], [1, 1]] for i in range(24)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from studio.pipelines.draft.figures import breathing, striding
 from studio.pipelines.draft.layers import Layer, shrunk
+from studio.pipelines.draft.look import FACE_SHARE
 from studio.pipelines.draft.matte import Cutout, cut_out, main_face
 from studio.pipelines.draft.palette import Palette
 from studio.pipelines.draft.pictures import covering
@@ -18,6 +19,7 @@ from studio.pipelines.draft.prompt import Directions, seed_of
 
 TALL = {"wide": 0.70, "medium": 0.86, "close": 1.28, "extreme": 1.7}  # a figure's height, of the frame
 CROWD = {1: 1.0, 2: 0.94, 3: 0.84, 4: 0.74}
+NEAR_CROWD = {1: 1.0, 2: 0.84, 3: 0.76, 4: 0.70}  # a close-up of two is a medium close-up, shoulder to shoulder
 STANDS = {1: (0.5,), 2: (0.30, 0.70), 3: (0.21, 0.50, 0.79), 4: (0.15, 0.385, 0.615, 0.85)}
 PLATE_SCALE = {"wide": 1.22, "medium": 1.3, "close": 1.6, "extreme": 1.9}
 PLATE_DEFOCUS = {"wide": 0.8, "medium": 3.2, "close": 7.0, "extreme": 10.0}  # pixels at 720 lines
@@ -191,24 +193,25 @@ def _standing(
     places = list(STANDS[count])
     if count == 1 and shot != "extreme":
         places = [0.5 + 0.085 * float(chance.choice([-1, 1]))]
+    near = shot in ("close", "extreme")
     layers = []
     for index, person in enumerate(people):
         image = person.trimmed()
         back_row = count >= 3 and index % 2 == 1
-        tall = height * TALL[shot] * CROWD[count] * (0.93 if back_row else 1.0)
+        tall = height * TALL[shot] * (NEAR_CROWD if near else CROWD)[count] * (0.93 if back_row else 1.0)
         wide = tall * image.shape[1] / image.shape[0]
-        most = width * (0.86 if count == 1 else 1.02 / count) * (1.25 if shot in ("close", "extreme") else 1.0)
+        most = width * (0.86 if count == 1 else 1.02 / count) * (1.25 if near else 1.0)
         tall *= min(1.0, most / wide)
         image = shrunk(image, min(1.0, tall * 1.3 / image.shape[0]))
         depth = 1.2 if back_row else 1.0
         y = height * 1.015 - tall / 2
-        if shot in ("close", "extreme"):  # heads must not leave the frame
+        if near:  # heads must not leave the frame
             y = max(height - tall / 2, height * 0.08 + tall / 2)
         walking = "walking" in directions.features and shot == "wide"
         motion = striding(index * 2.1, 0.02) if walking else breathing(index * 2.1)
         sheet, whole = with_shadow(lit_like(image, plate)), tall * (1 + SHADOW_ROOM)
         y = y + height * 0.012 - (whole - tall) / 2
-        layers.append((depth, Layer(sheet, width * places[index], y, whole, depth, motion)))
+        layers.append((depth, Layer(sheet, width * places[index], y, whole, depth, motion, graded=FACE_SHARE)))
     return [layer for _, layer in sorted(layers, key=lambda pair: -pair[0])]
 
 
@@ -219,4 +222,4 @@ def light_of(palette: Palette) -> np.ndarray:
 
 def dimmed(layers: list[Layer]) -> list[Layer]:
     """Drawn layers that take the shot's grade as photographs do."""
-    return [replace(layer, graded=True) for layer in layers]
+    return [replace(layer, graded=1.0) for layer in layers]

@@ -135,7 +135,7 @@ def _person_in_place(
     front = [layer for layer in drawn if layer.depth < 1]
     return [
         *behind,
-        Layer(image, width * 0.5, height * 1.01 - tall / 2, tall, 1.0, breathing(0), graded=False),
+        Layer(image, width * 0.5, height * 1.01 - tall / 2, tall, 1.0, breathing(0), graded=0.0),
         *front,
     ]
 
@@ -156,7 +156,7 @@ def _seen_through(frame: np.ndarray, directions: Directions, size: tuple[int, in
         directions.time, None, frozenset(), "wide", 0, np.random.default_rng(seed_of(style, "view")),
     )  # fmt: skip
     (doorway if place in ("interior", "city") else arbour)(stage)
-    view = Layer(_outpainted(frame, 0.78), width / 2, height * 0.49, height * 1.03, 3.0, graded=False, largest=1.1)
+    view = Layer(_outpainted(frame, 0.78), width / 2, height * 0.49, height * 1.03, 3.0, graded=0.0, largest=1.1)
     return [view, *stage.layers]
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from studio.pipelines.draft.camera import smoother
 from studio.pipelines.draft.landmarks import Landmarks, find_landmarks
+from studio.pipelines.draft.look import FACE_SHARE
 
 APART = 0.150  # distance between the eyes, of the frame's height: a medium close-up
 HEADROOM = 0.06  # of the frame's height
-GRADE_SHARE = 0.5  # of the grade that falls on a face
 NEUTRAL = (140, 150, 168)  # BGR behind a portrait without a background
 PLAIN_TOLERANCE, PLAIN_SHARE = 14, 0.86  # how alike, and how much of the edge, a plain background is
 
@@ -48,8 +48,8 @@ def frame_portrait(
 
 
 def _graded(bgr: np.ndarray, lut: np.ndarray | None) -> np.ndarray:
-    """Half-way into the light of the hour: a face keeps its warmth at night."""
-    return bgr if lut is None else cv2.addWeighted(bgr, 1 - GRADE_SHARE, cv2.LUT(bgr, lut), GRADE_SHARE, 0)
+    """Part of the way into the light of the hour: a face keeps its warmth at night."""
+    return bgr if lut is None else cv2.addWeighted(bgr, 1 - FACE_SHARE, cv2.LUT(bgr, lut), FACE_SHARE, 0)
 
 
 def cutout(bgra: np.ndarray) -> np.ndarray | None:

@@ -49,7 +49,7 @@ class Layer:
     motion: Callable[[float], Pose] | None = None  # seconds -> pose
     pivot: tuple[float, float] = (0.5, 1.0)  # about which it moves, fraction of the layer
     blur: float = 0.0  # pixels of the frame
-    graded: bool = True  # False: its colours already are the light of the shot
+    graded: float = 1.0  # how much of the shot's grade falls on it; 0: its colours already are the light of the shot
     strip: bool = False  # ground, sea, ridge: wider than the frame, nothing shines through its lower part
     largest: float = 1.3  # how much bigger than at rest it may get before it looks soft
 
@@ -63,9 +63,10 @@ class Layer:
             # premultiply before shrinking: the colour of nothing must not bleed into edges
             image = shrunk(image, scale)
         alpha = image[..., 3] if image.shape[2] == 4 else None
-        bgr = cv2.LUT(image[..., :3], grade.lut()) if self.graded and grade is not PLAIN else image[..., :3]
+        grade = PLAIN if grade is PLAIN or not self.graded else grade.eased(self.graded)
+        bgr = cv2.LUT(image[..., :3], grade.lut()) if grade is not PLAIN else image[..., :3]
         yuv = yuv_from_bgr(np.ascontiguousarray(bgr))
-        if self.graded and grade.saturation != 1:
+        if grade.saturation != 1:
             yuv[..., 1:] = cv2.convertScaleAbs(
                 np.ascontiguousarray(yuv[..., 1:]), alpha=grade.saturation, beta=128 * (1 - grade.saturation)
             )

@@ -20,6 +20,15 @@ class Grade:
     saturation: float = 1.0
     contrast: float = 1.06
 
+    def eased(self, share: float) -> "Grade":
+        """So much of this grade, 0..1."""
+
+        def part(value: float, neutral: float = 1.0) -> float:
+            return neutral + (value - neutral) * share
+
+        blue, green, red = (part(gain) for gain in self.gains)
+        return Grade((blue, green, red), part(self.exposure), part(self.saturation), part(self.contrast))
+
     def lut(self) -> np.ndarray:
         """(1, 256, 3) uint8 for cv2.LUT on BGR; saturation is not in it."""
         ramp = np.arange(256) / 255.0
@@ -39,6 +48,7 @@ GRADES: Mapping[str | None, Grade] = {
     "day": Grade((1.0, 1.0, 1.01), 1.0, 1.03),
     None: Grade(),
 }
+FACE_SHARE = 0.35  # of the grade that falls on people: skin and lanterns keep their warmth at night
 PLAIN = Grade(contrast=1.0)  # for drawn plates, whose palette already is the light
 
 

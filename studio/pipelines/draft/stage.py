@@ -51,7 +51,7 @@ class Stage:
         width, height = self.frame
         self.layers.append(
             Layer(image, width / 2, height / 2, height * TALLER, depth, blur=blur * height / 720,
-                  graded=False, strip=strip, largest=1.0)
+                  graded=0.0, strip=strip, largest=1.0)
         )  # fmt: skip
 
     def stand_part(
@@ -63,7 +63,7 @@ class Stage:
         scale = height * TALLER / self.height
         self.layers.append(
             Layer(image, width / 2 + (x - self.width / 2) * scale, height / 2 + (y - self.height / 2) * scale,
-                  image.shape[0] * scale, depth, motion, pivot, graded=False, largest=1.0)
+                  image.shape[0] * scale, depth, motion, pivot, graded=0.0, largest=1.0)
         )  # fmt: skip
 
     def ground(self, line: np.ndarray, depth: float, nearness: float, *, mist: float = 0.35, rim: bool = False,
