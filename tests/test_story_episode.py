@@ -193,6 +193,7 @@ WRONG = {
     "task as number": ({"task_type": 7}, "task_type", "field.unknown_task"),
     "task as list": ({"task_type": ["speech"]}, "task_type", "field.unknown_task"),
     "no prompt": ({"task_type": "text_to_video"}, "prompt", "field.missing"),
+    "null prompt": ({"task_type": "text_to_video", "prompt": None}, "prompt", "field.missing"),
     "prompt of blanks": ({**SHOT, "prompt": "  "}, "prompt", "field.empty"),
     "prompt as number": ({**SHOT, "prompt": 3}, "prompt", "field.not_text"),
     "prompt as list": ({**SHOT, "prompt": ["a"]}, "prompt", "field.not_text"),

@@ -304,7 +304,7 @@ export class Player {
   #paint() {
     const clip = this.mode === "clip";
     const { time } = this;
-    this.timecode.hidden = !clip;
+    this.timecode.hidden = !clip || this.item?.kind === "image";
     setText(this.clock, fmt.time(time));
     setText(this.length, fmt.time(this.total));
     setText(this.speed, this.video.playbackRate === 1 ? "" : `${this.video.playbackRate}×`);
@@ -329,7 +329,7 @@ export class Player {
   #chip(words, live, aside = "") {
     this.chip.hidden = !words;
     this.chipDot.hidden = !live;
-    setAttr(this.chip, "data-shy", live || this.item?.kind === "audio" ? null : "");
+    setAttr(this.chip, "data-shy", live ? null : "");
     setText(this.chipWords, words);
     setText(this.chipAside, aside);
   }

@@ -277,12 +277,13 @@ _CODES = {  # pydantic's type -> (our code, the parameters of the message)
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """What is wrong, field by field, in codes that have words."""
-    return [_problem(detail) for detail in error.errors(include_url=False, include_input=False)]
+    return [_problem(detail) for detail in error.errors(include_url=False)]
 
 
 def _problem(detail: ErrorDetails) -> Problem:
     name = ".".join(str(part) for part in detail["loc"] if part not in SCENE_CLASSES)
-    code, wanted = _CODES.get(detail["type"], ("field.invalid", ()))
+    kind = "missing" if detail["input"] is None else detail["type"]  # null is no text and no number: it is not there
+    code, wanted = _CODES.get(kind, ("field.invalid", ()))
     context = detail.get("ctx", {})
     params = {key: context[key] for key in wanted if key in context}
     if code == "field.invalid":

@@ -21,7 +21,7 @@ from studio.tabs.kit.language import language_of
 TITLE = "nav.generate"
 ICON = "clapperboard"
 
-CARRIED = ("label", "prompt", "negative_prompt", "resolution", "aspect", "seed", "lines", "input_image", "input_video")
+CARRIED = ("prompt", "negative_prompt", "resolution", "aspect", "seed", "lines", "input_image", "input_video")
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 ACTIONS = """
 import('/ui/js/generate.js').then((generate) => generate.actions(element.querySelector('.l-host'), {

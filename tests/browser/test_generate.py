@@ -97,6 +97,17 @@ def test_every_task_has_its_form_and_a_line_about_itself(open_page):
         assert page.locator("#generate-form-column .block").count() < 60
 
 
+def test_a_box_keeps_no_words_of_the_form_before(open_page):
+    """Gradio's page reuses the boxes of one form for the next; a hint of one field once stood under another."""
+    page = generate(open_page)
+    choose(page, "speech")
+    page.locator("#generate-lines").get_by_text("One row per line").wait_for()
+    choose(page, "text_to_image")
+    page.locator("#generate-prompt textarea").wait_for()
+    page.locator("#generate-lines").wait_for(state="detached")
+    assert "One row per line" not in page.locator("#generate-form-column").inner_text()
+
+
 def test_what_is_missing_is_said_beside_its_field_in_the_language_of_the_page(open_page):
     page = generate(open_page, lang="pt")
     choose(page, "reference_to_video")

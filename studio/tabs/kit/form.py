@@ -41,6 +41,12 @@ import('/ui/js/form.js').then((form) => form.problem(element, props, watch));
 """
 
 
+def _textbox(value: str, *, info: Any = "", placeholder: Any = "", **how: Any) -> gr.Textbox:
+    """Says every text it shows, even none: Gradio's page reuses the box that stood at its place in the form before,
+    and what is left out would keep the words of that one."""
+    return gr.Textbox(value, info=info, placeholder=placeholder, **how)
+
+
 def words(key: str) -> I18nData:
     """A text of assets/locales, translated in the browser."""
     return I18nData(key)
@@ -214,7 +220,7 @@ class _Drawing:
                 interactive=True, filterable=False, elem_id=f"{self.prefix}-prompt-cut",
             )  # fmt: skip
             self._add("prompt.cut", box)
-        text = gr.Textbox(
+        text = _textbox(
             _cut(prompt)[1] if self.task_type == "shot_switching_extension" else prompt, label=words("form.prompt"),
             placeholder=words(f"form.sample.{self.task_type}"), lines=5, max_lines=12, interactive=True,
             elem_id=f"{self.prefix}-prompt", elem_classes="l-prompt",
@@ -225,7 +231,7 @@ class _Drawing:
         said = lines.write(self.scene.get("lines") or [])
         fold = self.task_type not in SPOKEN
         with gr.Accordion(words("form.lines"), open=bool(said), elem_classes="l-fold") if fold else nullcontext():
-            box = gr.Textbox(
+            box = _textbox(
                 said, label=words("form.lines"), show_label=not fold, info=words("form.lines.info"),
                 placeholder=words("form.lines.sample"), lines=3, max_lines=12, interactive=True,
                 elem_id=f"{self.prefix}-lines", elem_classes="l-lines",
@@ -236,7 +242,7 @@ class _Drawing:
         """Text, not a number: a seed may be larger than what a browser's number can hold."""
         seed = self.scene.get("seed")
         with gr.Column(min_width=0, elem_classes="l-seed"):
-            number = gr.Textbox(
+            number = _textbox(
                 "" if seed is None else str(seed), label=words("form.seed"), placeholder="–",
                 max_lines=1, interactive=True, elem_id=f"{self.prefix}-seed", elem_classes="l-digits",
             )  # fmt: skip
@@ -314,15 +320,17 @@ class _Drawing:
                     return gr.Slider(kind["minimum"], kind["maximum"], value, step=step, **common), _same, _same
                 if kind.get("nullable"):  # a number box would show "nothing" as 0
                     empty = words("form.duration.auto") if name == "duration" else None
-                    box = gr.Textbox("" if value is None else f"{value:g}", placeholder=empty, max_lines=1, **common)
+                    box = _textbox(
+                        "" if value is None else f"{value:g}", placeholder=empty or "", max_lines=1, **common
+                    )
                     return box, _number, lambda said: "" if said is None else f"{said:g}"
                 return gr.Number(value, precision=0 if whole else None, **common), _same, _same
             case {"type": "array"}:
-                box = gr.Textbox("\n".join(value or []), lines=2, **common)
+                box = _textbox("\n".join(value or []), lines=2, **common)
                 return box, lambda text: [row for row in (text or "").splitlines() if row], lambda v: "\n".join(v or [])
             case _:
                 tall = name == "negative_prompt"
-                box = gr.Textbox(value or "", lines=2 if tall else 1, max_lines=8 if tall else 1, **common)
+                box = _textbox(value or "", lines=2 if tall else 1, max_lines=8 if tall else 1, **common)
                 return box, lambda text: text or "", lambda text: text or ""
 
     def _well(
