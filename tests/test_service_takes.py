@@ -47,6 +47,9 @@ def test_voices_show_only_where_they_are_asked_for(studio: Studio, takes: list[s
     (voice,) = studio.takes.list(kind="audio")["takes"]
     assert voice["title"] == "hello"  # what it says, not the scene it belongs to
     assert voice["layer"] == "voice" and studio.takes.list(layer="voice")["total"] == 1
+    heard = studio.scenes.generate({"task_type": "speech", "lines": [{"text": "only heard"}]})
+    studio.drain()
+    assert studio.takes.list(limit=1)["takes"][0]["scene_id"] == heard["id"]  # its voice is all there is of it
     assert studio.takes.list(q="lamp pier")["total"] == 3 and studio.takes.list(q="boat")["total"] == 0
 
 

@@ -25,11 +25,12 @@ class Takes:
         private: bool | None = None, draft: bool | None = None, trashed: bool = False, layer: Layer | str = "",
         before: str | None = None, limit: int = 60,
     ) -> View:  # fmt: skip
-        """A page of the gallery, newest first. Voices of picture scenes show only when asked for by `layer` or kind."""
+        """A page of the gallery, newest first. Voices of picture scenes show only when asked for by `layer` or kind;
+        those of a scene that is only heard are its result."""
         filters: dict[str, Any] = {
             "words": q, "task": task, "kind": kind, "engine": engine, "queue": queue, "trashed": trashed,
             "private": None if private is None else int(private), "draft": None if draft is None else int(draft),
-            "layer": layer or ("" if kind == "audio" or task == "speech" or trashed else "picture"),
+            "layer": layer, "results": not (layer or kind == "audio" or trashed),
         }  # fmt: skip
         limit = max(1, min(limit, 200))
         found, total = self._store.takes.search(filters, before=before, limit=limit + 1)  # one more: is there a next?

@@ -58,7 +58,8 @@ class Takes:
 
     def search(self, filters: Mapping[str, Any], *, before: str | None, limit: int) -> tuple[list[Row], int]:
         """Rows of the gallery, newest first, and how many there are in all. Filters: words (each must be in label,
-        prompt, a line or the queue's name), task, kind, engine, queue, private, draft, trashed, layer."""
+        prompt, a line or the queue's name), task, kind, engine, queue, private, draft, trashed, layer,
+        results (no voices but those of scenes that are only heard)."""
         where, values = ["t.trashed is " + ("not null" if filters.get("trashed") else "null")], []
         for word in str(filters.get("words") or "").split():
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -72,6 +73,8 @@ class Takes:
             if filters.get(name) not in (None, ""):
                 where.append(f"{column} = ?")
                 values.append(filters[name])
+        if filters.get("results"):
+            where.append("(t.layer = 'picture' or s.task_type = 'speech')")
         total = self._c.value(f"{_COUNT} where {' and '.join(where)}", values)
         if before:
             where.append("t.id < ?")
