@@ -7,30 +7,19 @@ Prints one line of Markdown for docs/benchmarks.md.
 """
 
 import argparse
-import json
-import shutil
-import sys
 import tempfile
-import threading
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any, ClassVar
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+from bench_page import HOME, Meter, call, open_studio, opened  # isort: skip - makes the repository importable
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from studio.pipelines.base import Engine, Made, Run  # noqa: E402
+from studio.pipelines.base import Engine, Made, Run
 
-PORT = 7897
 SIZE, FRAMES, FPS = (360, 640), 24, 24  # height, width
 GRAIN = 9.0  # so that a poster weighs what a poster of a film weighs
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
 PICTURE = "() => [...document.querySelectorAll('#gallery img')].some((img) => img.complete && img.naturalWidth)"
 PLAYING = "() => document.querySelector('#gallery video')?.getVideoPlaybackQuality().totalVideoFrames > 2"
 
@@ -49,34 +38,6 @@ class Painter(Engine):
         return Made(run.save_video((np.roll(picture, 3 * i, axis=1) for i in range(FRAMES)), FPS, FRAMES))
 
 
-def call(method: str, path: str, body: Any = None) -> Any:
-    content = None if body is None else json.dumps(body).encode()
-    address = f"http://127.0.0.1:{PORT}/api{path}"
-    request = urllib.request.Request(address, content, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.loads(answer.read() or "null")
-
-
-def open_studio(root: Path) -> Any:
-    """A studio with the painter in it, serving in a thread of this process."""
-    import bench_gallery  # by its own name: the registry imports the engine from there
-    import uvicorn
-
-    from studio.api.guard import Hosts
-    from studio.app import build_studio, web_app
-    from studio.pipelines import ENGINES
-    from studio.settings import Settings
-
-    ENGINES["painter"] = f"{bench_gallery.__name__}:Painter"
-    studio = build_studio(Settings(root=root, port=PORT, open_browser=False), in_process=True)
-    server = uvicorn.Server(uvicorn.Config(web_app(studio, Hosts([]), "bench"), port=PORT, log_level="warning"))
-    studio.start()
-    threading.Thread(target=server.run, daemon=True).start()
-    while not server.started:
-        time.sleep(0.05)
-    return studio
-
-
 def fill(takes: int) -> None:
     scenes = [
         {"task_type": "text_to_video", "engine": "painter", "resolution": "480P", "duration": 1, "seed": n,
@@ -92,20 +53,14 @@ def fill(takes: int) -> None:
 
 
 def measure() -> dict[str, float]:
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.goto(f"http://127.0.0.1:{PORT}/")
+    with opened() as page:
+        page.goto(HOME)
         page.locator("#l-sidebar .l-sidebar").wait_for()
         page.wait_for_timeout(1500)
         answers: list[Any] = []
         page.on("response", lambda answer: answers.append(answer))
-        cdp = page.context.new_cdp_session(page)
-        cdp.send("Performance.enable", {"timeDomain": "threadTicks"})  # a busy machine must not count
-        busy = _busy(cdp)
+        meter = Meter(page)
+        busy = meter.read()["TaskDuration"]
         started = time.monotonic()
         page.locator('#l-nav button[data-tab-id="gallery"]').first.click()
         page.wait_for_function(PICTURE, polling="raf")
@@ -116,20 +71,13 @@ def measure() -> dict[str, float]:
             "first": first,
             "requests": len(asked),
             "mb": sum(len(answer.body()) for answer in asked) / 1e6,
-            "busy": _busy(cdp) - busy,
+            "busy": meter.read()["TaskDuration"] - busy,
         }
         started = time.monotonic()
         page.locator("#gallery .l-tile").nth(3).hover()
         page.wait_for_function(PLAYING, polling="raf")
         found["hover"] = time.monotonic() - started
-        browser.close()
     return found
-
-
-def _busy(cdp: Any) -> float:
-    """Seconds that the page's main thread has worked."""
-    metrics = {row["name"]: row["value"] for row in cdp.send("Performance.getMetrics")["metrics"]}
-    return float(metrics["TaskDuration"])
 
 
 def main() -> None:
@@ -137,7 +85,7 @@ def main() -> None:
     parser.add_argument("--takes", type=int, default=500)
     takes = parser.parse_args().takes
     with tempfile.TemporaryDirectory() as folder:
-        studio = open_studio(Path(folder))
+        studio = open_studio(Path(folder), "painter", "bench_gallery:Painter")
         try:
             fill(takes)
             found = measure()

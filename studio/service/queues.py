@@ -13,7 +13,7 @@ from studio.runner import Runner
 from studio.service.engines import Engines
 from studio.service.exports import Exports
 from studio.service.library import Library
-from studio.service.views import View, card, queue_view
+from studio.service.views import View, card, named, queue_view
 from studio.store import POLICY, Queue, SceneRow, Store, Wanted
 from studio.story.episode import Cast, Entry, Episode, Head, dump, parse, problems_of, sources
 from studio.story.problem import Problem
@@ -249,7 +249,7 @@ class Queues:
                 wanted[row.id] = self._jobs_for(row, queue, afresh)
             except StudioError as error:
                 raise Refused(
-                    "scene.cannot_run", scene=_named(row), field=error.params.get("field", ""), why=error.as_dict()
+                    "scene.cannot_run", scene=named(row), field=error.params.get("field", ""), why=error.as_dict()
                 ) from error
         queued = self._store.jobs.enqueue([job for jobs in wanted.values() for job in jobs])
         self._store.queues.update(queue_id, {"paused": 0})
@@ -355,10 +355,6 @@ def _as_dict(problem: Problem) -> View:
 
 def _called(entry: Entry) -> str:
     return f"{entry.index + 1} · {entry.label}".rstrip(" ·")
-
-
-def _named(row: SceneRow) -> str:
-    return f"{row.position + 1} · {row.scene.label}".rstrip(" ·")
 
 
 def _moved(entry: Entry, renumbered: Mapping[int, int]) -> SceneBase:

@@ -12,7 +12,7 @@ from studio.logs import read_scene_log
 from studio.runner import Runner
 from studio.service.library import Library
 from studio.service.queues import Queues, field_error
-from studio.service.views import View, take_view
+from studio.service.views import View, named, take_view
 from studio.store import SceneRow, Store
 from studio.story.episode import MAX_DEPTH, plain
 
@@ -84,9 +84,9 @@ class Scenes:
         """Change some fields. Raises Conflict when `version` is stale or the scene is being rendered."""
         row = self._store.queues.scene(scene_id)
         if row.state is State.RUNNING:
-            raise Conflict("scene.running", scene=_named(row))
+            raise Conflict("scene.running", scene=named(row))
         if version is not None and version != row.version:
-            raise Conflict("scene.stale", scene=_named(row), version=version, current=row.version)
+            raise Conflict("scene.stale", scene=named(row), version=version, current=row.version)
         scene = self.parse({**row.scene.model_dump(mode="json"), **changes})
         self._check_circle(row, scene)
         self._store.queues.edit(scene_id, scene, version)
@@ -100,12 +100,12 @@ class Scenes:
         """Refuse what would make a scene wait for itself."""
         todo = [item.ref[6:].partition("#")[0] for item in scene.inputs() if item.ref.startswith("scene:")]
         if row.id in todo:
-            raise Refused("scene.reads_itself", scene=_named(row))
+            raise Refused("scene.reads_itself", scene=named(row))
         seen: set[str] = set()
         while todo:
             at = todo.pop()
             if at == row.id:
-                raise Refused("scene.circle", scene=_named(row))
+                raise Refused("scene.circle", scene=named(row))
             if at not in seen:
                 seen.add(at)
                 todo += self._store.queues.needs(at)
@@ -113,7 +113,7 @@ class Scenes:
     def delete(self, scene_id: str) -> None:
         row = self._store.queues.scene(scene_id)
         if row.state is State.RUNNING:
-            raise Conflict("scene.running", scene=_named(row))
+            raise Conflict("scene.running", scene=named(row))
         self._store.queues.delete_scene(scene_id)
 
     def duplicate(self, scene_id: str) -> View:
@@ -167,7 +167,3 @@ class Scenes:
 
 def _differs(old: SceneBase, new: SceneBase) -> bool:
     return old.model_dump(exclude=HARMLESS) != new.model_dump(exclude=HARMLESS)
-
-
-def _named(row: SceneRow) -> str:
-    return f"{row.position + 1} · {row.scene.label}".rstrip(" ·")

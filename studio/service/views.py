@@ -18,6 +18,11 @@ def title_of(label: str, prompt: str, task: str = "") -> str:
     return words.rsplit(" ", 1)[0] + " …" if len(prompt) > 80 and " " in words else words
 
 
+def named(row: SceneRow) -> str:
+    """A scene as errors name it: `3 · Lamp`."""
+    return f"{row.position + 1} · {row.scene.label}".rstrip(" ·")
+
+
 def card(row: SceneRow, take: Take | None, takes: int, blocked: Mapping[str, Any] | None) -> View:
     """One scene in a list: under a kilobyte."""
     scene = row.scene
