@@ -88,6 +88,13 @@ def test_text_comes_and_goes_but_the_pill_stays():
     assert all(is_stamped(card_frame(i)) for i in (0, 24, 47))
 
 
+def test_text_that_was_read_leaves_the_picture_alone():
+    beside = np.s_[200:-6, : pill_place(640, 360).x - 4]
+    assert card_frame(36, frames=240)[beside].std() > 10
+    assert card_frame(120, frames=240)[beside].std() < 2
+    assert card_frame(120, prompt="A long walk home " * 6, frames=240)[beside].std() > 10  # more to read
+
+
 def test_the_line_shows_how_far_the_shot_is():
     def filled(index):
         row = card_frame(index)[-1].astype(int)

@@ -20,11 +20,10 @@ AMBER = (232, 168, 85)  # RGB; the lamp of the house
 WHITE, DIM = (255, 255, 255, 240), (255, 255, 255, 165)
 MARGIN = 0.045  # of the frame's width
 PILL = "DRAFT"
-FADE_IN, CLEAR_BEFORE_END, FADE_OUT = (
-    0.3,
-    0.45,
-    0.5,
-)  # seconds; the last frames carry no text: the next shot may grow from them
+FADE_IN, FADE_OUT = 0.3, 0.5  # seconds
+CLEAR_BEFORE_END = 0.45  # seconds; the last frames carry no text: the next shot may grow from them
+WORDS_A_SECOND, SIGNS_A_SECOND = 4.5, 7.5  # read silently; Chinese by the sign
+FIRST_LOOK = 0.8  # seconds before one starts to read
 _WORDS = {
     "scene": "SCENE CENA 场景",
     "wide": "WIDE PLANO_GERAL 全景",
@@ -168,6 +167,7 @@ class Card:
         _write(image, prompt, directions, seconds, number, total)
         self._text = Overlay(np.asarray(image))
         self._num_frames, self._fps = num_frames, fps
+        self._read = reading_seconds(action_text(prompt))
         self._line = max(2, round(3 * unit(width, height))) // 2 * 2
         self._amber = [int(value) for value in yuv_from_bgr(np.array([[AMBER[::-1]]], np.uint8))[0, 0]]
 
@@ -181,10 +181,19 @@ class Card:
         v[-self._line // 2 :, : done // 2] = self._amber[2]
 
     def _opacity(self, index: int) -> float:
+        """The text goes once it has been read: then the picture has the frame to itself."""
         seconds, left = index / self._fps, (self._num_frames - 1 - index) / self._fps
         if self._num_frames / self._fps < 1.6:  # too short to come and go
             return 1.0
-        return float(smoother(min(seconds / FADE_IN + 0.15, (left - CLEAR_BEFORE_END) / FADE_OUT)))
+        left = min(left - CLEAR_BEFORE_END, self._read + FADE_OUT - seconds)
+        return float(smoother(min(seconds / FADE_IN + 0.15, left / FADE_OUT)))
+
+
+def reading_seconds(text: str) -> float:
+    """How long a text takes to be noticed and read."""
+    signs = len(re.findall(r"[\u2e80-\u9fff]", text))
+    words = len(re.sub(r"[\u2e80-\uffef]", " ", text).split())
+    return FIRST_LOOK + words / WORDS_A_SECOND + signs / SIGNS_A_SECOND
 
 
 def _shade(width: int, height: int) -> np.ndarray:
