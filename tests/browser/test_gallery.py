@@ -109,6 +109,10 @@ def test_search_and_filters_narrow_the_grid(gallery, shot):
     gallery.wait_for_function("() => !document.querySelector('.l-grid')?.textContent.includes('The lamp')")
     assert count(gallery)
     shot(gallery, "gallery")
+    gallery.locator("#gallery-mark").select_option("final")  # everything here was drawn by the draft engine
+    gallery.locator("#gallery-empty").wait_for()
+    gallery.locator("#gallery-mark").select_option("draft")
+    gallery.locator(".l-grid .l-tile").first.wait_for()
 
 
 def test_the_settings_of_a_take_fill_the_form(gallery):

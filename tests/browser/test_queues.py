@@ -2,6 +2,7 @@
 
 import json
 import re
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,7 @@ def test_the_film_asks_about_missing_scenes_then_is_cut_and_plays(site: Any, ope
     page.get_by_role("button", name="Finish film").click()
     expect(page.locator("dialog")).to_contain_text("One scene has no take yet")
     page.get_by_role("button", name="Leave them out").click()
-    expect(page.locator(".l-stage-sub")).to_have_text("Finished film", timeout=60_000)
+    expect(page.locator(".l-stage-sub")).to_contain_text("Finished film", timeout=60_000)
     page.wait_for_timeout(700)
     seen = page.evaluate(DECODED)
     assert seen["width"] == 480 and seen["frames"] > 5
@@ -309,6 +310,28 @@ def test_control_and_enter_saves_then_renders_the_scene(site: Any, open_page: An
     expect(rows(page).nth(0)).to_have_attribute("data-state", "done", timeout=60_000)
     assert [card["state"] for card in site.cards(queue_id)] == ["done", "draft"]
     assert site.cards(queue_id)[0]["prompt"] == "a buoy in the fog"
+
+
+def test_the_film_of_a_queue_is_set_on_screen(site: Any, open_page: Any, tmp_path: Path, shot: Any) -> None:
+    queue_id = site.episode("To set", shots_of({"prompt": "one"}))
+    page = open_page()
+    open_queue(page, queue_id)
+    music = tmp_path / "tide.wav"
+    with wave.open(str(music), "wb") as sound:
+        sound.setparams((1, 2, 24000, 0, "NONE", ""))
+        sound.writeframes(bytes(48000))
+    page.locator(".l-queue-bar").get_by_label("More").click()
+    page.get_by_role("menuitem", name="Film settings").click()
+    page.locator("#film-size").select_option("720x1280")
+    page.locator("#film-on-error").select_option("stop")
+    page.locator("#film-music-file").set_input_files(music)
+    expect(page.locator(".l-music-name")).to_contain_text("tide.wav")
+    shot(page, "queues_film_settings")
+    page.locator("#film-save").click()
+    expect(page.locator("dialog")).to_have_count(0)
+    queue = site.call("GET", f"/queues/{queue_id}")["queue"]
+    assert queue["frame"] == {"width": 720, "height": 1280, "fps": 24} and queue["on_error"] == "stop"
+    assert queue["music"]["ref"].startswith("asset:") and queue["music"]["level"] == -24
 
 
 def test_a_queue_is_made_named_and_deleted(site: Any, open_page: Any) -> None:
