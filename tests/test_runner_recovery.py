@@ -122,3 +122,33 @@ def test_nothing_remembers_a_cancel_of_what_is_over(studio: Studio) -> None:
     (job,) = studio._store.jobs.latest(scene)
     studio._runner.cancel(job.id)
     assert studio._runner._cancelled == set()
+
+
+# ------------------------------------------------------------------------------------------------ several lanes
+def test_the_end_of_one_line_does_not_hide_the_other(studio: Studio, instant: Any) -> None:
+    """Two lines of a scene may be spoken at once, in two places of a lane."""
+    scene = str(studio.scenes.generate(dict(SHOT))["id"])
+    other = object()
+    instant.ON_RUN.append(lambda *_: studio._runner.live.update({scene: other}))  # type: ignore[dict-item]
+    studio.drain()
+    assert studio._runner.live == {scene: other}
+
+
+def test_a_frame_that_two_lanes_want_is_taken_once(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, asked, ready = studio.settings.cache_dir / "frame.png", [], threading.Barrier(4)
+
+    def ask(executor: Any, tool: str, arguments: Any) -> None:
+        asked.append(tool)
+        frame.write_bytes(b"png")
+
+    def want() -> None:
+        ready.wait(PATIENCE)
+        studio._runner._frame(studio._runner.lanes.cpu[0], Path("a.mp4"), "last", frame)
+
+    monkeypatch.setattr(studio._runner, "ask", ask)
+    threads = [threading.Thread(target=want) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert asked == ["frame"]

@@ -4,7 +4,7 @@
 service into what stands beside the field. Knows no tab, no queue and nothing of rendering.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +13,12 @@ import gradio as gr
 from gradio.components import Component
 from gradio.i18n import I18nData
 
-from studio.domain import CUT_PREFIXES, SIZES
+from studio.domain import CUT_PREFIXES
 from studio.errors import StudioError
 from studio.service import Studio
 from studio.tabs.kit import lines
 from studio.tabs.kit.engines import engine_choices, engine_for
-
-Scene = Mapping[str, Any]
-Schema = Mapping[str, Any]
+from studio.tabs.kit.values import Scene, Schema, as_number, as_whole, same, shapes, split_cut, typed, value_of
 
 FIRST = ("prompt", "ref_imgs", "input_image", "end_image", "input_video", "input_audio", "lines")
 PAIRS = (("resolution", "aspect"), ("duration", "seed"))  # side by side
@@ -114,8 +112,8 @@ class Form:
         """The values of `components` that say this scene."""
         said = dict(scene)
         if any(control.field == "prompt.cut" for control in self.controls):
-            said["prompt.cut"], said["prompt"] = _cut(str(scene.get("prompt") or ""))
-        return [control.to_screen(_value(control.field, said, self.defaults)) for control in self.controls]
+            said["prompt.cut"], said["prompt"] = split_cut(str(scene.get("prompt") or ""))
+        return [control.to_screen(value_of(control.field, said, self.defaults)) for control in self.controls]
 
     def explain(self, error: StudioError, studio: Studio, language: str) -> dict[str, Any]:
         """What `problem` shows: message, cure, and the control they belong to."""
@@ -216,12 +214,13 @@ class _Drawing:
         if self.task_type == "shot_switching_extension":
             choices = [(words(f"form.cut.{prefix.strip('[]')}"), prefix) for prefix in CUT_PREFIXES]
             box = gr.Dropdown(
-                choices, value=_cut(prompt)[0] or CUT_PREFIXES[0], label=words("form.cut"),
+                choices, value=split_cut(prompt)[0] or CUT_PREFIXES[0], label=words("form.cut"),
                 interactive=True, filterable=False, elem_id=f"{self.prefix}-prompt-cut",
             )  # fmt: skip
             self._add("prompt.cut", box)
+        written = split_cut(prompt)[1] if self.task_type == "shot_switching_extension" else prompt
         text = _textbox(
-            _cut(prompt)[1] if self.task_type == "shot_switching_extension" else prompt, label=words("form.prompt"),
+            written, label=words("form.prompt"),
             placeholder=words(f"form.sample.{self.task_type}"), lines=5, max_lines=12, interactive=True,
             elem_id=f"{self.prefix}-prompt", elem_classes="l-prompt",
         )  # fmt: skip
@@ -251,18 +250,18 @@ class _Drawing:
                 elem_id=f"{self.prefix}-seed-new",
             )  # fmt: skip
         number.input(None, None, new, js="() => false")
-        self._add("seed", number, _whole, lambda value: "" if value is None else str(value))
+        self._add("seed", number, as_whole, lambda value: "" if value is None else str(value))
         self._add("seed.new", new)
 
     def _aspect(self, spec: Schema) -> None:
         """The real size in pixels stands beside each shape; it follows the resolution."""
         resolution = next(c.component for c in self.controls if c.field == "resolution")
         box = gr.Dropdown(
-            _shapes(self.scene["resolution"]), value=self.scene["aspect"], label=words("form.aspect"),
+            shapes(self.scene["resolution"]), value=self.scene["aspect"], label=words("form.aspect"),
             interactive=True, filterable=False, elem_id=f"{self.prefix}-aspect",
         )  # fmt: skip
         resolution.change(
-            lambda chosen: gr.Dropdown(choices=_shapes(chosen)), resolution, box,
+            lambda chosen: gr.Dropdown(choices=shapes(chosen)), resolution, box,
             queue=False, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         self._add("aspect", box)
@@ -293,8 +292,8 @@ class _Drawing:
     def _control(
         self, path: str, name: str, spec: Schema
     ) -> tuple[Component, Callable[[Any], Any], Callable[[Any], Any]]:
-        value = _value(path, self.scene, self.defaults)
-        kind = _typed(spec)
+        value = value_of(path, self.scene, self.defaults)
+        kind = typed(spec)
         common: dict[str, Any] = {
             "label": self._label(path, name, spec),
             "interactive": True,
@@ -306,25 +305,25 @@ class _Drawing:
             case {"enum": list() as choices}:
                 shown = [(self._choice(name, choice), choice) for choice in choices]
                 if len(choices) <= 3 and name == "resolution":
-                    return gr.Radio(shown, value=value, elem_classes="l-segments", **common), _same, _same
-                return gr.Dropdown(shown, value=value, filterable=False, **common), _same, _same
+                    return gr.Radio(shown, value=value, elem_classes="l-segments", **common), same, same
+                return gr.Dropdown(shown, value=value, filterable=False, **common), same, same
             case {"type": "boolean"}:
                 return gr.Checkbox(bool(value), container=False, **common), bool, bool
             case {"type": "integer" | "number"} if name == "duration" and value is not None:
                 low, high = self._seconds()
-                return gr.Slider(min(low, value), max(high, value), value, step=0.1, **common), float, _same
+                return gr.Slider(min(low, value), max(high, value), value, step=0.1, **common), float, same
             case {"type": "integer" | "number" as number}:
                 whole = number == "integer"
                 if "minimum" in kind and "maximum" in kind and not kind.get("nullable"):
                     step = 1 if whole else 0.01
-                    return gr.Slider(kind["minimum"], kind["maximum"], value, step=step, **common), _same, _same
+                    return gr.Slider(kind["minimum"], kind["maximum"], value, step=step, **common), same, same
                 if kind.get("nullable"):  # a number box would show "nothing" as 0
                     empty = words("form.duration.auto") if name == "duration" else None
                     box = _textbox(
                         "" if value is None else f"{value:g}", placeholder=empty or "", max_lines=1, **common
                     )
-                    return box, _number, lambda said: "" if said is None else f"{said:g}"
-                return gr.Number(value, precision=0 if whole else None, **common), _same, _same
+                    return box, as_number, lambda said: "" if said is None else f"{said:g}"
+                return gr.Number(value, precision=0 if whole else None, **common), same, same
             case {"type": "array"}:
                 box = _textbox("\n".join(value or []), lines=2, **common)
                 return box, lambda text: [row for row in (text or "").splitlines() if row], lambda v: "\n".join(v or [])
@@ -362,53 +361,3 @@ class _Drawing:
         limits = self.engine["limits"].get("seconds", {}) if self.engine else {}
         low, high = limits.get(self.task_type) or (1.0, SLIDER_SECONDS)
         return float(low), min(float(high), SLIDER_SECONDS)
-
-
-# ------------------------------------------------------------------------------------------------ values
-def _same(value: Any) -> Any:
-    return value
-
-
-def _value(path: str, scene: Scene, defaults: Mapping[str, Any]) -> Any:
-    """A field's value in a scene; an option that is not said has the engine's default."""
-    if path == "seed.new":
-        return scene.get("seed") is None
-    if path.startswith("options."):
-        _, engine, name = path.split(".", 2)
-        said = (scene.get("options") or {}).get(engine, {})
-        return said.get(name, defaults.get(path))
-    return scene.get(path)
-
-
-def _typed(spec: Schema) -> Schema:
-    """A field's schema without its "or null" branch, marked `nullable` where there was one."""
-    branches: Iterable[Schema] = spec.get("anyOf", ())
-    real = [branch for branch in branches if branch.get("type") != "null"]
-    if not real:
-        return spec
-    return {**real[0], **spec, "nullable": len(real) < len(list(branches))}
-
-
-def _cut(prompt: str) -> tuple[str | None, str]:
-    """The prefix of a new shot and the rest of its prompt."""
-    prefix = next((prefix for prefix in CUT_PREFIXES if prompt.startswith(prefix)), None)
-    return prefix, prompt.removeprefix(prefix or "").strip()
-
-
-def _whole(text: Any) -> Any:
-    """A seed as typed; what is no number goes to the service as it is, which says so."""
-    said = str(text or "").strip()
-    return None if not said else int(said) if said.isascii() and said.isdigit() else said
-
-
-def _number(text: Any) -> Any:
-    """A number as typed, or nothing; what is no number goes to the service as it is, which says so."""
-    said = str(text or "").strip().replace(",", ".")
-    try:
-        return float(said) if said else None
-    except ValueError:
-        return said
-
-
-def _shapes(resolution: str) -> list[tuple[str, str]]:
-    return [(f"{shape} · {width}×{height}", shape) for shape, (width, height) in SIZES[resolution].items()]
