@@ -13,6 +13,7 @@ from drawing import draw
 from studio.errors import DiskFull, NotFound, Refused, StudioError, Unavailable
 from studio.media import fetch
 from studio.media.fetch import Fetched
+from studio.pipelines.base import Availability
 from studio.service import LANGUAGES, Studio, library
 
 SHOT = {"task_type": "text_to_video", "prompt": "a lamp", "duration": 0.25}
@@ -270,6 +271,19 @@ def test_an_upload_is_kept_by_its_content(studio: Studio, folder: Path) -> None:
         studio.library.file(first["sha256"])
     with pytest.raises(StudioError):
         studio.library.add(folder / "text.mp4", "film.mp4")
+
+
+def test_an_engine_that_lacks_something_says_so_before_anything_is_rendered(
+    studio: Studio, checked: Callable[..., list[tuple[int, str, str]]], instant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = {**SHOT, "engine": "instant"}
+    assert checked(scene) == []
+    lacking = Availability("needs_download", bytes=9, licence="MIT")
+    monkeypatch.setattr(instant.Instant, "availability", lambda self, machine: lacking)
+    assert checked(scene) == [(0, "engine", "engine.not_ready")]
+    with pytest.raises(Refused) as refused:
+        studio.scenes.generate(scene)
+    _has_words(studio, refused.value.as_dict())
 
 
 # ------------------------------------------------------------------------------------------------ from the web

@@ -54,6 +54,8 @@ class Engines:
             cls = engine_class(scene.engine)
             if task not in cls.tasks:
                 raise Refused("engine.wrong_task", field="engine", engine=cls.id, task=task)
+            if cls().availability(self._machine).state != "ready":
+                raise Refused("engine.not_ready", field="engine", engine=cls.id)
             return self._checked(cls, scene)
         ready = [cls for cls in engines_for(task) if cls().availability(self._machine).state == "ready"]
         allowed = [cls for cls in ready if policy["allow_paid"] or not cls.costs_money]
