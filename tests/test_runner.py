@@ -495,3 +495,18 @@ def test_the_threads_work_by_themselves(working: Studio) -> None:
         time.sleep(0.01)
     assert working.scenes.get(scene)["state"] == "done"
     assert working.queues.list()[0]["inbox"]
+
+
+def test_the_time_left_says_when_it_is_a_guess(studio: Studio, queue: str) -> None:
+    assert (studio.system.now()["eta"], studio.system.now()["eta_is_guess"]) == (None, False)  # nothing to do
+    add(studio, queue)
+    studio.queues.run(queue)
+    assert (studio.system.now()["eta"], studio.system.now()["eta_is_guess"]) == (None, True)  # never done anything here
+    studio.drain()
+    add(studio, queue)
+    studio.queues.run(queue)
+    known = studio.system.now()
+    assert known["eta"] > 0 and not known["eta_is_guess"]
+    add(studio, queue, "a shot", "a line")
+    studio.queues.run(queue)
+    assert studio.system.now()["eta"] > known["eta"] and studio.system.now()["eta_is_guess"]  # it never spoke here

@@ -66,7 +66,7 @@ function drawNow(now) {
   parts.bar.style.transform = `scaleX(${share})`;
   setAttr(parts.track, "aria-valuenow", Math.round(share * 100));
   setText(parts.eta, mode === "running" ? fmt.eta(first.eta) || fmt.percent(share) : "");
-  setText(parts.all, mode === "running" && now.waiting && now.eta !== null ? t("top.all", { time: fmt.rough(now.eta) }) : "");
+  setText(parts.all, mode === "running" && now.waiting && now.eta !== null ? t(now.eta_is_guess ? "top.all_guess" : "top.all", { time: fmt.rough(now.eta) }) : "");
   document.title = mode === "running" ? `${fmt.percent(share)} · ${first.title} — Lanterna` : "Lanterna";
   parts.track.hidden = mode !== "running";
   const active = mode === "running" || mode === "paused" || mode === "waiting";

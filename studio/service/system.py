@@ -26,13 +26,15 @@ class System:
 
     def now(self) -> View:
         """What is being rendered, how much waits, and the versions that tell a page what to read again."""
-        running = [self._running(scene_id) for scene_id in list(self._runner.live)]
+        running = [row for row in map(self._running, list(self._runner.live)) if row]
         waiting = self._store.jobs.waiting()
+        eta, guessed = self._eta(running, waiting)
         changes = self._store.changes
         return {
-            "running": [row for row in running if row],
+            "running": running,
             "waiting": sum(row["jobs"] for row in waiting),
-            "eta": self._eta([row for row in running if row], waiting),
+            "eta": eta,
+            "eta_is_guess": guessed,
             "paused": any(queue.paused for queue in self._store.queues.all()),
             "library": f"{changes.boot}-{changes.library}",
             "queues": f"{changes.boot}-{changes.queues}",
@@ -75,19 +77,21 @@ class System:
             "seconds": round(self._runner.clock() - live.started, 1),
         }
 
-    def _eta(self, running: list[View], waiting: list[dict[str, Any]]) -> float | None:
-        """Seconds until everything is done, by this machine's history; None: nothing to do, or no history at all."""
+    def _eta(self, running: list[View], waiting: list[dict[str, Any]]) -> tuple[float | None, bool]:
+        """Seconds until everything is done, by this machine's history, and whether a task without history had to be
+        guessed. None: nothing to do, or no history at all."""
         if not running and not waiting:
-            return None
+            return None, False
         paces = {(row["engine"], row["task"]): self._store.jobs.seconds_per_job(row["engine"], row["task"])
                  for row in waiting}  # fmt: skip
         known = [pace for pace in paces.values() if pace is not None]
         known += [row["eta"] for row in running if row["eta"] is not None]
         if not known:
-            return None
+            return None, True
         guess = sum(known) / len(known)  # for tasks that this machine has never done
         total = sum(row["jobs"] * (paces[row["engine"], row["task"]] or guess) for row in waiting)
-        return float(round(total + sum(row["eta"] or 0.0 for row in running), 1))
+        total += sum(row["eta"] or 0.0 for row in running)
+        return round(total, 1), None in paces.values()
 
     def status(self) -> View:
         """The machine, as the status line shows it."""
