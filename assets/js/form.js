@@ -26,6 +26,20 @@ async function facesOf(ref, media) {
   return { label: ref };
 }
 
+/**
+ * Gradio's text boxes tell Python of keys that write something, but of no paste, no deletion and no input method: what
+ * came that way would be forgotten on the way to another task. A key press nobody made makes them tell.
+ */
+let pressed = false;
+document.addEventListener("keypress", () => (pressed = true), true);
+document.addEventListener("input", ({ target }) => {
+  const told = pressed;
+  pressed = false;
+  if (told || !target.matches(".l-form textarea, .l-form input[type=text]")) return;
+  target.dispatchEvent(new KeyboardEvent("keypress", { bubbles: true }));
+  pressed = false;
+});
+
 /** The well of one field. props: value [ref], media "image" | "video" | "audio", most, name, optional. */
 export function mediaWell(element, props, watch) {
   const root = element.querySelector(".l-well");
