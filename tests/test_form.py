@@ -141,3 +141,12 @@ line_ = st.fixed_dictionaries(
 @given(st.lists(line_, max_size=6, unique_by=lambda line: line["id"]))
 def test_untouched_lines_come_back_exactly(before):
     assert lines.read(lines.write(before), before) == before
+
+
+@pytest.mark.parametrize(("task", "hidden"), [("speech", "prompt"), ("text_to_image", "lines")])
+def test_what_a_form_does_not_show_is_not_rendered(studio, task: str, hidden: str) -> None:
+    told = {"prompt": "a pier", "lines": [{"id": "L1", "character": "Inês", "text": "Now."}]}  # carried from a video
+    form = drawn(studio, {"task_type": task} | told)
+    values = [control.component.value for control in form.controls]
+    assert hidden in form.read(*values), "kept for the way back"
+    assert hidden not in form.read_shown(*values) and (set(told) - {hidden}) <= set(form.read_shown(*values))

@@ -5,7 +5,6 @@ results belong to the studio: assets/js/generate.js follows a scene over REST li
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +14,7 @@ from studio.domain import SCENE_CLASSES
 from studio.errors import StudioError
 from studio.service import Studio
 from studio.tabs.kit.engines import engine_for
-from studio.tabs.kit.form import POINTLESS, Form, build_form
+from studio.tabs.kit.form import Form, build_form
 from studio.tabs.kit.host import host
 from studio.tabs.kit.language import language_of
 
@@ -100,7 +99,7 @@ def _wire(studio: Studio, desk: Desk, form: Form, wish: gr.HTML, language: str) 
     def go(*values: Any) -> tuple[Any, Any]:
         keep(*values)
         try:
-            made = studio.scenes.generate(_shown(form, values))
+            made = studio.scenes.generate(form.read_shown(*values))
         except StudioError as error:
             return form.explain(error, studio, language), facts | {"turn": time.time_ns()}
         desk.following = made["id"]
@@ -110,7 +109,7 @@ def _wire(studio: Studio, desk: Desk, form: Form, wish: gr.HTML, language: str) 
         keep(*values)
         try:
             queue_id = queue.id or studio.queues.create(queue.name)["id"]
-            studio.scenes.add(queue_id, _shown(form, values))
+            studio.scenes.add(queue_id, form.read_shown(*values))
         except StudioError as error:
             return form.explain(error, studio, language), facts | {"turn": time.time_ns()}
         return None, facts | {"added": queue.name, "queue": queue_id, "turn": time.time_ns()}
@@ -120,12 +119,6 @@ def _wire(studio: Studio, desk: Desk, form: Form, wish: gr.HTML, language: str) 
     form.engine.input(other_engine, form.components, wish, queue=False, **QUIET)
     actions.go(go, form.components, [form.problem, actions], queue=False, **QUIET)
     actions.enqueue(enqueue, form.components, [form.problem, actions], queue=False, **QUIET)
-
-
-def _shown(form: Form, values: Sequence[Any]) -> dict[str, Any]:
-    """The scene of a form without what was written for another task and cannot be seen here."""
-    hidden = POINTLESS.get(form.task_type, frozenset())
-    return {name: value for name, value in form.read(*values).items() if name not in hidden}
 
 
 def _facts(studio: Studio, desk: Desk, form: Form) -> dict[str, Any]:

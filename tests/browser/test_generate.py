@@ -193,21 +193,3 @@ def test_a_pasted_seed_is_a_seed_and_no_new_one(open_page):
     page.locator("#generate-seed input").click()
     page.keyboard.insert_text("418220917")  # as a paste does: without a key
     expect(box).not_to_be_checked()
-
-
-def test_what_another_task_was_told_and_cannot_be_seen_is_not_rendered(open_page, site):
-    page = generate(open_page)
-    choose(page, "text_to_image")
-    page.wait_for_timeout(500)  # the boxes are filled a moment after the form is there
-    page.locator("#generate-prompt textarea").fill("A lighthouse at noon")
-    page.wait_for_timeout(500)  # and what is typed reaches the desk a moment later
-    choose(page, "image_to_video")
-    expect(page.locator("#generate-prompt textarea")).to_have_value("A lighthouse at noon")  # carried where it shows
-    choose(page, "speech")
-    page.wait_for_timeout(500)
-    page.locator("#generate-lines textarea").fill("Inês: The lamp is lit.")
-    page.locator("#generate-go").click()
-    page.locator('#generate-recent .l-tile[title="The lamp is lit."]').wait_for(timeout=30_000)
-    (made,) = site.call("GET", "/takes?task=speech&q=lamp+lit")["takes"]
-    scene = site.call("GET", f"/scenes/{made['scene_id']}")
-    assert scene["title"] == "The lamp is lit." and scene["prompt"] == ""

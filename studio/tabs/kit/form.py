@@ -108,6 +108,11 @@ class Form:
         scene["options"] = {engine: knobs for engine, knobs in options.items() if knobs}
         return scene
 
+    def read_shown(self, *values: Any) -> dict[str, Any]:
+        """The same without what was written for another task and cannot be seen in this form."""
+        hidden = POINTLESS.get(self.task_type, frozenset())
+        return {name: value for name, value in self.read(*values).items() if name not in hidden}
+
     def show(self, scene: Scene) -> list[Any]:
         """The values of `components` that say this scene."""
         said = dict(scene)
