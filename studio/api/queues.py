@@ -2,13 +2,13 @@
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from studio.api.answers import language, studio_of, worded
+from studio.api.answers import language, packed, studio_of, worded
 from studio.errors import Refused, TooLarge
 
 router = APIRouter(tags=["queues"])
@@ -95,10 +95,10 @@ async def _episode(request: Request) -> tuple[bytes, str]:
     return content, name
 
 
-@router.get("/queues/{queue_id}")
-def get_queue(request: Request, queue_id: str, since: str | None = Query(None, max_length=60)) -> dict[str, Any]:
+@router.get("/queues/{queue_id}", response_model=dict[str, Any])
+def get_queue(request: Request, queue_id: str, since: str | None = Query(None, max_length=60)) -> Response:
     """What changed since `since` (a version of this boot), or everything; the progress; what goes on everywhere."""
-    return studio_of(request).snapshot(queue_id, since)
+    return packed(request, studio_of(request).snapshot(queue_id, since))
 
 
 @router.patch("/queues/{queue_id}")
