@@ -60,6 +60,10 @@ def test_a_markdown_queue_keeps_its_headings_as_labels() -> None:
     assert not any(entry.problems for entry in episode.entries)
 
 
+def test_a_markdown_queue_may_begin_with_a_byte_order_mark() -> None:
+    assert [entry.label for entry in parse(("\ufeff" + MARKDOWN).encode()).entries][0] == "C01 · Valen entra"
+
+
 def test_an_exported_queue_comes_back_with_its_name_music_and_links() -> None:
     queue = {
         "name": "EP001",

@@ -22,8 +22,7 @@ from studio.story.problem import Problem
 MAX_BYTES = 20_000_000
 MAX_SCENES = 10_000
 MAX_DEPTH = 40  # of nested lists and objects; our own files need six
-HEAD = {"title", "defaults", "music", "frame", "cast", "scenes"}
-TRUE_WORDS = {"true", "yes", "1", "sim", "on"}
+PEERS_FLAGS = ("offload", "low_vram")  # `profile: auto`, the default, decides by itself what they asked for
 
 _PREV = re.compile(r"\{\{\s*prev\s*\}\}(#first|#last)?")
 _JOB = re.compile(r"\{\{\s*job:(\d{1,6})\s*\}\}(#first|#last)?")
@@ -97,8 +96,9 @@ def parse(text: bytes | str) -> Episode:
 
 def _translated(text: bytes | str) -> tuple[Any, skyreels.Notes]:
     """What the file holds, in our fields whoever wrote it, and what was translated, by scene."""
-    markdown = skyreels.from_markdown(_decoded(text)) if text.lstrip()[:1] in (b"#", "#") else None
-    content = plain(markdown) if markdown else _json(text)
+    decoded = _decoded(text)
+    markdown = skyreels.from_markdown(decoded) if decoded.lstrip().startswith("#") else None
+    content = plain(markdown) if markdown else _json(decoded)
     if markdown or skyreels.recognises(content):
         return skyreels.translate(content)
     return content, {}
@@ -113,9 +113,9 @@ def _decoded(text: bytes | str) -> str:
         raise Refused("episode.not_utf8", position=error.start) from error
 
 
-def _json(text: bytes | str) -> Any:
+def _json(text: str) -> Any:
     try:
-        return plain(json.loads(_decoded(text), parse_constant=_no_constant))
+        return plain(json.loads(text, parse_constant=_no_constant))
     except RecursionError as error:
         raise Refused("episode.too_deep", most=MAX_DEPTH) from error
     except json.JSONDecodeError as error:
@@ -154,26 +154,14 @@ def _entry(values: Any, defaults: Mapping[str, Any], earlier: list[Entry]) -> En
         problem = Problem("task_type", code, {"value": task[:60], "known": ", ".join(SCENE_CLASSES)})
         return Entry(index, label, task[:60], None, (problem,))
     known = SCENE_CLASSES[task].model_fields
-    merged = {k: v for k, v in defaults.items() if k in known or k in ("offload", "low_vram")} | values
-    merged = _with_profile({**merged, "task_type": task})
+    merged = {k: v for k, v in defaults.items() if k in known} | values | {"task_type": task}
+    merged = {k: v for k, v in merged.items() if k not in PEERS_FLAGS}
     try:
         scene = cast(SceneBase, SceneAdapter.validate_python(merged))
     except ValidationError as error:
         return Entry(index, label, task, None, tuple(problems_of(error)))
     scene, problems = _with_references(scene, earlier)
     return Entry(index, label, task, scene, tuple(problems))
-
-
-def _with_profile(values: dict[str, Any]) -> dict[str, Any]:
-    """`offload` and `low_vram` of the peers become a profile; our own `profile` wins."""
-    offload, low_vram = values.pop("offload", None), values.pop("low_vram", None)
-    if "profile" not in values and (_true(offload) or _true(low_vram)):
-        values["profile"] = "auto"  # the smallest bf16 profile that fits is what `auto` picks where memory is short
-    return values
-
-
-def _true(value: Any) -> bool:
-    return str(value).strip().lower() in TRUE_WORDS
 
 
 def _with_references(scene: SceneBase, earlier: list[Entry]) -> tuple[SceneBase, list[Problem]]:

@@ -12,8 +12,6 @@ from typing import Any
 from studio.domain import SCENE_CLASSES
 from studio.story.problem import Problem
 
-NAME = "SkyReels"
-
 # of one job, as /nqueues exports it: what a run left there, not what the user wrote
 RUN_FIELDS = frozenset({
     "id", "nq_id", "nq_job_index", "status", "created_at", "started_at", "finished_at", "output_video", "error",
