@@ -40,6 +40,7 @@ REQUIREMENTS = {"app": ROOT / "requirements.txt", "dev": ROOT / "requirements-de
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_GB = {"cpu": 4, "nvidia": 10}  # of free disk; what a set-up here took, rounded up
 OLDEST = (3, 11)
+ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a worker per core, each file in one of them
 
 NO_NETWORK = (
     "The package index could not be reached.",
@@ -95,7 +96,7 @@ def main(arguments: list[str]) -> int:
             return 0
         if verb == "test":
             set_up("app", "dev")
-            return hand_over([str(PYTHON), "-m", "pytest", *arguments[1:]], folder=ROOT)
+            return hand_over([str(PYTHON), "-m", "pytest", *(arguments[1:] or ALL_TESTS)], folder=ROOT)
         set_up("app")
     except SetUpError as error:
         print(f"\n{error}\n  -> {error.cure}", file=sys.stderr)

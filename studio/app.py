@@ -22,10 +22,12 @@ from studio.errors import StudioError, Unavailable
 from studio.lock import StudioLock
 from studio.media.roots import Roots
 from studio.runner import Lanes, Runner
+from studio.runner.power import Power, do, stay_awake
 from studio.service import Studio
 from studio.service.system import this_machine
-from studio.settings import LOOPBACK, Settings
+from studio.settings import LOOPBACK, WILDCARDS, Settings
 from studio.store import Store
+from studio.story.wildcards import Wildcards
 
 if TYPE_CHECKING:
     from studio.api.guard import App, Hosts
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WILDCARDS = ("0.0.0.0", "::", "")
 MB = 1_000_000
 TOOL_SECONDS = 180.0  # a stranger's file that keeps a decoder busy for longer is given up
 KEEP_UPLOADS = (3600, 86400)  # seconds between sweeps of Gradio's cache, age at which a file goes
@@ -47,7 +48,11 @@ def build_studio(settings: Settings, *, in_process: bool = False) -> Studio:
         folder.mkdir(parents=True, exist_ok=True)
     logs.start(settings.log_dir, "app", settings.log_level, settings.secrets())
     store = Store(settings.database, Roots(_folders(settings)))
-    runner = Runner(store, _lanes(settings, in_process), settings.output_dir, settings.cache_dir)
+    runner = Runner(
+        store, _lanes(settings, in_process), settings.output_dir, settings.cache_dir,
+        None if in_process else Power(store, stay_awake, do),
+        expand=Wildcards(settings.data_dir / "wildcards").expand, name_template=settings.name_template,
+    )  # fmt: skip
     machine = this_machine(force_cpu=settings.force_cpu)
     return Studio.build(settings, store, runner, machine, settings.assets_dir)
 
@@ -88,6 +93,7 @@ def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
 
     from studio import tabs
     from studio.api import make_api, sign_in
+    from studio.api.compat import add_peers
     from studio.api.guard import Guard
 
     settings = studio.settings
@@ -101,6 +107,7 @@ def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
     for path in ("/healthz", "/ready"):  # we listen before we are built, so whoever is answered finds us ready
         site.add_api_route(path, lambda: PlainTextResponse("ok"))
     site.mount("/api", make_api(studio))
+    add_peers(site, studio)
     site.mount("/ui", tabs.Bundled(directory=settings.assets_dir))
 
     page = tabs.build_blocks(studio)
@@ -187,8 +194,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def browser_url(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host in WILDCARDS else settings.host
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    return settings.address
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from ulid import ULID
 
@@ -36,7 +36,7 @@ Resolution = Literal["480P", "540P", "720P"]
 Aspect = Literal["16:9", "9:16", "1:1", "4:3", "3:4"]
 ProfileName = Literal["auto", "resident", "swap", "hybrid", "stream8", "tight", "disk", "cpu"]
 Language = Literal["en", "pt", "zh"]
-Transition = Literal["cut", "dissolve"]
+Transition = Literal["cut", "dissolve", "fade", "dip"]  # fade: through black, dip: through white
 
 SIZES: Mapping[str, Mapping[str, tuple[int, int]]] = {  # (width, height) in pixels, all multiples of 16
     "480P": {"16:9": (848, 480), "9:16": (480, 848), "1:1": (640, 640), "4:3": (720, 544), "3:4": (544, 720)},
@@ -88,6 +88,15 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w]+", "-", plain.lower()).strip("-_")[:60].strip("-_")
 
 
+def one_line(text: str, most: int = 200) -> str:
+    """Text as a name: one line without control characters, half emoji, or marks that turn the writing round."""
+    plain = text.encode("utf-8", "replace").decode()
+    return " ".join(_UNSEEN.sub(" ", plain).split())[:most].strip()
+
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
+
+
 # ------------------------------------------------------------------------------------------------ references
 Ref = Annotated[str, Field(min_length=1, max_length=4096)]
 """asset:<sha256> | scene:<id>[#first|#last]; at the door also an http(s) URL, a path, {{prev}} or {{job:N}}."""
@@ -95,6 +104,14 @@ Ref = Annotated[str, Field(min_length=1, max_length=4096)]
 
 def _ref(kind: Kind, default: Any = ..., **more: Any) -> Any:
     return Field(default, json_schema_extra={"ref": kind}, **more)
+
+
+def _of_cut(default: Any = ..., **more: Any) -> Any:
+    """A field that only the cut reads: changing it needs no new take. The timeline shows it, no form does."""
+    return Field(default, json_schema_extra={"group": "cut"}, **more)
+
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +136,15 @@ class Line(BaseModel):
     language: Language | None = Field(None, description="empty: read from the text")
 
 
+class Effect(BaseModel):
+    """A sound laid under one scene: a door, a gull, a siren."""
+
+    model_config = ConfigDict(extra="forbid")
+    ref: Ref = _ref("audio")
+    at: float = Field(0.0, ge=0, le=600, allow_inf_nan=False, description="seconds from the scene's first frame")
+    level: float = Field(-24.0, ge=-60, le=0, allow_inf_nan=False, description="LUFS")
+
+
 class SceneBase(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
     label: str = Field("", max_length=200)
@@ -133,6 +159,10 @@ class SceneBase(BaseModel):
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="knobs, keyed by engine id")
     in_cut: bool = Field(True, json_schema_extra={"group": "more"})
     transition: Transition = Field("cut", description="into the next scene", json_schema_extra={"group": "more"})
+    trim_start: float = _of_cut(0.0, ge=0, le=600, description="seconds of the take's beginning that are not shown")
+    trim_end: float = _of_cut(0.0, ge=0, le=600, description="seconds of its end that are not shown")
+    effects: list[Effect] = _of_cut(default_factory=list, max_length=20)
+    focus: tuple[Share, Share] | None = _of_cut(None, description="x, y in 0..1 that a narrower film keeps in sight")
 
     kind: ClassVar[Kind] = "video"
 
@@ -153,15 +183,19 @@ class SceneBase(BaseModel):
             elif value is not None:
                 yield Input(name, kind, value)  # type: ignore[arg-type]
 
+    def sounds(self) -> Iterator[Input]:
+        """What only the cut reads of this scene: its effects. A take does not depend on them."""
+        yield from (Input(f"effects.{i}.ref", "audio", effect.ref) for i, effect in enumerate(self.effects))
+
     def with_inputs(self, refs: Mapping[str, str]) -> "SceneBase":
-        """A copy in which the named inputs ("ref_imgs.0") point elsewhere. Raises ValidationError."""
+        """A copy in which the named inputs ("ref_imgs.0", "effects.1.ref") point elsewhere. Raises ValidationError."""
         values = self.model_dump()
         for name, ref in refs.items():
-            base, _, index = name.partition(".")
-            if index:
-                values[base][int(index)] = ref
-            else:
-                values[base] = ref
+            *parents, last = [int(part) if part.isdigit() else part for part in name.split(".")]
+            holder: Any = values
+            for part in parents:
+                holder = holder[part]
+            holder[last] = ref
         return type(self).model_validate(values)
 
 
@@ -267,6 +301,59 @@ class Music(BaseModel):
     model_config = ConfigDict(extra="forbid")
     ref: Ref = _ref("audio")
     level: float = Field(-24.0, ge=-60, le=0, description="LUFS of the bed where nobody speaks")
+    start: float = Field(0.0, ge=0, le=36_000, allow_inf_nan=False, description="seconds of the file that are left out")
+    end: float | None = Field(None, gt=0, le=36_000, allow_inf_nan=False, description="where in the file it stops")
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> "Music":
+        if self.end is not None and self.end <= self.start:
+            raise PydanticCustomError("music_end", "must end after it begins ({start} s)", {"start": self.start})
+        return self
+
+
+NAME_FIELDS = ("queue", "code", "project", "date", "time", "aspect", "n")  # of an exported file's name
+
+
+class CutSettings(BaseModel):
+    """How the film of a queue is finished: loudness, title card, credits, file name."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    loudness: Literal[-23, -16, -14] = Field(-16, description="LUFS of the whole film (EBU R128)")
+    title: str = Field("", max_length=120, description="of the title card; empty: no card")
+    subtitle: str = Field("", max_length=200)
+    title_seconds: float = Field(3.0, ge=1, le=20)
+    credits: str = Field("", max_length=4000, description="one line each; empty: none")
+    credits_seconds: float = Field(6.0, ge=2, le=120)
+    name: str = Field("{queue}_film_{date}", min_length=1, max_length=200, description="of the file, without suffix")
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_file(cls, name: str) -> str:
+        known = ", ".join(f"{{{field}}}" for field in NAME_FIELDS)
+        unknown = [field for field in re.findall(r"\{([^{}]*)\}", name) if field not in NAME_FIELDS]
+        rest = re.sub(r"\{\w+\}", "", name)
+        bad = re.findall(r"[\x00-\x1f<>:\"/\\|?*{}]|\.\.|\.$", rest)
+        if unknown or bad:
+            wrong = f"{{{unknown[0]}}}" if unknown else bad[0]
+            params = {"wrong": wrong, "known": known}
+            raise PydanticCustomError("file_name", "must not hold {wrong}; fields: {known}", params)
+        return name
+
+
+class Policy(BaseModel):
+    """How a queue is run. Asked once and kept with it."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    allow_draft: StrictBool = Field(True, description="the draft engine may stand in where no real one is ready")
+    allow_8bit: StrictBool = Field(False, description="weights in 8 bit where nothing else fits; changes pixels")
+    allow_paid: StrictBool = Field(False, description="engines that cost money")
+    on_error: Literal["skip", "stop", "retry"] = "skip"
+    retries: int = Field(2, ge=1, le=10, description="how often a scene is tried again, where on_error is retry")
+    order: Literal["written", "model"] = "written"
+    keep_awake: StrictBool = Field(True, description="the computer does not fall asleep while it renders")
+    afterwards: Literal["nothing", "sleep", "shut_down"] = "nothing"
+    asked: StrictBool = Field(False, description="somebody has answered the three questions about engines")
+    ready_by: str = Field("", pattern=r"^$|^([01]\d|2[0-3]):[0-5]\d$", description="HH:MM that preflight checks")
 
 
 # ------------------------------------------------------------------------------------------------ facts of the house
@@ -309,11 +396,12 @@ class Job:
     error: Mapping[str, Any] | None = None  # {"code", "params"}
     degraded_reason: str | None = None
     kept: Mapping[str, JSON] = field(default_factory=dict)
+    seed: int | None = None  # of this picture alone; None: the scene's
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What a job made. Immutable but for its marks (selected, locked, private, trashed)."""
+    """What a job made. Immutable but for its marks (selected, locked, private, rating, note, trashed)."""
 
     id: str
     scene_id: str
@@ -338,7 +426,11 @@ class Take:
     locked: bool = False
     private: bool = False
     trashed: bool = False
+    chosen: bool = False  # selected by hand
+    rating: int = 0  # 1 … 5; 0: not rated
+    note: str | None = None  # what was to be made otherwise
     degraded_reason: str | None = None
+    fingerprint: str = ""  # of what it was made from; empty: unknown
 
 
 @dataclass(frozen=True, slots=True)

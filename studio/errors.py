@@ -73,6 +73,12 @@ class Cancelled(StudioError):
         super().__init__(code, **params)
 
 
+class NotYet(StudioError):
+    """A part of the studio that is not built yet."""
+
+    status = 501
+
+
 class Unavailable(StudioError):
     status = 503
 

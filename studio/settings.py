@@ -23,10 +23,12 @@ from pydantic_settings import (
 )
 
 from studio.errors import Refused
+from studio.naming import DEFAULT_TAKE, check_take_name
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py
 ORIGINS = ("flag", "environment", ".env", "data/settings.toml")  # in order; what none of them names is the default
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+WILDCARDS = ("0.0.0.0", "::", "")  # every address of this computer
 
 
 def _named(field: str, *peers: str, default: Any = None, **more: Any) -> Any:
@@ -65,6 +67,13 @@ class Settings(BaseSettings):
         "media_roots", default=[], description="more folders from which scenes may read files by path"
     )
     max_upload_mb: int = _named("max_upload_mb", default=2048, ge=1, le=1_000_000, description="largest upload, in MB")
+    trash_days: int = _named(
+        "trash_days", default=30, ge=0, le=36_500, description="days that the trash keeps a take; 0: for ever"
+    )
+
+    name_template: str = _named(
+        "name_template", default=DEFAULT_TAKE, description="how files of takes are called, without folder and suffix"
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _named(
         "log_level", "LOG_LEVEL", default="INFO", description="how much the log files say"
@@ -88,6 +97,9 @@ class Settings(BaseSettings):
     )
     sora_api_key: SecretStr | None = _named(
         "sora_api_key", "SORA_API_KEY", description="key of a Sora-compatible provider"
+    )
+    webhook_secret: SecretStr | None = _named(
+        "webhook_secret", description="signs what is posted to the callback_url of a run"
     )
     openai_api_key: SecretStr | None = _named(
         "openai_api_key", "OPENAI_API_KEY", description="key of OpenAI and of servers that speak its protocol"
@@ -135,6 +147,12 @@ class Settings(BaseSettings):
         names = [path.name for path in dict.fromkeys(value)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two folders are called {twice[0]}: rename one, or name the folder above both")
+        return value
+
+    @field_validator("name_template")
+    @classmethod
+    def _names_a_take(cls, value: str) -> str:
+        check_take_name(value)
         return value
 
     @field_validator("log_level", mode="before")
@@ -186,6 +204,17 @@ class Settings(BaseSettings):
     def local_only(self) -> bool:
         """Nobody but this computer can reach the studio."""
         return self.host in LOOPBACK and not self.share
+
+    @property
+    def at_home(self) -> bool:
+        """It is one user's own: nobody else reaches it, no password speaks of others, no proxy leads in."""
+        return self.local_only and self.auth is None and not self.allowed_hosts
+
+    @property
+    def address(self) -> str:
+        """Where a browser on this computer finds the studio."""
+        host = "127.0.0.1" if self.host in WILDCARDS else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def secrets(self) -> list[str]:
         """Every key and password as text, for the log filter."""

@@ -63,3 +63,7 @@ def _obey(scene: Any, run: Run) -> None:
             run.step(0, 10)
             time.sleep(0.005)
         raise AssertionError("nobody came")
+
+
+class Other(Instant):
+    id = "other"

@@ -51,8 +51,8 @@ def run_studio(folder: Path) -> None:
     studio = app.build_studio(settings)
     studio._runner.recover()
     if len(studio._store.jobs.waiting()) < 4:
-        queue = studio.queues.import_episode(json.dumps(EPISODE))["queue"]
-        studio.queues.run(queue["id"])
+        queue = studio.episodes.import_file(json.dumps(EPISODE))["queue"]
+        studio.runs.run(queue["id"])
     studio.drain()
     studio.close()
 

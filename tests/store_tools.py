@@ -52,7 +52,7 @@ def render(store: Store, scene_id: str, **values: Any) -> str:
     store.jobs.enqueue([picture(scene_id)])
     job = store.jobs.claim("cpu")
     assert job is not None and job.scene_id == scene_id
-    take_id = store.jobs.finish(job, made(job, **values))
+    take_id = store.ends.finish(job, made(job, **values))
     assert take_id
     return take_id
 

@@ -145,6 +145,54 @@ def test_the_doors_of_gradio_are_no_way_around(path):
     assert not inside.reached
 
 
+PEERS_WRITE = [
+    ("POST", "/nqueues"), ("POST", "/nqueues/import"), ("DELETE", "/nqueues/1?force=true"), ("POST", "/nqueues/1/run"),
+    ("POST", "/generate"), ("POST", "/queue/add"), ("POST", "/queue/clear"), ("DELETE", "/projects/x"),
+    ("POST", "/projects/x/upload/imagens"), ("POST", "/projects/x/config"), ("PATCH", "/nqueues/1/jobs/2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), PEERS_WRITE)
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_what_a_form_of_another_site_can_send_reaches_no_peers_route(method, path, kind):
+    client, inside = door()
+    for headers in EVIL:
+        answer = client.request(method, path, content=b"{}", headers=headers | {"content-type": kind})
+        assert answer.status_code == 403, headers
+    assert not inside.reached
+
+
+@pytest.mark.parametrize(
+    "path", ["/nqueues", "/status", "/stream", "/videos", "/video/x", "/file/x", "/projects/x/config"]
+)
+def test_peers_routes_are_read_by_us_alone(keys, path):
+    client, inside = door()
+    assert client.get(path, headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}).status_code == 403
+    assert client.get(path, headers={"host": "evil.example"}).status_code == 421
+    assert client.get(path, headers={"x-forwarded-for": "10.0.0.1"}).status_code == 403
+    behind, within = door(keys)
+    assert behind.get(path).status_code == 401
+    assert not inside.reached and not within.reached
+
+
+def test_only_the_lock_files_token_may_name_any_path(keys):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope[guard.LOCAL])
+        await PlainTextResponse("")(scope, receive, send)
+
+    client = TestClient(Guard(app, Hosts([]), WORDS, "command-line-token", keys, 100), base_url=HERE)
+    session = keys.new_session()
+    for headers in (
+        {"authorization": "Bearer command-line-token"}, {"authorization": f"Bearer {session}"},
+        {"cookie": f"{COOKIE}={session}"}, {"cookie": f"{COOKIE}={session}", "authorization": "Bearer command-line"},
+        {"cookie": f"{COOKIE}={session}", guard.LOCAL: "1", "authorization": "Basic command-line-token"},
+    ):  # fmt: skip
+        assert client.get("/api/queues", headers=headers).status_code == 200
+    assert seen == [True, False, False, False, False]
+
+
 def test_a_preflight_of_another_site_is_refused():
     client, inside = door()
     headers = {"origin": "https://evil.example", "access-control-request-method": "PATCH"}
@@ -224,9 +272,16 @@ def test_an_unannounced_flood_is_cut_off():
 def test_only_an_upload_may_be_large(monkeypatch):
     monkeypatch.setattr(guard, "PLAIN_BYTES", 100)  # any other body is held in memory
     client, inside = door(max_bytes=1000)
-    assert client.post("/api/queues/import", content=b"x" * 101).status_code == 413
+    assert client.post("/api/queues", content=b"x" * 101).status_code == 413
     assert client.post("/api/scenes", content=(b"x" * 60 for _ in range(5))).status_code == 413
-    assert client.post("/api/assets", content=b"x" * 1000).text == "inside 1000"
+    for path in ("/api/assets", "/api/queues/import", "/api/queues/check"):  # a package may be large
+        assert client.post(path, content=b"x" * 1000).text == "inside 1000"
+    assert inside.reached.pop() == "POST /api/queues/check" and inside.reached.pop() == "POST /api/queues/import"
+    for path in ("/generate", "/projects/a b/upload/imagens"):
+        assert client.post(path, content=b"x" * 1000).text == "inside 1000" and inside.reached.pop()
+    for path in ("/generate/x", "/nqueues/import", "/queue/import", "/projects/a/b/upload/imagens",
+                 "/projects/a/upload/x/y", "/projects//upload/imagens", "/x/projects/a/upload/imagens"):  # fmt: skip
+        assert client.post(path, content=b"x" * 101).status_code == 413, path
     assert client.post("/api/assets", content=b"x" * 1001).status_code == 413
     assert inside.reached == ["POST /api/assets"]
 

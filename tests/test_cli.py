@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.testclient import TestClient
+from through import Through
 
 from studio import app
 from studio import cli as command_line
@@ -271,19 +272,6 @@ def test_a_wrong_scene_names_its_field(here, home, capsys):
 
 
 # ------------------------------------------------------------------------------------------------ a running studio
-class Through(httpx2.BaseTransport):
-    """Carries the command line's requests into the app of a test."""
-
-    def __init__(self, client: TestClient) -> None:
-        self.client = client
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        answer = self.client.request(
-            request.method, str(request.url), content=request.read(), headers=list(request.headers.items())
-        )
-        return httpx2.Response(answer.status_code, content=answer.content)
-
-
 @pytest.fixture
 def there(studio: Studio) -> Callable[[str], desk.There]:
     """A desk in a studio that asks for a password: only the lock file's token opens it."""
@@ -303,13 +291,13 @@ def test_a_running_studio_does_the_work(there, studio, home, monkeypatch, capsys
     monkeypatch.setattr("studio.cli.verbs.open_desk", lambda settings: work)
     monkeypatch.setattr("time.sleep", lambda seconds: studio.drain())  # the studio works while the command line waits
     run = desk.There.run
-    monkeypatch.setattr(desk.There, "run", lambda self, queue: (run(self, queue), studio.drain())[0])
+    monkeypatch.setattr(desk.There, "run", lambda self, *how: (run(self, *how), studio.drain())[0])
     assert main(["render", str(episode(home)), "--out", "film.mp4", "--engine", "instant"]) == 0
     assert (home / "film.mp4").stat().st_size > 0
     assert "film.mp4" in capsys.readouterr().out
 
 
-def test_files_are_sent_to_it(there, home):
+def test_it_reads_the_files_that_we_name(there, home):
     from PIL import Image
 
     (home / "shots").mkdir()
@@ -317,13 +305,13 @@ def test_files_are_sent_to_it(there, home):
     path = home / "shots" / "episode.json"
     scenes = [{"task_type": "image_to_video", "input_image": "a.png", "prompt": "it moves", "engine": "instant"}]
     path.write_text(json.dumps(scenes))
-    queue = there("token").import_episode(path, only_valid=False)
+    queue = there("token").bring(path)[0]["queue"]
     assert queue["counts"]["total"] == 1
 
 
 def test_a_wrong_token_opens_nothing(there, home):
     with pytest.raises(StudioError) as refused:
-        there("guess").import_episode(None, only_valid=False)
+        there("guess").sample()
     assert refused.value.code == "guard.signed_out"
 
 
@@ -361,19 +349,14 @@ def test_a_download_that_breaks_off_leaves_nothing(home):
 
     there = desk.There(Holder(1, "http://127.0.0.1:9", "x"), Broken())
     with pytest.raises(Unavailable) as error:
-        there.film("x", home / "film.mp4")
+        there.exported("x", home / "film.mp4")
     assert error.value.code == "cli.studio_silent" and not list(home.glob("film*"))
 
 
-def test_both_desks_have_every_verb():
-    verbs = {name for name in vars(desk.Desk) if not name.startswith("_")}
-    for kind in (desk.Here, desk.There):
-        assert verbs <= set(vars(kind))
-
-
-def test_an_episode_that_cannot_be_read_is_told(home):
-    with pytest.raises(NotFound):
-        desk._read(home)
+def test_an_episode_that_is_not_there_is_told(home):
+    with pytest.raises(NotFound) as error:
+        desk.There(Holder(1, "http://127.0.0.1:9", "x")).bring(home / "nobody.json")
+    assert error.value.code == "cli.no_episode"
 
 
 # ------------------------------------------------------------------------------------------------ doctor and docs

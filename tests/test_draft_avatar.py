@@ -8,9 +8,9 @@ import pytest
 from drawn_faces import bearded, behind_a_microphone, cartoon, half_covered, landscape, noise
 
 from studio.domain import SpokenLine
+from studio.media.yuv import bgr_from_i420
 from studio.pipelines.draft import avatar, framing, lipsync
 from studio.pipelines.draft.landmarks import find_landmarks
-from studio.pipelines.draft.yuv import bgr_from_i420
 
 SIZE, FPS, FRAMES = (424, 240), 24, 24
 

@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from draft_tools import save_png
 
 from studio.errors import EngineError
-from studio.pipelines.draft import fonts
+from studio.media import fonts
+from studio.media.fonts import Face, type_of
+from studio.media.yuv import bgr_from_i420, i420_from_bgr
 from studio.pipelines.draft.cards import Card, Stamp, pill_place, wrapped
 from studio.pipelines.draft.clean import cleaned, is_card, is_stamped
-from studio.pipelines.draft.fonts import Face, type_of
+from studio.pipelines.draft.pictures import read_picture
 from studio.pipelines.draft.prompt import read_prompt
-from studio.pipelines.draft.yuv import bgr_from_i420, i420_from_bgr
 
 GREY = np.full((360, 640, 3), 70, np.uint8)
 
@@ -71,6 +73,19 @@ def test_the_pill_is_drawn_found_and_taken_away(size):
     clean = cleaned(marked)
     assert not is_stamped(clean)
     assert np.abs(clean.astype(int) - picture).max() < 12
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (480, 848)])
+def test_a_picture_taken_from_a_draft_is_read_without_its_pill(size, tmp_path):
+    picture = np.full((size[1], size[0], 3), (90, 60, 40), np.uint8)
+    path = save_png(tmp_path / "last.png", stamped(picture))
+    read = read_picture(path)
+    assert not is_stamped(np.ascontiguousarray(read[..., :3]))
+    assert np.abs(read[..., :3].astype(int) - (90, 60, 40)).max() < 12 and read[..., 3].min() == 255
+
+
+def test_a_picture_too_small_for_a_pill_is_read_as_it_is(tmp_path):
+    assert read_picture(save_png(tmp_path / "dot.png", np.full((3, 4, 3), 200, np.uint8))).shape == (3, 4, 4)
 
 
 def card_frame(index, prompt="A long walk home", frames=48, number=3):

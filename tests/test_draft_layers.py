@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from studio.media.yuv import bgr_from_i420, i420_from_bgr, i420_planes
 from studio.pipelines.draft import layers
 from studio.pipelines.draft.camera import CameraPath, camera_path, glide
 from studio.pipelines.draft.layers import Layer, Pose, Shot
 from studio.pipelines.draft.prompt import read_prompt
-from studio.pipelines.draft.yuv import bgr_from_i420, i420_from_bgr, i420_planes
 
 SIZE = (320, 192)
 

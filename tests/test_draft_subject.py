@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from studio.media.yuv import bgr_from_i420, i420_from_bgr
 from studio.pipelines.draft.cuts import switch_shot
 from studio.pipelines.draft.extend import extend_shot
 from studio.pipelines.draft.prompt import read_prompt
 from studio.pipelines.draft.steady import steady
 from studio.pipelines.draft.subject import find_subject, nearer_view
 from studio.pipelines.draft.weather import Weather
-from studio.pipelines.draft.yuv import bgr_from_i420, i420_from_bgr
 
 SIZE = (640, 360)
 MOON, BOAT = (200, 80), (450, 230)

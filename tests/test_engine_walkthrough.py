@@ -51,7 +51,7 @@ def test_its_limits_and_knobs_are_checked(bars: str, tmp_path: Path) -> None:
         assert listed["bars"]["options"]["properties"]["bars"]["default"] == 8
         with pytest.raises(Exception) as refused:
             studio.scenes.generate({"task_type": "text_to_video", "prompt": "x", "duration": 60})
-        assert refused.value.code == "scene.cannot_run"
+        assert refused.value.code == "preflight.errors"
         assert refused.value.params["why"]["code"] == "engine.limit_seconds"
         with pytest.raises(Exception) as refused:
             studio.scenes.generate(

@@ -23,6 +23,7 @@ from studio.execution import (
     Failed,
     Finished,
     Kept,
+    Loaded,
     Preview,
     Progress,
     Started,
@@ -75,8 +76,8 @@ class Contract:
     # ---------------------------------------------------------------------------------------- a job
     def test_a_job_tells_its_story_and_leaves_a_whole_file(self, executor: Executor, tmp_path: Path) -> None:
         job = assignment(tmp_path, frames=5)
-        first, *between, final = executor.submit(job)
-        assert first == Started()
+        first, loaded, *between, final = executor.submit(job)
+        assert first == Started() and isinstance(loaded, Loaded)
         assert all(isinstance(event, Progress | Preview) for event in between)
         assert [event for event in between if isinstance(event, Progress)][-1] == Progress(5, 5)
         assert isinstance(final, Finished) and final.path == tmp_path / "out" / "shot 1.mp4"
@@ -88,6 +89,8 @@ class Contract:
         sidecar = read_sidecar(sidecar_path(final.path))
         assert sidecar and (sidecar["job_id"], sidecar["attempt"], sidecar["seed"]) == (job.job_id, 1, 7)
         assert sidecar["facts"] == final.facts and sidecar["settings"] == {"prompt": "a lamp"}
+        again = replace(assignment(tmp_path, frames=5), out=tmp_path / "out" / "shot 2")
+        assert not any(isinstance(event, Loaded) for event in executor.submit(again))  # it is there now
         assert names(tmp_path / "posters") == {"shot 1.poster.jpg", "shot 1.strip.jpg"}
 
     @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def test_test_installs_the_tools_and_returns_pytests_code(launch, world):
     assert launch.main(["test", "-k", "queue", "-x"]) == 7
     assert world.asked[1:4] == ["torch==9.9.9", "-r requirements.txt", "-r requirements-dev.txt"]
     assert world.asked[-1] == "start -m pytest -k queue -x"
+    launch.main(["test"])
+    assert world.asked[-1] == "start -m pytest -n auto --dist loadfile"
 
 
 def test_install_installs_and_ends(launch, world, capsys):

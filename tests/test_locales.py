@@ -54,7 +54,7 @@ def _of_call(node: ast.Call, where: str) -> Iterator[Raised]:
         yield from ((where, text, _keys(params)) for text in _texts(code))
     elif name == "Availability" and "reason" in keywords:
         yield from ((where, text, _keys(keywords.get("params"))) for text in _texts(keywords["reason"]))
-    elif name == "_answer":  # studio.api.answers
+    elif name == "_answer" and len(node.args) > 2:  # studio.api.answers
         known = frozenset(str(word) for word in keywords)
         yield from ((where, text, known) for text in _texts(node.args[2]))
 
@@ -192,3 +192,11 @@ def test_an_error_inside_an_error_is_said_in_the_same_language() -> None:
     assert "at most 5" in words.error(error, "en")["message"] and "5" in words.error(error, "zh")["message"]
     unknown = words.error({"code": "no.such", "params": {}}, "en")
     assert unknown["message"] == "error.no.such" and unknown["hint"] == ""
+
+
+def test_a_field_of_a_complaint_is_called_as_the_form_calls_it() -> None:
+    words = Words(LOCALES, "en")
+    said = words.error({"code": "input.changed", "params": {"name": "a.png", "field": "ref_imgs.1"}}, "pt")
+    assert "Referências 2" in said["message"]
+    assert said["params"]["field"] == "ref_imgs.1"
+    assert words.field("segments.3", "zh") == "segments.3"

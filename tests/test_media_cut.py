@@ -11,9 +11,11 @@ from PIL import Image
 from studio.domain import Frame
 from studio.errors import Cancelled, MediaError, Refused, StudioError
 from studio.media import join
-from studio.media.cut import Bed, FilmLine, Shot, cut
-from studio.media.join import Piece, dissolves, film_frames, starts
-from studio.media.mix import loudness, true_envelope
+from studio.media.cut import cut
+from studio.media.film import Bed, Film, FilmLine, Shot
+from studio.media.join import Piece
+from studio.media.loudness import loudness, true_envelope
+from studio.media.plan import Wanted, lay_out
 from studio.media.probe import open_media, probe
 from studio.media.sound import RATE, load48, save
 from studio.media.writer import VideoFile
@@ -29,7 +31,8 @@ def clips(folder, counts, size=SIZE, fps=24.0):
 
 def film(folder, shots, lines=(), music=None, **more):
     settings = {"cache": folder / "cache", "comment": {}, "step": lambda done, total, note: None} | more
-    return cut(FRAME, shots, lines, music, folder / "film.mp4", **settings)
+    asked = {name: settings.pop(name) for name in list(settings) if name in Film.__dataclass_fields__}
+    return cut(Film(FRAME, shots, lines, music=music, **asked), folder / "film.mp4", **settings)
 
 
 def texts(path):
@@ -44,29 +47,9 @@ def texts(path):
         return found
 
 
-# ------------------------------------------------------------------------------------------------ the plan
-@pytest.mark.parametrize(
-    "counts, wanted, shared",
-    [
-        ([48, 48, 48], [True, True, False], [12, 12, 0]),
-        ([48, 48, 48], [False, True, True], [0, 12, 0]),  # nothing follows the last
-        ([48, 9, 48], [True, True, False], [3, 3, 0]),  # a short clip gives a third to each side
-        ([48, 2, 48], [True, True, False], [0, 0, 0]),
-        ([30], [True], [0]),
-    ],
-)
-def test_dissolves_fit_their_clips(counts, wanted, shared):
-    assert dissolves(counts, wanted, Fraction(24)) == shared
-
-
-def test_a_dissolve_is_half_a_second_at_any_rate():
-    assert dissolves([100, 100], [True, True], Fraction(30))[0] == 15
-    assert dissolves([100, 100], [True, True], Fraction(24000, 1001))[0] == 12
-
-
-def test_the_clock_of_a_film(tmp_path):
-    pieces = [Piece(tmp_path, 48, 12), Piece(tmp_path, 60, 0), Piece(tmp_path, 24, 0)]
-    assert starts(pieces) == [0, 36, 96] and film_frames(pieces) == 120
+def pieces(paths, counts):
+    places = lay_out([Wanted(count / 24) for count in counts], 24)
+    return [Piece(path, place) for path, place in zip(paths, places, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------ hard cuts
@@ -76,8 +59,8 @@ def test_fifty_nine_clips_are_joined_without_encoding_a_frame(tmp_path, monkeypa
     encoded = []
     monkeypatch.setattr(VideoFile, "write", lambda *_: encoded.append(1))
     made = join.write_film(
-        tmp_path / "film.mp4.part", [Piece(*each) for each in zip(paths, counts, strict=True)], Fraction(24),
-        sound=np.zeros((sum(counts) * 2000, 2), np.float32), comment={},
+        tmp_path / "film.mp4.part", pieces(paths, counts), Fraction(24),
+        sound=[np.zeros((sum(counts) * 2000, 2), np.float32)], comment={},
     )  # fmt: skip
     assert made.frames == sum(counts) and made.encoded == 0 and not encoded
     frames = decoded(tmp_path / "film.mp4.part")
@@ -111,7 +94,9 @@ def test_a_seek_to_any_join_shows_the_right_clip(tmp_path):
 # ------------------------------------------------------------------------------------------------ dissolves
 def test_a_dissolve_belongs_to_both_neighbours(tmp_path):
     paths = clips(tmp_path, [48, 48, 48])
-    made = film(tmp_path, [Shot(paths[0], dissolve=True), Shot(paths[1], dissolve=True), Shot(paths[2])])
+    made = film(
+        tmp_path, [Shot(paths[0], transition="dissolve"), Shot(paths[1], transition="dissolve"), Shot(paths[2])]
+    )
     assert made["frames"] == 48 * 3 - 24 and made["encoded"] == 24 and made["duration"] == 5.0
     frames = [centre(frame) for frame in decoded(tmp_path / "film.mp4")]
     assert len(frames) == 120
@@ -124,7 +109,7 @@ def test_a_dissolve_belongs_to_both_neighbours(tmp_path):
 
 def test_a_short_clip_has_short_dissolves_and_its_own_colour(tmp_path):
     paths = clips(tmp_path, [48, 15, 48])
-    made = film(tmp_path, [Shot(path, dissolve=True) for path in paths])
+    made = film(tmp_path, [Shot(path, transition="dissolve") for path in paths])
     assert made["frames"] == 48 + 15 + 48 - 10
     frames = [centre(frame) for frame in decoded(tmp_path / "film.mp4")]
     assert len(frames) == made["frames"]
@@ -138,7 +123,13 @@ def test_strangers_are_conformed_and_stand_where_they_belong(tmp_path):
     slow = clip(tmp_path / "slow.mp4", GREEN, 16, 16.0, SIZE)  # one second at 16 fps
     wide = clip(tmp_path / "wide.mp4", BLUE, 50, 25.0, (320, 96))  # two seconds
     Image.new("RGB", (300, 200), WHITE).save(tmp_path / "still.png")
-    shots = [Shot(own), Shot(slow), Shot(wide, dissolve=True), Shot(tmp_path / "still.png", seconds=1.0), Shot(own)]
+    shots = [
+        Shot(own),
+        Shot(slow),
+        Shot(wide, transition="dissolve"),
+        Shot(tmp_path / "still.png", seconds=1.0),
+        Shot(own),
+    ]
     made = film(tmp_path, shots)
     assert made["conformed"] == 3
     assert made["frames"] == 24 + 24 + 48 + 24 + 24 - 8  # a third of the still
@@ -169,7 +160,7 @@ def talkie(tmp_path_factory):
     save(folder / "music.wav", tone(4.0, 110))
     lines = [FilmLine(voices[n], n, 1.0, 1.0, f"Line {n} <b>&</b> {{x}} 你好", "Mira") for n in range(3)]
     comment = {"title": 'Ação "中文" <b>', "scenes": [{"seed": 2**62}] * 59}
-    shots = [Shot(path, title=f"{n} · Lâmpada 灯", dissolve=True) for n, path in enumerate(paths)]
+    shots = [Shot(path, title=f"{n} · Lâmpada 灯", transition="dissolve") for n, path in enumerate(paths)]
     made = film(folder, shots, lines, Bed(folder / "music.wav"), comment=comment)
     return folder, made, comment
 
@@ -285,7 +276,7 @@ def test_stopping_leaves_the_last_film_as_it_was(tmp_path, note):
 def test_progress_goes_up_to_the_end(tmp_path):
     seen = []
     shots = [
-        Shot(clip(tmp_path / "a.mp4", RED, 25, 25.0, SIZE), dissolve=True),
+        Shot(clip(tmp_path / "a.mp4", RED, 25, 25.0, SIZE), transition="dissolve"),
         *map(Shot, clips(tmp_path, [24, 24])),
     ]
     film(tmp_path, shots, step=lambda done, total, note: seen.append((done, total, note)))
@@ -306,7 +297,5 @@ def test_a_missing_or_broken_clip_is_named_before_anything_is_encoded(tmp_path):
 def test_a_clip_with_fewer_packets_than_it_claims(tmp_path):
     path = clips(tmp_path, [24])[0]
     with pytest.raises(MediaError) as caught:
-        join.write_film(
-            tmp_path / "f.part", [Piece(path, 30)], Fraction(24), sound=np.zeros((0, 2), np.float32), comment={}
-        )
+        join.write_film(tmp_path / "f.part", pieces([path], [30]), Fraction(24), sound=[], comment={})
     assert caught.value.code == "media.frame_count" and not (tmp_path / "f.part").exists()

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.media.subtitles import COLUMNS, Cue, clock, columns, cues_of, mov_text, vtt
+from studio.media.subtitles import COLUMNS, Cue, clock, columns, cues_of, mov_text, srt, two_lines, vtt
 
 LONG = (
     "When the lamp goes out, the whole harbour holds its breath. Nobody says it aloud, but everyone counts the seconds "
@@ -55,3 +55,12 @@ def test_markup_is_text():
 
 def test_a_timed_text_sample_is_its_length_and_its_bytes():
     assert mov_text(Cue(0, 1, "ção {x}")) == b"\x00\x09" + "ção {x}".encode()
+
+
+def test_two_lines_are_about_as_long_and_break_where_one_breathes():
+    assert two_lines("O mar não esquece quem lhe deu luz.", 24) == "O mar não esquece\nquem lhe deu luz."
+    assert two_lines("我看见你们的灯了。谢谢你们！", 26) == "我看见你们的灯了。\n谢谢你们！"
+
+
+def test_srt_counts_and_names_nobody():
+    assert srt([Cue(1.0, 2.5, "Olá", "Ana")]) == "1\n00:00:01,000 --> 00:00:02,500\nOlá\n"

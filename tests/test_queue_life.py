@@ -1,6 +1,7 @@
 """The life of a queue against a model in plain Python: whatever happens in whatever order, nothing is lost or doubled.
 
-Hypothesis adds, edits, reorders, runs, claims, finishes, fails, crashes, cancels, pauses, trashes and deletes. After
+Hypothesis adds, edits, reorders, runs, claims, finishes, fails, tries again, crashes, cancels, stops after a scene,
+pauses, trashes and deletes, as written and by model. After
 every step the database is compared with the model. LANTERNA_EXAMPLES raises the number of lives that are tried.
 """
 
@@ -17,7 +18,7 @@ from store_tools import ERROR, after, all_of, made, open_store, picture, shot
 from studio.domain import Job, State
 from studio.errors import Conflict
 from studio.store import Wanted
-from studio.store.jobs import MAX_CRASHES
+from studio.store.ends import MAX_CRASHES
 
 LIVE = ("queued", "running")
 
@@ -57,6 +58,7 @@ class QueueLife(RuleBasedStateMachine):
         self.jobs: dict[str, ModelJob] = {}
         self.made: dict[str, tuple[str, str]] = {}  # take -> (scene, layer + line)
         self.trashed: set[str] = set()
+        self.by_hand: set[str] = set()  # jobs that go even while the queue is paused
 
     def teardown(self) -> None:
         self.store.close()
@@ -94,7 +96,7 @@ class QueueLife(RuleBasedStateMachine):
     @rule(scene=consumes(scenes))
     def delete(self, scene: str) -> None:
         del self.model[scene]
-        self.store.queues.delete_scene(scene)
+        self.store.queues.delete_scenes(self.queue, [scene])
         self.order.remove(scene)
         self.jobs = {job_id: job for job_id, job in self.jobs.items() if self._scene_of(job_id)}
         self.made = {take: key for take, key in self.made.items() if key[0] != scene}
@@ -110,7 +112,7 @@ class QueueLife(RuleBasedStateMachine):
 
     @rule(scene=scenes, only_picture=st.booleans())
     def run(self, scene: str, only_picture: bool) -> None:
-        self._run(scene, [picture(scene)] if only_picture else all_of(self.store, scene))
+        self._run(scene, [picture(scene, "two")] if only_picture else all_of(self.store, scene))
 
     def _run(self, scene: str, wanted: list[Wanted]) -> None:
         before = {job.id for job in self.store.jobs.live(scene_id=scene)}
@@ -136,9 +138,29 @@ class QueueLife(RuleBasedStateMachine):
                 self.jobs[job_id].state = "cancelled"
 
     @rule()
+    def stop_after_scene(self) -> None:
+        """What is being rendered goes on with all its layers; what waits of other scenes is a draft, lost to nobody."""
+        begun = {scene for scene, mine in self.model.items() if self._has(mine, "running")}
+        waiting = {scene for scene, mine in self.model.items() if self._has(mine, "queued")} - begun
+        assert self.store.jobs.finish_begun(self.queue) == (sorted(begun), len(waiting))
+        for job_id in [job for scene in waiting for job in self.model[scene].jobs]:
+            if self.jobs[job_id].state == "queued":
+                self.jobs[job_id].state = "draft"
+                self.by_hand.discard(job_id)
+        self.by_hand |= {job for scene in begun for job in self.model[scene].jobs if self.jobs[job].state in LIVE}
+
+    def _has(self, scene: ModelScene, state: str) -> bool:
+        return any(self.jobs[job].state == state for job in scene.jobs)
+
+    @rule(order=st.sampled_from(["written", "model"]))
+    def order_of_work(self, order: str) -> None:
+        self.store.queues.update(self.queue, {"policy": {"order": order}})
+
+    @rule()
     def pause_and_resume(self) -> None:
         self.store.queues.update(self.queue, {"paused": 1})
-        assert self.store.jobs.claim("cpu") is None
+        if not any(self._can_run(job_id) for job_id in self.by_hand & set(self.jobs)):
+            assert self.store.jobs.claim("cpu") is None
         self.store.queues.update(self.queue, {"paused": 0})
 
     @rule(take=takes, mark=st.sampled_from(["selected", "locked", "private", "trash", "restore"]))
@@ -159,7 +181,7 @@ class QueueLife(RuleBasedStateMachine):
 
     def _claim(self) -> Job | None:
         able = {job_id for job_id in self.jobs if self._can_run(job_id)}
-        job = self.store.jobs.claim("cpu")
+        job = self.store.jobs.claim("cpu", "one")
         if job is None:
             assert not able, "a job that could run was not claimed"
             return None
@@ -193,7 +215,11 @@ class QueueLife(RuleBasedStateMachine):
         mine = self.jobs.get(job.id)
         return mine is not None and mine.state == "running" and mine.attempt == job.attempt
 
-    @rule(target=takes, job=claims, how=st.sampled_from(["finish", "finish", "fail", "cancelled", "crash", "keep"]))
+    @rule(
+        target=takes,
+        job=claims,
+        how=st.sampled_from(["finish", "finish", "fail", "again", "cancelled", "crash", "keep"]),
+    )
     def end(self, job: Job, how: str) -> str | object:
         counts = self._counts(job)
         match how:
@@ -202,10 +228,14 @@ class QueueLife(RuleBasedStateMachine):
                 return take if take else multiple()
             case "crash":
                 self._crash(job, counts)
+            case "again":
+                assert self.store.ends.try_again(job, ERROR, "2026-11-20T00:00:00.000Z") == counts
+                if counts:
+                    self.jobs[job.id].state = "queued"
             case "keep":
-                assert self.store.jobs.keep(job, "window", 1) == counts
+                assert self.store.ends.keep(job, "window", 1) == counts
             case _:
-                ended = self.store.jobs.fail(job, ERROR) if how == "fail" else self.store.jobs.cancelled(job)
+                ended = self.store.ends.fail(job, ERROR) if how == "fail" else self.store.ends.cancelled(job)
                 assert ended == counts
                 if ended:
                     self.jobs[job.id].state = "failed" if how == "fail" else "cancelled"
@@ -213,7 +243,7 @@ class QueueLife(RuleBasedStateMachine):
         return multiple()
 
     def _finish(self, job: Job, counts: bool) -> str | None:
-        take = self.store.jobs.finish(job, made(job))
+        take = self.store.ends.finish(job, made(job))
         assert (take is not None) == counts, "a stale attempt committed, or a good one was refused"
         if take:
             mine = self.jobs[job.id]
@@ -223,7 +253,7 @@ class QueueLife(RuleBasedStateMachine):
         return take
 
     def _crash(self, job: Job, counts: bool, *, crashed: bool = True) -> None:
-        state = self.store.jobs.put_back(job, "note.resumed", ERROR, crashed=crashed)
+        state = self.store.ends.put_back(job, "note.resumed", ERROR, crashed=crashed)
         assert (state is not None) == counts
         if state is None:
             return

@@ -6,27 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runner_tools import SHOT, add, states
 
 from studio.errors import Conflict, Refused, StudioError
 from studio.runner.recovery import finished_files, sweep
 from studio.service import Studio
-from studio.store.jobs import MAX_CRASHES
-
-SHOT = {"task_type": "text_to_video", "prompt": "a shot", "duration": 0.25}
+from studio.store.ends import MAX_CRASHES
 
 
 @pytest.fixture
 def queue(studio: Studio) -> str:
     return str(studio.queues.create("Night pier", frame={"width": 256, "height": 144})["id"])
-
-
-def add(studio: Studio, queue: str, prompt: str = "a shot", *said: str, **fields: Any) -> str:
-    lines = [{"text": text} for text in said]
-    return str(studio.scenes.add(queue, {**SHOT, "prompt": prompt, "lines": lines, **fields})["id"])
-
-
-def states(studio: Studio, queue: str) -> list[str]:
-    return [str(card["state"]) for card in studio.queues.get(queue)["scenes"]]
 
 
 def code_of(studio: Studio, scene: str) -> str | None:
@@ -51,12 +41,12 @@ def during(instant: Any, action: Callable[[], Any], times: int = 1) -> list[Any]
 def test_a_queue_is_rendered_in_order_and_stays(studio: Studio, queue: str, instant: Any) -> None:
     add(studio, queue, "one", "hello", "there")
     add(studio, queue, "two")
-    assert studio.queues.run(queue) == {"queued": 2, "jobs": 4}
+    assert studio.runs.run(queue) == {"queued": 2, "jobs": 4}
     assert studio.queues.get(queue)["queue"]["state"] == "running"
     assert studio.drain() == 4
     assert [made[0] for made in instant.MADE] == ["speech", "speech", "text_to_video", "text_to_video"]
     assert states(studio, queue) == ["done", "done"]
-    assert studio.queues.run(queue) == {"queued": 0, "jobs": 0}
+    assert studio.runs.run(queue) == {"queued": 0, "jobs": 0}
     view = studio.queues.get(queue)["queue"]
     assert view["state"] == "done" and view["counts"]["done"] == 2
     assert studio.system.now()["waiting"] == 0 and studio.system.now()["running"] == []
@@ -64,7 +54,7 @@ def test_a_queue_is_rendered_in_order_and_stays(studio: Studio, queue: str, inst
 
 def test_what_is_rendered_is_shown_while_it_is(studio: Studio, queue: str, instant: Any) -> None:
     scene = add(studio, queue, "one")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     (seen,) = [during(instant, lambda: (studio.system.now(), studio.snapshot(queue)))]
     studio.drain()
     now, page = seen[0]
@@ -77,7 +67,7 @@ def test_what_is_rendered_is_shown_while_it_is(studio: Studio, queue: str, insta
 # ------------------------------------------------------------------------------------------------ failures
 def test_a_failure_is_skipped_by_default(studio: Studio, queue: str) -> None:
     bad, _ = add(studio, queue, "fail"), add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     assert states(studio, queue) == ["failed", "done"] and code_of(studio, bad) == "engine.failed"
     assert studio.queues.get(queue)["queue"]["state"] == "failed"
@@ -89,11 +79,11 @@ def test_a_failure_stops_a_queue_that_wants_it(studio: Studio, queue: str, insta
     studio.queues.update(queue, {"on_error": "stop"})
     other = str(studio.queues.create("Other")["id"])
     add(studio, other, "goes on")
-    studio.queues.run(queue), studio.queues.run(other)
+    studio.runs.run(queue), studio.runs.run(other)
     studio.drain()
     assert states(studio, queue) == ["done", "failed", "cancelled", "cancelled"]
     assert states(studio, other) == ["done"]
-    assert studio.queues.retry(queue)["queued"] == 3
+    assert studio.runs.retry(queue)["queued"] == 3
 
 
 def test_an_input_that_went_away_stops_it_too(studio: Studio, queue: str, tmp_path: Path, picture: Path) -> None:
@@ -101,8 +91,8 @@ def test_an_input_that_went_away_stops_it_too(studio: Studio, queue: str, tmp_pa
     studio.scenes.add(queue, {"task_type": "image_to_video", "input_image": asset["ref"], "duration": 0.25})
     add(studio, queue)
     studio.queues.update(queue, {"on_error": "stop"})
-    studio.library.file(asset["sha256"]).unlink()
-    studio.queues.run(queue)
+    studio.runs.run(queue)
+    studio.library.file(asset["sha256"]).unlink()  # after preflight has seen it
     studio.drain()
     assert states(studio, queue) == ["failed", "cancelled"]
     assert studio.queues.get(queue)["scenes"][0]["error"]["code"] == "input.gone"
@@ -111,13 +101,13 @@ def test_an_input_that_went_away_stops_it_too(studio: Studio, queue: str, tmp_pa
 
 def test_a_full_disk_pauses_the_queue_and_keeps_the_scene(studio: Studio, queue: str, instant: Any) -> None:
     scene, _ = add(studio, queue, "full"), add(studio, queue, "after")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     for _ in range(MAX_CRASHES + 1):  # however often somebody tries
         studio.drain()
         assert studio.queues.get(queue)["queue"]["state"] == "paused"
         assert states(studio, queue) == ["queued", "queued"]
         assert studio.scenes.get(scene)["note"] == "note.disk_full"
-        studio.queues.resume(queue)
+        studio.runs.resume(queue)
     studio.scenes.edit(scene, {"prompt": "room again"})
     studio.drain()
     assert states(studio, queue) == ["done", "done"]
@@ -125,7 +115,7 @@ def test_a_full_disk_pauses_the_queue_and_keeps_the_scene(studio: Studio, queue:
 
 def test_a_lost_worker_is_no_failure_until_the_third_time(studio: Studio, queue: str, instant: Any) -> None:
     scene = add(studio, queue, "lost")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     notes = []
     instant.ON_RUN.append(lambda scene_, run: notes.append(studio.scenes.get(scene)["note"]))
     studio.drain()
@@ -137,7 +127,7 @@ def test_what_breaks_in_the_runner_fails_the_scene_and_not_the_studio(
     studio: Studio, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene, _ = add(studio, queue, "odd"), add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     whole = studio._runner.assigner.assignment
     monkeypatch.setattr(
         studio._runner.assigner,
@@ -150,12 +140,12 @@ def test_what_breaks_in_the_runner_fails_the_scene_and_not_the_studio(
 
 def test_a_voice_that_fails_fails_its_scene(studio: Studio, queue: str) -> None:
     scene = add(studio, queue, "one", "fine", "fail")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     assert states(studio, queue) == ["failed"]
     studio.scenes.edit(scene, {"lines": [{"text": "fine"}, {"text": "better"}]})
     assert states(studio, queue) == ["draft"]
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     assert states(studio, queue) == ["done"]
 
@@ -163,17 +153,17 @@ def test_a_voice_that_fails_fails_its_scene(studio: Studio, queue: str) -> None:
 # ------------------------------------------------------------------------------------------------ cancel, skip, stop
 def test_a_waiting_scene_is_cancelled(studio: Studio, queue: str, instant: Any) -> None:
     scene = add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     assert studio.scenes.cancel(scene)["state"] == "cancelled"
     assert studio.drain() == 0 and instant.MADE == []
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     assert states(studio, queue) == ["done"]
 
 
 def test_a_running_scene_is_cancelled_and_leaves_nothing(studio: Studio, queue: str, instant: Any) -> None:
     scene, _ = add(studio, queue, "wait"), add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     during(instant, lambda: studio.scenes.cancel(scene))
     studio.drain()
     assert states(studio, queue) == ["cancelled", "done"]
@@ -186,7 +176,7 @@ def test_a_cancel_between_claim_and_worker_is_heard(
     studio: Studio, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = add(studio, queue, "wait")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     whole = studio._runner.assigner.assignment
 
     def asked_now(job: Any, extract: Any) -> Any:
@@ -200,7 +190,7 @@ def test_a_cancel_between_claim_and_worker_is_heard(
 
 def test_skip_goes_on_with_the_next(studio: Studio, queue: str, instant: Any) -> None:
     add(studio, queue, "wait"), add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     skipped = during(instant, studio.scenes.skip)
     studio.drain()
     assert skipped == [1] and states(studio, queue) == ["cancelled", "done"]
@@ -211,46 +201,49 @@ def test_stop_cancels_this_queue_only(studio: Studio, queue: str, instant: Any) 
     add(studio, queue, "wait"), add(studio, queue)
     other = str(studio.queues.create("Other")["id"])
     add(studio, other)
-    studio.queues.run(queue), studio.queues.run(other)
-    during(instant, lambda: studio.queues.stop(queue))
+    studio.runs.run(queue), studio.runs.run(other)
+    during(instant, lambda: studio.runs.stop(queue))
     studio.drain()
     assert states(studio, queue) == ["cancelled", "cancelled"] and states(studio, other) == ["done"]
 
 
 def test_a_cancel_does_not_bring_back_an_edited_scene(studio: Studio, queue: str) -> None:
     scene = add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
+    studio.drain()
+    studio.scenes.edit(scene, {"prompt": "fail"})
+    studio.runs.run(queue)
     studio.drain()
     studio.scenes.edit(scene, {"prompt": "another"})
-    assert studio.scenes.cancel(scene)["state"] == "draft"
-    studio.queues.stop(queue)
+    assert studio.scenes.cancel(scene)["state"] == "draft"  # failed, and edited since
+    studio.runs.stop(queue)
     assert states(studio, queue) == ["draft"]
 
 
 # ------------------------------------------------------------------------------------------------ pause, retry, restart
 def test_a_paused_queue_finishes_its_scene_and_starts_no_other(studio: Studio, queue: str, instant: Any) -> None:
     add(studio, queue), add(studio, queue)
-    studio.queues.run(queue)
-    during(instant, lambda: studio.queues.pause(queue))
+    studio.runs.run(queue)
+    during(instant, lambda: studio.runs.pause(queue))
     studio.drain()
     assert states(studio, queue) == ["done", "queued"]
     assert studio.queues.get(queue)["queue"]["state"] == "paused" and studio.system.now()["paused"]
-    studio.queues.resume(queue)
+    studio.runs.resume(queue)
     studio.drain()
     assert states(studio, queue) == ["done", "done"]
 
 
 def test_retry_takes_what_failed_and_restart_takes_all(studio: Studio, queue: str, instant: Any) -> None:
     bad, good = add(studio, queue, "fail"), add(studio, queue, "good", "hello")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     instant.MADE.clear()
-    assert studio.queues.retry(queue)["queued"] == 1
+    assert studio.runs.retry(queue)["queued"] == 1
     studio.drain()
     assert len(instant.MADE) == 1
     studio.scenes.edit(bad, {"prompt": "fine"})
     instant.MADE.clear()
-    assert studio.queues.restart(queue)["queued"] == 2
+    assert studio.runs.restart(queue)["queued"] == 2
     studio.drain()
     assert sorted(made[0] for made in instant.MADE) == ["speech", "text_to_video", "text_to_video"]
     assert [take["number"] for take in studio.scenes.get(good)["take_list"]] == [2, 1]
@@ -259,7 +252,7 @@ def test_retry_takes_what_failed_and_restart_takes_all(studio: Studio, queue: st
 
 def test_only_the_named_scenes_run_done_or_not(studio: Studio, queue: str) -> None:
     first, second = add(studio, queue), add(studio, queue)
-    studio.queues.run(queue, only=[first, "unknown"])
+    studio.runs.run(queue, only=[first, "unknown"])
     studio.drain()
     assert states(studio, queue) == ["done", "draft"]
     studio.scenes.run(first)
@@ -274,46 +267,45 @@ def test_speech_that_is_run_again_is_spoken_again(studio: Studio, queue: str, in
         assert studio.scenes.run(scene)["state"] == "queued"
         studio.drain()
         assert len(instant.MADE) == 2 and states(studio, queue) == ["done"]
-    studio.queues.restart(queue)
-    during(instant, lambda: studio.queues.stop(queue))
+    studio.runs.restart(queue)
+    during(instant, lambda: studio.runs.stop(queue))
     studio.drain()
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     assert states(studio, queue) == ["done"]
 
 
 # ------------------------------------------------------------------------------------------------ edits
-def test_an_edit_makes_a_done_scene_a_draft_and_a_label_does_not(studio: Studio, queue: str) -> None:
+def test_an_edit_marks_a_done_scene_as_changed_and_a_label_does_not(studio: Studio, queue: str) -> None:
     scene = add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     for harmless in ({"label": "Lamp"}, {"in_cut": False}, {"transition": "dissolve"}):
-        assert studio.scenes.edit(scene, harmless)["state"] == "done"
+        assert studio.scenes.edit(scene, harmless)["changed"] == []
     edited = studio.scenes.edit(scene, {"prompt": "another"})
-    assert (edited["state"], edited["note"], edited["takes"]) == ("draft", "note.edited", 1)
-    assert studio.queues.run(queue)["queued"] == 1
+    assert (edited["state"], edited["changed"], edited["takes"]) == ("done", ["picture"], 1)
+    assert studio.runs.run(queue)["queued"] == 1
 
 
 def test_only_changed_lines_are_spoken_again(studio: Studio, queue: str, instant: Any) -> None:
     scene = add(studio, queue, "shot", "same", "old")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     lines = studio.scenes.get(scene)["scene"]["lines"]
     lines[1]["text"] = "new"
     studio.scenes.edit(scene, {"lines": lines})
     instant.MADE.clear()
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
-    assert [(task, said) for task, _, said in instant.MADE] == [("speech", "new"), ("text_to_video", "same new")]
-    laid = studio.takes.get(studio.scenes.get(scene)["take_list"][0]["id"])["facts"]["lines"]
-    assert [line["text"] for line in laid] == ["same", "new"]
+    assert [(task, said) for task, _, said in instant.MADE] == [("speech", "new")]  # it fits: no picture is made
+    assert [line["text"] for line in studio.exports.timeline(queue)["lines"]] == ["same", "new"]
 
 
 def test_a_character_speaks_with_their_voice(studio: Studio, queue: str, instant: Any) -> None:
     project = studio._store.queues.get(queue).project_id
     studio._store.queues.add_character(project, "Inês", "deep")
     scene = add(studio, queue, lines=[{"character": "inês", "text": "a"}, {"text": "b", "voice": "own"}])
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     spoken = studio.scenes.get(scene)["line_takes"].values()
     assert sorted(studio.takes.get(take["id"])["facts"]["voice"] for take in spoken) == ["deep", "own"]
@@ -328,12 +320,12 @@ def test_a_waiting_scene_may_be_edited(studio: Studio, queue: str, instant: Any)
     """Lines come, go and change after their voices were queued, even spoken; the picture waits for the right ones."""
     add(studio, queue, "first")
     scene = add(studio, queue, "shot", "kept", "changed", "gone")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     lines = studio.scenes.get(scene)["scene"]["lines"]
 
     def edit() -> None:
         if instant.MADE[-1][2] == "changed":
-            studio.queues.pause(queue)
+            studio.runs.pause(queue)
 
     instant.ON_RUN.append(lambda scene_, run: edit())
     studio.drain()
@@ -342,7 +334,7 @@ def test_a_waiting_scene_may_be_edited(studio: Studio, queue: str, instant: Any)
     edited = studio.scenes.edit(scene, {"lines": [lines[0], lines[1], {"text": "new"}]})
     assert edited["state"] == "queued" and studio.queues.get(queue)["queue"]["paused"]
     instant.MADE.clear()
-    studio.queues.resume(queue)
+    studio.runs.resume(queue)
     studio.drain()
     assert [said for _, _, said in instant.MADE] == ["other", "new", "kept other new"]
     assert states(studio, queue) == ["done", "done"]
@@ -350,17 +342,17 @@ def test_a_waiting_scene_may_be_edited(studio: Studio, queue: str, instant: Any)
 
 def test_a_waiting_scene_that_can_no_longer_run_is_a_draft(studio: Studio, queue: str) -> None:
     scene = add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     assert studio.scenes.edit(scene, {"options": {"instant": {"gray": 1}}})["state"] == "draft"
-    with pytest.raises(Refused) as refused:
-        studio.queues.run(queue)
-    assert refused.value.code == "scene.cannot_run" and refused.value.params["field"] == "options.instant.gray"
+    with pytest.raises(Conflict) as refused:
+        studio.runs.run(queue)
+    assert refused.value.code == "preflight.errors" and refused.value.params["field"] == "options.instant.gray"
     assert studio.drain() == 0
 
 
 def test_a_running_scene_is_neither_edited_nor_deleted(studio: Studio, queue: str, instant: Any) -> None:
     scene = add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     codes: list[str] = []
 
     def try_all() -> None:
@@ -385,17 +377,30 @@ def reading(studio: Studio, queue: str, source: str, task: str = "single_shot_ex
     return str(studio.scenes.add(queue, values)["id"])
 
 
+def test_a_scene_whose_source_lost_its_only_take_says_why(studio: Studio, queue: str) -> None:
+    first = studio.scenes.add(queue, {**SHOT, "label": "Lamp"})["id"]
+    studio.runs.run(queue)
+    studio.drain()
+    after = studio.scenes.add(
+        queue, {"task_type": "single_shot_extension", "prompt": "on", "input_video": f"scene:{first}"}
+    )["id"]
+    studio.runs.run(queue)
+    studio.takes.trash(studio.scenes.get(first)["take"]["id"])  # the scene is done, but has nothing to show
+    assert studio.drain() == 0
+    assert studio.scenes.get(after)["blocked"] == {"code": "scene.blocked", "params": {"number": 1, "label": "Lamp"}}
+
+
 def test_a_blocked_scene_says_why(studio: Studio, queue: str) -> None:
     bad = add(studio, queue, "fail", label="Lamp")
     after = reading(studio, queue, f"scene:{bad}")
     last = reading(studio, queue, f"scene:{after}#first", "image_to_video")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     assert studio.scenes.get(after)["blocked"] is None  # it is only waiting
     studio.drain()
     assert states(studio, queue) == ["failed", "queued", "queued"]
     assert studio.scenes.get(after)["blocked"] == {"code": "scene.blocked", "params": {"number": 1, "label": "Lamp"}}
     studio.scenes.edit(bad, {"prompt": "fine"})
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     assert states(studio, queue) == ["done", "done", "done"]
     assert studio.scenes.get(last)["blocked"] is None
@@ -404,8 +409,8 @@ def test_a_blocked_scene_says_why(studio: Studio, queue: str) -> None:
 def test_the_reader_of_a_deleted_scene_says_so(studio: Studio, queue: str) -> None:
     source = add(studio, queue)
     after = reading(studio, queue, f"scene:{source}")
-    studio.scenes.delete(source)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
+    studio.scenes.delete(source, force=True)
     assert studio.drain() == 0
     assert studio.scenes.get(after)["blocked"]["code"] == "scene.input_gone"
 
@@ -441,7 +446,7 @@ def test_a_scene_is_read_only_where_it_fits(studio: Studio, queue: str) -> None:
 # ------------------------------------------------------------------------------------------------ after a crash
 def test_recover_puts_back_what_nobody_runs(studio: Studio, queue: str, build: Callable[..., Studio]) -> None:
     scene = add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     job = studio._store.jobs.claim("cpu")
     assert job
     folder = studio._runner.assigner.folder(studio._store.queues.get(queue))
@@ -459,7 +464,7 @@ def test_recover_puts_back_what_nobody_runs(studio: Studio, queue: str, build: C
 
 def test_recover_adopts_a_whole_file(studio: Studio, queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     with monkeypatch.context() as dying:
         dying.setattr(studio._runner, "_record", lambda *_: None)  # the studio dies after the file got its name
         studio.drain()
@@ -500,13 +505,14 @@ def test_the_threads_work_by_themselves(working: Studio) -> None:
 def test_the_time_left_says_when_it_is_a_guess(studio: Studio, queue: str) -> None:
     assert (studio.system.now()["eta"], studio.system.now()["eta_is_guess"]) == (None, False)  # nothing to do
     add(studio, queue)
-    studio.queues.run(queue)
-    assert (studio.system.now()["eta"], studio.system.now()["eta_is_guess"]) == (None, True)  # never done anything here
+    studio.runs.run(queue)
+    never = studio.system.now()  # never done anything here: the guess that preflight makes too
+    assert never["eta"] > 0 and never["eta_is_guess"]
     studio.drain()
     add(studio, queue)
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     known = studio.system.now()
     assert known["eta"] is not None and not known["eta_is_guess"]
     add(studio, queue, "a shot", "a line")
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     assert studio.system.now()["eta_is_guess"]  # it never spoke here

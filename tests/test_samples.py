@@ -13,8 +13,8 @@ import pytest
 
 from studio.domain import SceneAdapter, TaskType, lay_lines
 from studio.media import sound
+from studio.media.faces import find_face
 from studio.pipelines.draft import speech
-from studio.pipelines.draft.faces import find_face
 from studio.pipelines.draft.landmarks import find_landmarks
 from studio.pipelines.draft.language import detect_language
 from studio.story import episode

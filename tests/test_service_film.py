@@ -13,9 +13,9 @@ import media_tools
 import pytest
 from drawing import draw
 
-from studio.errors import NotFound
+from studio.errors import NotFound, Refused
 from studio.media.probe import open_media, probe
-from studio.service import Studio, exports
+from studio.service import Studio, cutting
 
 W, H, FPS = 256, 144, 24
 DISSOLVE = 0.5  # seconds
@@ -50,8 +50,8 @@ def rendered(build: Callable[..., Studio], tmp_path: Path) -> tuple[Studio, str]
     draw(tmp_path / "a.png", (96, 128))
     media_tools.wav(tmp_path / "bed.wav", seconds=2.0)
     media_tools.wav(tmp_path / "said.wav", seconds=0.8)
-    queue = str(studio.queues.import_episode(json.dumps(EPISODE), base=tmp_path, trusted=True)["queue"]["id"])
-    assert studio.queues.run(queue) == {"queued": 9, "jobs": 11}
+    queue = str(studio.episodes.import_file(json.dumps(EPISODE), base=tmp_path, trusted=True)["queue"]["id"])
+    assert studio.runs.run(queue) == {"queued": 9, "jobs": 11}
     assert studio.drain() == 11
     return studio, queue
 
@@ -135,8 +135,8 @@ def test_the_same_seed_gives_the_same_picture(build: Callable[..., Studio], tmp_
     scene = {"task_type": "text_to_video", "prompt": "A street in the rain, push in", "duration": 0.3, "seed": 11}
     spoken = {"task_type": "speech", "lines": [{"text": "hello"}], "seed": 11}
     ids = [studio.scenes.add(queue, values)["id"] for values in (scene, scene, {**scene, "seed": 12}, spoken)]
-    studio.queues.run(queue)
-    studio.queues.restart(queue)
+    studio.runs.run(queue)
+    studio.runs.restart(queue)
     studio.drain()
     studio.scenes.run(ids[0]), studio.scenes.run(ids[3])
     studio.drain()
@@ -163,7 +163,7 @@ def test_scenes_without_a_take_become_cards_or_are_left_out(build: Callable[...,
     queue = studio.queues.create("Q", frame={"width": W, "height": H, "fps": FPS})["id"]
     shot = {"task_type": "text_to_video", "prompt": "A lighthouse", "duration": 0.5}
     done, _ = (studio.scenes.add(queue, {**shot, "label": name})["id"] for name in ("one", "two"))
-    studio.queues.run(queue, only=[done])
+    studio.runs.run(queue, only=[done])
     studio.drain()
     left = studio.exports.cut(queue, "leave_out", wait=True)
     cards = studio.exports.cut(queue, "draft_card", wait=True)
@@ -176,9 +176,9 @@ def test_a_film_that_is_cancelled_before_it_begins(build: Callable[..., Studio],
     studio = build(force_cpu=True)
     queue = studio.queues.create("Q", frame={"width": W, "height": H, "fps": FPS})["id"]
     studio.scenes.add(queue, {"task_type": "text_to_video", "prompt": "A lighthouse", "duration": 0.5})
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
-    with studio.exports._cutting:
+    with studio.exports._turn:
         film = studio.exports.cut(queue)
         studio.exports.cancel(film["id"])
     _join(film["id"])
@@ -249,9 +249,31 @@ def test_cards_are_gone_when_the_film_is_cut(unmade: tuple[Studio, str]) -> None
 
 def test_two_films_of_one_second_are_two_files(unmade: tuple[Studio, str], monkeypatch: pytest.MonkeyPatch) -> None:
     studio, queue = unmade
-    monkeypatch.setattr(exports, "datetime", SimpleNamespace(now=lambda: datetime(2026, 1, 2)))
+    monkeypatch.setattr(cutting, "datetime", SimpleNamespace(now=lambda: datetime(2026, 1, 2)))
     films = [studio.exports.file(studio.exports.cut(queue, "draft_card", wait=True)["id"]) for _ in range(2)]
     assert films[0] != films[1] and all(film.is_file() for film in films)
+
+
+def test_a_film_is_removed_with_what_lies_beside_it(unmade: tuple[Studio, str], tmp_path: Path) -> None:
+    studio, queue = unmade
+    ours = studio.exports.cut(queue, "draft_card", wait=True)["id"]
+    file = studio.exports.file(ours)
+    file.with_suffix(".srt").write_text("1\n")
+    elsewhere = tmp_path / "mine" / "film.mp4"
+    theirs = studio.exports.cut(queue, "draft_card", out=elsewhere, wait=True)["id"]
+    for export in (ours, theirs):
+        studio.exports.remove(export)
+    assert studio.exports.list(queue) == [] and studio.exports.newest(queue) is None
+    assert not file.exists() and not file.with_suffix(".srt").exists()
+    assert elsewhere.is_file(), "what was exported out of our folders is not ours to remove"
+
+
+def test_a_name_is_tried_before_anything_is_exported(unmade: tuple[Studio, str]) -> None:
+    studio, queue = unmade
+    assert studio.exports.name(queue, "{code}_{aspect}_{n}", "9:16") == "EP001_9x16_1"
+    with pytest.raises(Refused) as refused:
+        studio.exports.name(queue, "../{film}")
+    assert (refused.value.code, refused.value.params["why"]["code"]) == ("scene.field", "field.file_name")
 
 
 def test_a_deleted_queue_stops_its_film(unmade: tuple[Studio, str], monkeypatch: pytest.MonkeyPatch) -> None:

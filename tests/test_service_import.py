@@ -10,7 +10,7 @@ import media_tools
 import pytest
 from drawing import draw
 
-from studio.errors import DiskFull, NotFound, Refused, StudioError, Unavailable
+from studio.errors import Conflict, DiskFull, NotFound, Refused, StudioError, Unavailable
 from studio.media import fetch
 from studio.media.fetch import Fetched
 from studio.pipelines.base import Availability
@@ -58,7 +58,7 @@ def checked(studio: Studio, folder: Path) -> Callable[..., list[tuple[int, str, 
     """(scene, field, code) of all that is wrong with an episode beside the files of `folder`."""
 
     def check(*scenes: Mapping[str, Any], **head: Any) -> list[tuple[int, str, str]]:
-        report = studio.queues.check_episode(episode(*scenes, **head), base=folder, trusted=True)
+        report = studio.episodes.check(episode(*scenes, **head), base=folder, trusted=True)
         found = [(row, problem) for row in report["scenes"] for problem in row["problems"]]
         assert report["valid"] == sum(row["ok"] for row in report["scenes"])
         for row, problem in found:
@@ -102,7 +102,7 @@ HOSTILE = {
         "ref_imgs.3", "media.not_media",
     ),
     "an avatar with nothing to say": (avatar("a.png"), "input_audio", "avatar.silent"),
-    "an avatar at 540P": (avatar("a.png", "a.wav", resolution="540P"), "resolution", "field.choice"),
+    "an avatar at 8K": (avatar("a.png", "a.wav", resolution="8K"), "resolution", "field.choice"),
     "five references": ({"task_type": "reference_to_video", "ref_imgs": ["a.png"] * 5}, "ref_imgs", "field.too_many"),
     "an unknown engine": ({**SHOT, "engine": "nobody"}, "engine", "engine.unknown"),
     "an unknown knob": ({**SHOT, "options": {"instant": {"gray": 1}}}, "options.instant.gray", "engine.options"),
@@ -151,7 +151,7 @@ def test_a_scene_that_reads_a_bad_one_is_bad_too(checked: Callable[..., Any]) ->
 def test_nothing_is_imported_while_something_is_wrong(studio: Studio, folder: Path) -> None:
     text = episode(SHOT, image("nobody.png", label="Lamp"))
     with pytest.raises(Refused) as refused:
-        studio.queues.import_episode(text, base=folder, trusted=True)
+        studio.episodes.import_file(text, base=folder, trusted=True)
     said = studio.words.error(refused.value, "en")
     assert (
         refused.value.code == "episode.problems" and "2 · Lamp" in said["message"] and "input_image" in said["message"]
@@ -160,9 +160,20 @@ def test_nothing_is_imported_while_something_is_wrong(studio: Studio, folder: Pa
     assert studio.queues.list() == []
 
 
+def test_a_queue_comes_with_its_scenes_or_not_at_all(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise DiskFull("disk.full", path="", free=0)
+
+    monkeypatch.setattr(studio._store.queues, "add_scenes", full)
+    with pytest.raises(DiskFull):
+        studio.episodes.import_file(episode(SHOT, title="Half", cast=[{"name": "Ana", "voice": "one"}]))
+    assert [queue["name"] for queue in studio.queues.list()] == []
+    assert studio._store.queues.cast(studio._store.projects.default()) == {}
+
+
 def test_the_valid_scenes_are_imported_and_still_find_each_other(studio: Studio, folder: Path) -> None:
     text = episode(image("nobody.png"), SHOT, video("{{prev}}"), 7, video("{{job:2}}"), video("{{job:0}}"))
-    imported = studio.queues.import_episode(text, base=folder, trusted=True, only_valid=True)
+    imported = studio.episodes.import_file(text, base=folder, trusted=True, only_valid=True)
     assert (imported["report"]["valid"], imported["report"]["problems"]) == (3, 3)
     shot, first, second = studio.queues.get(imported["queue"]["id"])["scenes"]
     refs = [studio.scenes.get(card["id"])["scene"]["input_video"] for card in (first, second)]
@@ -171,24 +182,28 @@ def test_the_valid_scenes_are_imported_and_still_find_each_other(studio: Studio,
 
 def test_a_file_without_one_valid_scene_is_refused(studio: Studio) -> None:
     with pytest.raises(Refused) as refused:
-        studio.queues.import_episode("[1, 2]", only_valid=True)
+        studio.episodes.import_file("[1, 2]", only_valid=True)
     assert refused.value.code == "episode.problems" and studio.queues.list() == []
 
 
 @pytest.mark.parametrize("music", ["nobody.wav", "a.png", "a.mp4", "{{prev}}", "asset:" + "00" * 32])
 def test_music_that_is_none_is_named(studio: Studio, folder: Path, music: str) -> None:
     text = episode(SHOT, music={"ref": music})
-    for verb in (studio.queues.check_episode, studio.queues.import_episode):
-        with pytest.raises(Refused) as refused:
-            verb(text, base=folder, trusted=True)  # type: ignore[operator]
-        assert (refused.value.code, refused.value.params["field"]) == ("episode.head", "music.ref")
-        _has_words(studio, refused.value.as_dict())
+    report = studio.episodes.check(text, base=folder, trusted=True)
+    assert (report["valid"], [problem["field"] for problem in report["head"]]) == (1, ["music.ref"])
+    _has_words(studio, report["head"][0])
+    with pytest.raises(Refused) as refused:
+        studio.episodes.import_file(text, base=folder, trusted=True)
+    assert (refused.value.code, refused.value.params["field"]) == ("episode.head", "music.ref")
+    _has_words(studio, refused.value.as_dict())
     assert studio.queues.list() == []
+    taken = studio.episodes.import_file(text, base=folder, trusted=True, only_valid=True)["queue"]
+    assert (taken["music"], taken["counts"]["total"]) == (None, 1)
 
 
 def test_the_queue_is_named_by_its_file(studio: Studio) -> None:
     def named(text: str, **more: Any) -> str:
-        return str(studio.queues.import_episode(text, **more)["queue"]["name"])
+        return str(studio.episodes.import_file(text, **more)["queue"]["name"])
 
     assert named(episode(SHOT, title="Night"), name="Mine", fallback_name="file") == "Mine"
     assert named(episode(SHOT, title="Night"), fallback_name="file") == "Night"
@@ -197,7 +212,7 @@ def test_the_queue_is_named_by_its_file(studio: Studio) -> None:
 
 def test_a_file_stays_where_it_is_and_is_looked_at_again_when_it_changes(studio: Studio, folder: Path) -> None:
     def imported() -> str:
-        queue = studio.queues.import_episode(episode(image("a.png")), base=folder, trusted=True)["queue"]["id"]
+        queue = studio.episodes.import_file(episode(image("a.png")), base=folder, trusted=True)["queue"]["id"]
         scene = studio.scenes.get(studio.queues.get(queue)["scenes"][0]["id"])
         return str(scene["scene"]["input_image"])
 
@@ -222,10 +237,10 @@ def test_an_export_imports_as_the_same_scenes(studio: Studio, folder: Path) -> N
         "title": "Night pier", "music": {"ref": "a.wav", "level": -30},
         "frame": {"width": 640, "height": 360, "fps": 25}, "cast": [{"name": "Inês", "voice": "deep"}],
     }  # fmt: skip
-    first = studio.queues.import_episode(episode(*scenes, **head), base=folder, trusted=True)["queue"]["id"]
-    written = studio.queues.export_episode(first)
-    second = studio.queues.import_episode(json.dumps(written))["queue"]["id"]
-    assert studio.queues.export_episode(second) == written
+    first = studio.episodes.import_file(episode(*scenes, **head), base=folder, trusted=True)["queue"]["id"]
+    written = studio.episodes.export(first)
+    second = studio.episodes.import_file(json.dumps(written))["queue"]["id"]
+    assert studio.episodes.export(second) == written
     assert written["cast"] == [{"name": "Inês", "voice": "deep"}] and written["frame"]["fps"] == 25
     assert [_content(studio, first), _content(studio, second)][0] == _content(studio, second)
 
@@ -249,15 +264,15 @@ def test_strangers_read_below_the_roots_only(studio: Studio, folder: Path, tmp_p
     (studio.settings.output_dir / "link.png").symlink_to(folder / "a.png")
     outside = ["../episode/a.png", str(folder / "a.png"), str(studio.settings.output_dir / "link.png"), "link.png"]
     outside += [str(folder / "nobody.png"), "/etc/passwd", "~/a.png", f"file://{folder}/a.png"]
-    assert studio.queues.check_episode(episode(image("b.png"), image(str(inside))))["problems"] == 0
+    assert studio.episodes.check(episode(image("b.png"), image(str(inside))))["problems"] == 0
     for ref in outside:  # whether or not something is there: nobody learns what files this computer has
-        report = studio.queues.check_episode(episode(image(ref)))
+        report = studio.episodes.check(episode(image(ref)))
         assert [problem["code"] for problem in report["scenes"][0]["problems"]] == ["input.outside"], ref
 
 
 def test_media_roots_are_read_too(build: Callable[..., Studio], instant: Any, folder: Path) -> None:
     studio = build(media_roots=[folder])
-    assert studio.queues.check_episode(episode(image("a.png"), image(str(folder / "a.png"))))["problems"] == 0
+    assert studio.episodes.check(episode(image("a.png"), image(str(folder / "a.png"))))["problems"] == 0
 
 
 def test_an_upload_is_kept_by_its_content(studio: Studio, folder: Path) -> None:
@@ -280,8 +295,8 @@ def test_an_engine_that_lacks_something_says_so_before_anything_is_rendered(
     assert checked(scene) == []
     lacking = Availability("needs_download", bytes=9, licence="MIT")
     monkeypatch.setattr(instant.Instant, "availability", lambda self, machine: lacking)
-    assert checked(scene) == [(0, "engine", "engine.not_ready")]
-    with pytest.raises(Refused) as refused:
+    assert checked(scene) == [(0, "engine", "engine.needs_download")]
+    with pytest.raises(Conflict) as refused:
         studio.scenes.generate(scene)
     _has_words(studio, refused.value.as_dict())
 
@@ -306,12 +321,12 @@ def web(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
 
 def test_what_the_web_gives_is_looked_at_like_any_file(studio: Studio, web: list[str]) -> None:
     at = "http://x.example/"
-    queue = studio.queues.import_episode(episode(image(at + "a.png")))["queue"]["id"]
+    queue = studio.episodes.import_file(episode(image(at + "a.png")))["queue"]["id"]
     (card,) = studio.queues.get(queue)["scenes"]
     assert studio.scenes.get(card["id"])["scene"]["input_image"].startswith("asset:")
     for name, code in (("a.wav", "input.kind"), ("text.mp4", "media.not_media"), ("nothing", "fetch.status")):
         with pytest.raises(Refused) as refused:
-            studio.queues.import_episode(episode(SHOT, image(at + name, label="Lamp")))
+            studio.episodes.import_file(episode(SHOT, image(at + name, label="Lamp")))
         params = refused.value.params
         assert (params["scene"], params["field"], params["why"]["code"]) == ("2 · Lamp", "input_image", code)
         _has_words(studio, refused.value.as_dict())
@@ -323,13 +338,13 @@ def test_what_the_web_gives_is_looked_at_like_any_file(studio: Studio, web: list
 
 def test_a_check_fetches_and_writes_nothing(studio: Studio, web: list[str], folder: Path) -> None:
     text = episode(image("http://x.example/a.png"), music={"ref": "http://x.example/a.wav"})
-    assert studio.queues.check_episode(text)["problems"] == 0 and web == []
-    studio.queues.check_episode(episode(SHOT, music={"ref": "a.wav"}), base=folder, trusted=True)
+    assert studio.episodes.check(text)["problems"] == 0 and web == []
+    studio.episodes.check(episode(SHOT, music={"ref": "a.wav"}), base=folder, trusted=True)
     assert studio._store.takes.asset_at(folder / "a.wav") is None
-    queue = studio.queues.import_episode(text)["queue"]
+    queue = studio.episodes.import_file(text)["queue"]
     assert queue["music"]["ref"].startswith("asset:") and len(web) == 2
     with pytest.raises(Refused) as refused:
-        studio.queues.import_episode(episode(SHOT, music={"ref": "http://x.example/a.png"}))
+        studio.episodes.import_file(episode(SHOT, music={"ref": "http://x.example/a.png"}))
     assert refused.value.params["why"]["code"] == "input.kind"
 
 
@@ -354,6 +369,14 @@ def test_what_a_crash_left_of_an_upload_goes_at_the_next_start(studio: Studio) -
         path.write_bytes(b"half")
         studio.start()
         assert not path.exists()
+
+
+def test_who_uploads_is_seen(studio: Studio) -> None:
+    assert not studio.library.busy()
+    with studio.library.incoming() as part:
+        part.write_bytes(b"half")
+        assert studio.library.busy() and any(busy() for busy in studio._runner.power.busy)
+    assert not studio.library.busy()
 
 
 def test_a_changed_file_is_known_by_each_of_its_contents(studio: Studio, folder: Path) -> None:

@@ -53,6 +53,18 @@ def test_voices_show_only_where_they_are_asked_for(studio: Studio, takes: list[s
     assert studio.takes.list(q="lamp pier")["total"] == 3 and studio.takes.list(q="boat")["total"] == 0
 
 
+def test_a_picture_does_not_wait_for_a_voice_in_the_trash(studio: Studio) -> None:
+    queue = studio.queues.create("Q")["id"]
+    scene = studio.scenes.add(queue, {**SHOT, "lines": [{"text": "hello"}]})["id"]
+    studio.runs.run(queue)
+    assert studio.drain(1) == 1
+    (voice,) = studio.scenes.get(scene)["line_takes"].values()
+    studio.takes.trash(voice["id"])  # in between: its picture still waits
+    studio.drain()
+    assert studio.scenes.get(scene)["state"] == "done"
+    assert studio.takes.list(layer="voice")["total"] == 1
+
+
 def test_a_take_knows_the_scene_that_made_it(studio: Studio, takes: list[str]) -> None:
     take = studio.takes.get(takes[0])
     assert take["settings"]["prompt"] == "a lamp" and take["settings"]["seed"] == take["seed"]
@@ -139,9 +151,9 @@ def test_a_shot_of_its_own_lands_in_the_inbox(studio: Studio) -> None:
 
 
 def test_a_shot_that_cannot_run_leaves_nothing(studio: Studio) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Conflict) as refused:
         studio.scenes.generate({**SHOT, "engine": "nobody"})
-    assert refused.value.code == "scene.cannot_run"
+    assert (refused.value.code, refused.value.params["field"]) == ("preflight.errors", "engine")
     assert [queue["counts"]["total"] for queue in studio.queues.list()] == [0]
 
 
@@ -157,13 +169,13 @@ def test_a_copy_stands_behind_its_original(studio: Studio, takes: list[str]) -> 
 # ------------------------------------------------------------------------------------------------ queues
 def test_a_deleted_queue_leaves_its_files(studio: Studio, takes: list[str]) -> None:
     path, queue = studio.takes.file(takes[0]), studio.takes.get(takes[0])["queue_id"]
-    studio.queues.run(queue, only=[studio.takes.get(takes[0])["scene_id"]])  # something still waits
+    studio.runs.run(queue, only=[studio.takes.get(takes[0])["scene_id"]])  # something still waits
     studio.queues.delete(queue)
     assert studio.queues.list() == [] and path.is_file() and studio.drain() == 0
 
 
 def test_the_sample_is_whole(studio: Studio) -> None:
-    queue = studio.queues.import_sample()
+    queue = studio.episodes.import_sample()
     cards = studio.queues.get(queue["id"])["scenes"]
     assert {card["task_type"] for card in cards} == set(studio.scenes.tasks())
     assert all(len(json.dumps(card)) < 1200 for card in cards)
@@ -181,7 +193,7 @@ def test_every_engine_says_what_it_can(studio: Studio, build: Callable[..., Stud
 def test_auto_takes_the_real_engine_and_draft_where_it_is_named(studio: Studio) -> None:
     queue = studio.queues.create("Q")["id"]
     auto, named = (studio.scenes.add(queue, {**SHOT, "engine": name})["id"] for name in ("auto", "draft"))
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     jobs = {job.scene_id: job.engine for job in studio._store.jobs.live(queue_id=queue)}
     assert jobs == {auto: "instant", named: "draft"}
 
@@ -199,7 +211,7 @@ def test_a_studio_closes_while_a_film_is_being_cut(instant: Any, tmp_path: Path)
     studio = build_studio(Settings(root=tmp_path), in_process=True)
     queue = studio.queues.create("Q", frame={"width": 256, "height": 144})["id"]
     studio.scenes.add(queue, dict(SHOT))
-    studio.queues.run(queue)
+    studio.runs.run(queue)
     studio.drain()
     film = studio.exports.cut(queue)
     studio.close()

@@ -15,7 +15,7 @@ from studio.errors import Conflict, DiskFull, Forbidden, NotFound, Unavailable
 from studio.media.roots import Roots
 from studio.store import Store, Wanted
 from studio.store.database import BACKUPS_KEPT, Connection
-from studio.store.jobs import FAIRNESS, MAX_CRASHES
+from studio.store.ends import MAX_CRASHES
 from studio.store.migrations import migrations
 
 
@@ -176,7 +176,7 @@ def test_a_job_is_queued_once_while_it_lives(store: Store, queue: str) -> None:
     assert [store.jobs.enqueue([picture(scene)]) for _ in range(2)] == [1, 0]
     job = claimed(store)
     assert store.jobs.enqueue([picture(scene)]) == 0  # it runs
-    store.jobs.finish(job, made(job))
+    store.ends.finish(job, made(job))
     assert store.jobs.enqueue([picture(scene)]) == 1
 
 
@@ -184,17 +184,17 @@ def test_an_attempt_that_was_given_up_writes_nothing(store: Store, queue: str) -
     scene = store.queues.add_scenes(queue, [shot()])[0]
     store.jobs.enqueue([picture(scene)])
     stale = claimed(store)
-    assert store.jobs.put_back(stale, "note.resumed", ERROR) is State.QUEUED
+    assert store.ends.put_back(stale, "note.resumed", ERROR) is State.QUEUED
     fresh = claimed(store)
     assert (fresh.id, fresh.attempt) == (stale.id, stale.attempt + 1)
-    assert store.jobs.finish(stale, made(stale)) is None
-    assert not store.jobs.fail(stale, ERROR)
-    assert not store.jobs.cancelled(stale)
-    assert not store.jobs.keep(stale, "order", 1)
-    assert store.jobs.put_back(stale, "note.resumed", ERROR) is None
+    assert store.ends.finish(stale, made(stale)) is None
+    assert not store.ends.fail(stale, ERROR)
+    assert not store.ends.cancelled(stale)
+    assert not store.ends.keep(stale, "order", 1)
+    assert store.ends.put_back(stale, "note.resumed", ERROR) is None
     assert store.takes.of_scene(scene) == [] and states(store, queue) == [State.RUNNING]
-    assert store.jobs.finish(fresh, made(fresh))
-    assert store.jobs.finish(fresh, made(fresh)) is None  # once is enough
+    assert store.ends.finish(fresh, made(fresh))
+    assert store.ends.finish(fresh, made(fresh)) is None  # once is enough
     assert len(store.takes.of_scene(scene)) == 1 and states(store, queue) == [State.DONE]
 
 
@@ -202,25 +202,25 @@ def test_the_scene_of_a_running_job_may_be_deleted(store: Store, queue: str) -> 
     scene = store.queues.add_scenes(queue, [shot()])[0]
     store.jobs.enqueue([picture(scene)])
     job = claimed(store)
-    store.queues.delete_scene(scene)
-    assert store.jobs.finish(job, made(job)) is None
-    assert store.jobs.put_back(job, "note.resumed", ERROR) is None
-    assert not store.jobs.fail(job, ERROR)
+    store.queues.delete_scenes(queue, [scene])
+    assert store.ends.finish(job, made(job)) is None
+    assert store.ends.put_back(job, "note.resumed", ERROR) is None
+    assert not store.ends.fail(job, ERROR)
 
 
 def test_what_was_kept_is_there_at_the_next_attempt(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot()])[0]
     store.jobs.enqueue([picture(scene)])
     job = claimed(store)
-    assert store.jobs.keep(job, "order", {"id": 17}) and store.jobs.keep(job, "window", 3)
-    store.jobs.put_back(job, "note.resumed", ERROR)
+    assert store.ends.keep(job, "order", {"id": 17}) and store.ends.keep(job, "window", 3)
+    store.ends.put_back(job, "note.resumed", ERROR)
     assert claimed(store).kept == {"order": {"id": 17}, "window": 3}
 
 
 def test_after_three_crashes_a_job_has_failed(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot()])[0]
     store.jobs.enqueue([picture(scene)])
-    ends = [store.jobs.put_back(claimed(store), "note.resumed", ERROR) for _ in range(MAX_CRASHES)]
+    ends = [store.ends.put_back(claimed(store), "note.resumed", ERROR) for _ in range(MAX_CRASHES)]
     assert ends == [State.QUEUED] * (MAX_CRASHES - 1) + [State.FAILED]
     row = store.queues.scene(scene)
     assert (row.state, row.error, row.note) == (State.FAILED, ERROR, "note.resumed")
@@ -231,7 +231,7 @@ def test_what_is_not_the_jobs_fault_does_not_count_as_a_crash(store: Store, queu
     scene = store.queues.add_scenes(queue, [shot()])[0]
     store.jobs.enqueue([picture(scene)])
     for _ in range(MAX_CRASHES + 2):
-        assert store.jobs.put_back(claimed(store), "note.disk_full", ERROR, crashed=False) is State.QUEUED
+        assert store.ends.put_back(claimed(store), "note.disk_full", ERROR, crashed=False) is State.QUEUED
 
 
 # ------------------------------------------------------------------------------------------------ the order of claims
@@ -241,9 +241,9 @@ def test_voices_come_before_their_picture(store: Store, queue: str) -> None:
     first, second = claimed(store), claimed(store)
     assert {first.layer, second.layer} == {"voice"}
     assert store.jobs.claim("cpu") is None  # both are still being spoken
-    store.jobs.finish(first, made(first))
+    store.ends.finish(first, made(first))
     assert store.jobs.claim("cpu") is None
-    store.jobs.finish(second, made(second))
+    store.ends.finish(second, made(second))
     assert claimed(store).layer == "picture"
 
 
@@ -254,7 +254,7 @@ def test_a_picture_waits_for_the_scene_it_reads(store: Store, queue: str) -> Non
     store.jobs.enqueue([picture(first)])
     job = claimed(store)
     assert job.scene_id == first
-    store.jobs.finish(job, made(job))
+    store.ends.finish(job, made(job))
     assert claimed(store).scene_id == later
 
 
@@ -264,7 +264,7 @@ def test_a_picture_that_is_made_again_is_waited_for(store: Store, queue: str) ->
     store.jobs.enqueue([picture(first), picture(later)])
     again = claimed(store)
     assert again.scene_id == first and store.jobs.claim("cpu") is None
-    store.jobs.fail(again, ERROR)
+    store.ends.fail(again, ERROR)
     assert claimed(store).scene_id == later  # the take of before is still there
 
 
@@ -307,13 +307,6 @@ def test_a_new_order_is_the_order_of_claims(store: Store, queue: str) -> None:
     assert [claimed(store).scene_id for _ in range(4)] == [d, c, a, b]
 
 
-def test_the_loaded_engine_goes_first_but_not_for_ever(store: Store, queue: str) -> None:
-    cold, *warm = store.queues.add_scenes(queue, [shot() for _ in range(FAIRNESS + 3)])
-    store.jobs.enqueue([picture(cold, "cold"), *(picture(scene, "warm") for scene in warm)])
-    order = [claimed(store, resident="warm").engine for _ in range(FAIRNESS + 3)]
-    assert order == ["warm"] * FAIRNESS + ["cold", "warm", "warm"]
-
-
 def test_lanes_do_not_take_each_others_jobs(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot()])[0]
     store.jobs.enqueue([picture(scene)])
@@ -325,7 +318,7 @@ def test_lanes_do_not_take_each_others_jobs(store: Store, queue: str) -> None:
 def test_a_voice_that_fails_takes_its_picture_with_it(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot(lines=2)])[0]
     store.jobs.enqueue(all_of(store, scene))
-    store.jobs.fail(claimed(store), ERROR)
+    store.ends.fail(claimed(store), ERROR)
     assert store.jobs.live(scene_id=scene) == []
     row = store.queues.scene(scene)
     assert (row.state, row.error) == (State.FAILED, ERROR)
@@ -337,7 +330,7 @@ def test_a_voice_that_was_stopped_does_not_outlive_the_picture(store: Store, que
     line = store.queues.scene(scene).scene.lines[0].id
     store.jobs.enqueue([voice(scene, line)])
     job = claimed(store)
-    store.jobs.finish(job, made(job))
+    store.ends.finish(job, made(job))
     store.jobs.enqueue(all_of(store, scene))
     store.jobs.unqueue([scene])
     assert states(store, queue) == [State.CANCELLED]
@@ -350,9 +343,9 @@ def test_a_scene_that_waits_again_does_not_look_failed(store: Store, queue: str)
     line = store.queues.scene(scene).scene.lines[0].id
     store.jobs.enqueue([voice(scene, line)])
     job = claimed(store)
-    store.jobs.finish(job, made(job))
+    store.ends.finish(job, made(job))
     store.jobs.enqueue(all_of(store, scene))
-    store.jobs.fail(claimed(store), ERROR)
+    store.ends.fail(claimed(store), ERROR)
     store.jobs.enqueue([picture(scene)])  # with the voice of before
     row = store.queues.scene(scene)
     assert (row.state, row.error) == (State.QUEUED, None)
@@ -361,7 +354,7 @@ def test_a_scene_that_waits_again_does_not_look_failed(store: Store, queue: str)
 def test_the_failure_of_a_deleted_line_is_forgotten(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot(lines=1)])[0]
     store.jobs.enqueue(all_of(store, scene))
-    store.jobs.fail(claimed(store), ERROR)
+    store.ends.fail(claimed(store), ERROR)
     store.queues.edit(scene, shot(), None)
     store.jobs.enqueue([picture(scene)])
     assert states(store, queue) == [State.QUEUED]
@@ -437,7 +430,7 @@ def test_takes_of_lines_and_pictures_do_not_mix(store: Store, queue: str) -> Non
     store.jobs.enqueue(all_of(store, scene))
     takes = []
     while job := store.jobs.claim("cpu"):
-        takes.append(store.jobs.finish(job, made(job)))
+        takes.append(store.ends.finish(job, made(job)))
     lines = [line.id for line in store.queues.scene(scene).scene.lines]
     spoken = store.takes.selected([scene], "voice")
     assert [spoken[line].id for line in lines] == takes[:2] and shown(store, scene) == takes[2]
@@ -499,7 +492,7 @@ def test_positions_stay_whole(store: Store, queue: str) -> None:
     assert labels(store, queue) == ["a", "c", "d", "b"]
     store.queues.add_scenes(queue, [shot("e")], at=99)
     assert labels(store, queue) == ["a", "c", "d", "b", "e"]
-    store.queues.delete_scene(b)
+    store.queues.delete_scenes(queue, [b])
     assert labels(store, queue) == ["a", "c", "d", "e"]
     ids = [row.id for row in store.queues.scenes(queue)]
     store.queues.reorder(queue, ids[::-1])
@@ -561,7 +554,7 @@ def test_a_deleted_queue_takes_its_rows_along(store: Store, queue: str) -> None:
     scene = store.queues.add_scenes(queue, [shot(lines=1)])[0]
     take = render_with_voice(store, scene)
     store.takes.add_export(queue, "film")
-    store.queues.delete_scene(store.queues.add_scenes(queue, [shot()])[0])
+    store.queues.delete_scenes(queue, [store.queues.add_scenes(queue, [shot()])[0]])
     store.queues.delete(queue)
     assert store.changes._scenes == store.changes._removed == {}  # nobody asks for them any more
     for table in ("scenes", "lines", "jobs", "takes", "exports"):
@@ -574,7 +567,7 @@ def render_with_voice(store: Store, scene: str) -> str:
     store.jobs.enqueue(all_of(store, scene))
     take = None
     while job := store.jobs.claim("cpu"):
-        take = store.jobs.finish(job, made(job))
+        take = store.ends.finish(job, made(job))
     assert take
     return take
 
@@ -603,7 +596,7 @@ def test_a_page_hears_only_what_changed(store: Store, queue: str) -> None:
     seen = store.since(queue, version)[0]
     store.takes.mark(take, {"private": True})
     assert [row.id for row in store.since(queue, seen)[1]] == [a]
-    store.queues.delete_scene(a)
+    store.queues.delete_scenes(queue, [a])
     _, changed, removed = store.since(queue, seen)
     assert [row.id for row in changed] == [b] and removed == [a]  # b has another number now
 
@@ -642,7 +635,7 @@ def test_speech_without_a_picture_is_done_when_it_is_spoken(store: Store, queue:
     store.jobs.enqueue([voice(scene, line.id) for line in lines])
     seen = []
     while job := store.jobs.claim("cpu"):
-        store.jobs.finish(job, made(job))
+        store.ends.finish(job, made(job))
         seen.append(states(store, queue)[0])
     assert seen == [State.QUEUED, State.DONE]
 

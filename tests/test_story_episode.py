@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from studio.domain import SCENE_CLASSES, Frame
 from studio.errors import Refused, StudioError, TooLarge
-from studio.story.episode import MAX_DEPTH, MAX_SCENES, Entry, Head, dump, parse, plain, sources
+from studio.story.episode import MAX_SCENES, Entry, Head, dump, parse, sources
+from studio.story.text import MAX_DEPTH, plain
 
 SHOT = {"task_type": "text_to_video", "prompt": "a lamp"}
 IMAGE = {"task_type": "text_to_image", "prompt": "a boat"}
@@ -183,6 +184,33 @@ def test_every_scene_of_a_circle_is_named() -> None:
     assert [found[0] for found in problems(*circle)] == [0, 1, 2]  # the fourth only reads one of them
 
 
+def test_a_chain_or_a_ring_of_thousands_is_no_trouble() -> None:
+    count = 4000
+    chain = [SHOT, *([after("{{prev}}")] * (count - 1))]
+    assert problems(*chain) == []
+    backwards = [*(after(f"{{{{job:{number + 1}}}}}") for number in range(count - 1)), SHOT]
+    assert problems(*backwards) == []
+    ring = [after(f"{{{{job:{(number + 1) % count}}}}}") for number in range(count)]
+    assert [found[0] for found in problems(*ring)] == list(range(count))
+
+
+def test_two_rings_that_one_scene_joins_stay_two() -> None:
+    two = [after("{{job:1}}"), after("{{job:0}}"), after("{{job:1}}"), after("{{job:4}}"), after("{{job:3}}")]
+    two[3]["end_image"] = "{{job:2}}"
+    assert problems(*two) == [
+        (0, "input_image", "reference.circle"), (1, "input_image", "reference.circle"),
+        (3, "input_image", "reference.circle"), (4, "input_image", "reference.circle"),
+    ]  # fmt: skip
+
+
+def test_an_avatar_of_540_lines_becomes_one_of_480_and_says_so() -> None:
+    (entry,) = entries({**AVATAR, "resolution": "540P"})
+    assert entry.scene and entry.scene.resolution == "480P"
+    assert [(note.field, note.code) for note in entry.notes] == [("resolution", "translated.resolution")]
+    (entry,) = entries(AVATAR, defaults={"resolution": "540p"})
+    assert entry.scene and entry.scene.resolution == "480P"
+
+
 # ------------------------------------------------------------------------------------------------ wrong scenes
 WRONG = {
     "no scene": (3, "", "scene.not_an_object"),
@@ -210,7 +238,7 @@ WRONG = {
     "too much time": ({**SHOT, "duration": 601}, "duration", "field.at_most"),
     "time without end": ({**SHOT, "duration": "inf"}, "duration", "field.not_a_number"),
     "size": ({**SHOT, "resolution": "8K"}, "resolution", "field.choice"),
-    "avatar at 540P": ({**AVATAR, "resolution": "540P"}, "resolution", "field.choice"),
+    "avatar at 8K": ({**AVATAR, "resolution": "8K"}, "resolution", "field.choice"),
     "five references": ({**REFERENCES, "ref_imgs": list("abcde")}, "ref_imgs", "field.too_many"),
     "no reference": ({**REFERENCES, "ref_imgs": []}, "ref_imgs", "field.too_few"),
     "references as text": ({**REFERENCES, "ref_imgs": "a,b"}, "ref_imgs", "field.not_a_list"),

@@ -54,10 +54,8 @@ def test_cut(tmp_path):
     arguments = {
         "frame": {"width": 160, "height": 128, "fps": 24},
         "clips": [
-            {"path": str(clip(tmp_path / "a.mp4", RED, 48, 24.0, size)), "num_frames": 48, "fps": 24,
-             "transition": "dissolve", "title": "One"},
-            {"path": str(clip(tmp_path / "b.mp4", BLUE, 48, 24.0, size)), "num_frames": 48, "fps": 24,
-             "transition": "cut", "title": "Two"},
+            {"path": str(clip(tmp_path / "a.mp4", RED, 48, 24.0, size)), "transition": "dissolve", "title": "One"},
+            {"path": str(clip(tmp_path / "b.mp4", BLUE, 48, 24.0, size)), "transition": "cut", "title": "Two"},
         ],
         "lines": [
             {"path": str(wav(tmp_path / "v.wav")), "clip": 1, "start": 0.25, "duration": 1.0,
@@ -71,7 +69,7 @@ def test_cut(tmp_path):
     run = ToolRun(report=lambda done, total, note: seen.append(note))
     made = tools.load("cut")(arguments, run)
     assert set(made) == {
-        "path", "frames", "duration", "encoded", "conformed", "lufs", "true_peak", "vtt", "chapters",
+        "path", "frames", "duration", "encoded", "conformed", "lufs", "true_peak", "vtt", "srt", "chapters",
     }  # fmt: skip
     assert (made["frames"], made["encoded"], made["duration"]) == (84, 12, 3.5)
     assert [each["title"] for each in made["chapters"]] == ["One", "Two"]

@@ -2,6 +2,7 @@
 import "./pictures.js";
 
 export { on, emit } from "./bus.js";
+export { command, commandOfKey, commandsOf, menuOf, paramsOf } from "./commands.js";
 export { ask, confirmDialog, openDialog, openMenu, promptDialog, toast, toastError } from "./dialogs.js";
 export { button, debounce, el, icon, iconButton, keyed, setAttr, setIcon, setText, typing } from "./dom.js";
 export { fmt } from "./format.js";

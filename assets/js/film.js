@@ -1,23 +1,29 @@
-// "Finish film": asks what to do with missing scenes, follows the cut, offers the film. Knows no player.
-import { api, ask, button, el, fmt, on, openMenu, setText, t, toast, toastError } from "./core.js";
+// The Film button of the stage: how far the film is, and what can be done with it. Knows no player.
+import { button, command, el, fmt, menuOf, on, openMenu, setText, t } from "./core.js";
+import { openFilm } from "./film_dialog.js";
+import { cancelExport, fileOf, filmInWork, save } from "./film_exports.js";
 import { state } from "./queues.js";
 
 export class FilmButton {
   constructor({ onplay }) {
     this.onplay = onplay;
-    this.cut = null; // the ExportView that is being made
-    this.film = null; // the newest finished one
     this.bar = el("i", { class: "l-btn-bar" });
     this.element = button("", (event) => this.#press(event.currentTarget), { iconName: "clapperboard", class: "l-btn l-btn-film" });
     this.element.append(this.bar);
-    on("now", () => this.cut && this.#follow());
+    on("exports", () => this.fill(state.queue));
+    on("film:done", (film) => {
+      if (state.queue?.id !== film.queue_id) return;
+      if ((film.facts.aspect || "own") === "own") state.queue.film = film;
+      this.fill(state.queue);
+      if (!document.querySelector("dialog[open]")) this.onplay(film);
+    });
+    on("film:play", (film) => this.onplay(film));
   }
 
   fill(queue) {
-    this.film = queue?.film || null;
-    const making = this.cut && this.cut.queue_id === queue?.id;
-    const share = making ? this.cut.progress || 0 : 0;
-    const label = making ? t("film.cutting", { share: fmt.percent(share) }) : this.film ? t("film.ready") : t("film.finish");
+    const making = queue && filmInWork(queue.id);
+    const share = making?.progress || 0;
+    const label = making ? t("film.cutting", { share: fmt.percent(share) }) : t(queue?.film ? "film.ready" : "film.finish");
     setText(this.element.querySelector(".l-btn-label"), label);
     this.element.title = label;
     this.bar.style.transform = `scaleX(${share})`;
@@ -25,88 +31,19 @@ export class FilmButton {
   }
 
   #press(anchor) {
-    if (this.cut) openMenu(anchor, [{ label: t("film.cancel"), icon: "x", onclick: () => this.#cancel() }]);
-    else if (!this.film) this.finish();
-    else openMenu(anchor, this.#offers());
-  }
-
-  #offers() {
-    const { film } = this;
-    const facts = [fmt.clock(film.seconds), film.bytes ? fmt.bytes(film.bytes) : ""].filter(Boolean).join(" · ");
-    return [
-      { label: t("film.play"), icon: "play", onclick: () => this.onplay(film) },
-      { label: `${t("film.download")} · ${facts}`, icon: "download", onclick: () => save(`/api/exports/${film.id}/file?download=1`) },
-      { label: t("film.subtitles"), icon: "scroll-text", onclick: () => save(`/api/exports/${film.id}/subtitles.vtt`, `${film.file_name}.vtt`) },
-      null,
-      { label: t("film.again"), icon: "rotate-ccw", onclick: () => this.finish() },
-    ];
-  }
-
-  async finish(missing = "ask") {
-    try {
-      this.cut = await api("POST", `/queues/${state.queue.id}/exports`, { kind: "film", missing });
-      this.fill(state.queue);
-      this.#follow();
-    } catch (error) {
-      if (error.code !== "cut.missing") return toastError(error);
-      const choice = await this.#askAbout(error);
-      if (choice && choice !== "stop") await this.finish(choice);
-    }
-  }
-
-  #askAbout(error) {
-    return ask({
-      title: t("film.missing.title", { count: error.params.count }),
-      text: t("film.missing.text", { count: error.params.count }),
-      content: el("p", { class: "l-dialog-list" }, String(error.params.scenes || "")),
-      choices: [
-        { value: "stop", label: t("film.missing.stop") },
-        { value: "draft_card", label: t("film.missing.draft_card") },
-        { value: "leave_out", label: t("film.missing.leave_out"), kind: "primary" },
-      ],
-    });
-  }
-
-  async #follow() {
-    if (this.asking) return;
-    this.asking = true;
-    try {
-      const seen = await api("GET", `/exports/${this.cut.id}`);
-      this.cut = seen;
-      if (seen.state === "done") this.#done(seen);
-      else if (seen.state === "failed" || seen.state === "cancelled") {
-        this.cut = null;
-        if (seen.state === "failed") toastError(seen.error);
-      }
-    } catch (error) {
-      if (error.code !== "offline") {
-        this.cut = null;
-        toastError(error);
-      }
-    } finally {
-      this.asking = false;
-      this.fill(state.queue);
-    }
-  }
-
-  #done(film) {
-    this.cut = null;
-    toast(t("film.done", { time: fmt.clock(film.seconds) }), t("film.done.hint"), "ok");
-    if (state.queue?.id !== film.queue_id) return;
-    state.queue.film = film;
-    this.onplay(film);
-  }
-
-  async #cancel() {
-    const { id } = this.cut;
-    try {
-      await api("DELETE", `/exports/${id}`);
-    } catch (error) {
-      toastError(error);
-    }
+    if (!filmInWork(state.queue.id) && !state.queue.film) openFilm("export");
+    else openMenu(anchor, menuOf("film", t, { play: this.onplay }));
   }
 }
 
-function save(href, name = "") {
-  el("a", { href, download: name }).click();
-}
+const film = () => state.queue?.film;
+const making = () => Boolean(state.queue && filmInWork(state.queue.id));
+const some = () => (state.queue?.counts?.total || 0) > 0;
+const facts = () => ({ facts: [fmt.clock(film().seconds), film().bytes ? fmt.bytes(film().bytes) : ""].filter(Boolean).join(" · ") });
+
+command("film.play", { label: "film.play", icon: "play", menu: "film", group: 10, when: () => Boolean(film()), run: (target) => target?.play(film()) });
+command("film.download", { label: "film.download.facts", params: facts, icon: "download", menu: "film", group: 10, when: () => Boolean(film()), run: () => save(`${fileOf(film())}?download=1`) });
+command("film.subtitles", { label: "film.subtitles", icon: "scroll-text", menu: "film", group: 10, when: () => Boolean(film()), run: () => save(`/api/exports/${film().id}/subtitles.vtt`, `${film().file_name}.vtt`) });
+command("film.cancel", { label: "film.cancel", icon: "x", menu: "film", group: 20, danger: true, when: making, run: () => cancelExport(filmInWork(state.queue.id).id) });
+for (const [section, icon] of Object.entries({ export: "clapperboard", sound: "music", titles: "scroll-text", frame: "sliders-horizontal" }))
+  command(`film.open_${section}`, { label: `film.open.${section}`, icon, menu: "film", group: 30, when: some, run: () => openFilm(section) });

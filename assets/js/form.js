@@ -77,6 +77,15 @@ export function mediaWell(element, props, watch) {
     }
   }
 
+  /** A scene of the list was dropped here: its picture, where an image is wanted its last frame. */
+  function takeScene(id) {
+    if (media === "audio" || !/^[0-9A-HJKMNP-TV-Z]{26}$/.test(id)) return;
+    const ref = `scene:${id}${media === "image" ? "#last" : ""}`;
+    if (most > 1 && props.value.length >= most) toast(t("form.well.too_many", { most }));
+    else hold(most > 1 ? [...props.value, ref] : [ref]);
+    draw();
+  }
+
   function hold(refs) {
     props.value = refs;
     root.dispatchEvent(new Event("input", { bubbles: true })); // as any control does when its user changes it
@@ -114,6 +123,7 @@ export function mediaWell(element, props, watch) {
 
   root.addEventListener("dragover", (event) => {
     event.preventDefault();
+    event.dataTransfer.dropEffect = event.dataTransfer.types.includes("Files") ? "copy" : "move"; // as the row allows
     root.classList.add("l-well-over");
   });
   root.addEventListener("dragleave", () => root.classList.remove("l-well-over"));
@@ -121,7 +131,8 @@ export function mediaWell(element, props, watch) {
     event.preventDefault();
     event.stopPropagation(); // the page takes a dropped file for an episode
     root.classList.remove("l-well-over");
-    take([...event.dataTransfer.files]);
+    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+    else takeScene(event.dataTransfer.getData("text/plain"));
   });
   watch("value", draw);
   draw();

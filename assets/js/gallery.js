@@ -3,7 +3,7 @@
 import { api, button, confirmDialog, debounce, el, icon, iconButton, on, setAttr, setText, showTab, t, toast, toastError } from "./core.js";
 import { openTake } from "./take_dialog.js";
 import { see, tile, update } from "./tiles.js";
-import { taskName } from "./words_of.js";
+import { engineName, taskName } from "./words_of.js";
 
 const PAGE = 60;
 const POSTERS_AHEAD = "300px"; // of the screen
@@ -49,6 +49,7 @@ class Gallery {
     this.ender = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && this.#more(),
       { root: this.scroll, rootMargin: PAGES_AHEAD });
     on("library", () => this.#freshen());
+    on("gallery:trash", (trashed) => this.#set("trashed", trashed));
     on("queues", () => this.#choices());
     new IntersectionObserver(([entry]) => entry.isIntersecting && this.#stale && this.#freshen()).observe(root);
     this.reload();
@@ -90,7 +91,7 @@ class Gallery {
   async #choices() {
     try {
       const [engines, queues] = await Promise.all([api("GET", "/engines"), api("GET", "/queues")]);
-      fill(this.engine, t("gallery.every_engine"), engines.map(({ id }) => [id, id]), this.#filter.engine);
+      fill(this.engine, t("gallery.every_engine"), engines.map(({ id }) => [id, engineName(id)]), this.#filter.engine);
       fill(this.queue, t("gallery.every_queue"), queues.map(({ id, name, inbox }) =>
         [id, inbox ? t("queues.inbox") : name]), this.#filter.queue);
     } catch {
@@ -245,6 +246,7 @@ class Gallery {
       after: (id, step) => this.#order[this.#order.indexOf(id) + step],
       remove: (id) => this.discard([id]),
       restore: (id) => this.restore([id]),
+      forever: (id) => this.forever([id]),
       changed: (changedTake) => this.#tiles.has(changedTake.id) && update(this.#tiles.get(changedTake.id), changedTake),
     });
   }
@@ -288,7 +290,8 @@ class Gallery {
     setText(this.picksWords, ids.length ? t("gallery.chosen", { count: ids.length }) : t("gallery.chosen.none"));
     const many = ids.length > 0;
     const tools = this.#filter.trashed
-      ? [button(t("gallery.restore"), () => this.restore(ids), { iconName: "rotate-ccw", disabled: !many })]
+      ? [button(t("gallery.restore"), () => this.restore(ids), { iconName: "rotate-ccw", disabled: !many }),
+        button(t("gallery.forever"), () => this.forever(ids), { iconName: "trash-2", kind: "danger", disabled: !many })]
       : [button(t("gallery.make_private"), () => this.#mark(ids, true), { iconName: "eye-off", disabled: !many }),
         button(t("gallery.make_open"), () => this.#mark(ids, false), { iconName: "eye", disabled: !many }),
         button(t("gallery.delete"), () => this.discard(ids), { iconName: "trash-2", disabled: !many })];
@@ -321,6 +324,18 @@ class Gallery {
     await this.#freshen();
     if (back.length) toast(t("gallery.restored", { count: back.length }), "", "ok");
     return back.length > 0;
+  }
+
+  /** Off the disk, after asking. True when something went. */
+  async forever(ids) {
+    const sure = await confirmDialog({ title: t("gallery.forever.ask", { count: ids.length }),
+      text: t("gallery.forever.ask.text"), yes: t("gallery.forever"), danger: true });
+    if (!sure) return false;
+    const gone = await this.#each(ids, (id) => api("DELETE", `/takes/${id}?forever=true`));
+    gone.forEach((id) => this.#drop(id));
+    this.#choosing(false);
+    await this.#freshen();
+    return gone.length > 0;
   }
 
   /** One after the other; the ids that went well. */

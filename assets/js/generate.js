@@ -1,6 +1,7 @@
 // The Generate tab around the form: the list of tasks and the two buttons. The form itself is Gradio's
 // (studio/tabs/generate.py), which draws what `wish.props.value` asks for: "task:<type>" or "take:<id>:<turn>".
 import { api, button, el, icon, openMenu, promptDialog, pulse, setText, showTab, t, toast } from "./core.js";
+import { openPresets } from "./presets.js";
 import { follow } from "./result.js";
 import { TASK_ICONS, taskName } from "./words_of.js";
 
@@ -48,11 +49,15 @@ function mark(task) {
 }
 
 /** The foot of the form. props.value: {task, engine, following, added?, queue?, turn}, written by Python. */
-export function actions(root, { props, watch, go, enqueue }) {
+export function actions(root, { props, watch, go, enqueue, keep }) {
   const by = el("div", { class: "l-by", id: "generate-by" });
   const render = button(t("generate.render"), () => start(go), { kind: "primary", id: "generate-go" });
   const add = button(t("generate.enqueue"), () => choose(), { id: "generate-enqueue" });
-  root.append(by, el("div", { class: "l-acts" }, render, add));
+  const presets = button("", (event) => openPresets(event.currentTarget, props.value.task, {
+    apply: (preset) => ask(`preset:${preset.id}:${Date.now()}`),
+    save: (name) => keep({ name }),
+  }), { iconName: "bookmark", class: "l-btn l-btn-presets", title: t("preset.title"), "aria-label": t("preset.title"), "aria-haspopup": "menu", id: "generate-presets" });
+  root.append(by, el("div", { class: "l-acts" }, render, add, presets));
 
   const free = () => {
     render.disabled = add.disabled = false;
@@ -86,6 +91,7 @@ export function actions(root, { props, watch, go, enqueue }) {
     by.classList.toggle("l-by-draft", Boolean(said.engine?.draft));
     setText(by, byline(said.engine));
     if (said.added) toast(t("generate.added", { queue: said.added }), "", "ok");
+    if (said.kept) toast(t("preset.saved", { name: said.kept }), "", "ok");
     if (said.following) follow(said.following);
     if (said.turn) pulse.poke();
   }

@@ -1,7 +1,10 @@
 // The right column: the selected scene. Its fields are Gradio's (studio/tabs/queues.py); this asks for the right form,
 // saves it, and draws what is not a field: state, takes, lines, the log.
-import { api, button, confirmDialog, debounce, el, errorWords, fmt, has, icon, iconButton, on, openDialog, setText, t, toastError, urls } from "./core.js";
+import { api, button, confirmDialog, debounce, el, errorWords, has, iconButton, menuOf, on, openDialog, openMenu, setText, t, toastError } from "./core.js";
 import { act, sceneVerbs, selectedCard, state } from "./queues.js";
+import { changedNote } from "./editing.js";
+import { scenePresets } from "./presets.js";
+import { TakesRow } from "./takes_row.js";
 import { mood, stateText, taskName } from "./words_of.js";
 
 let scene = null; // the SceneView whose form is drawn
@@ -17,13 +20,15 @@ const ANSWER_MS = 15000;
 export function head(element) {
   Object.assign(parts, {
     name: el("b"), saved: el("span", { class: "l-insp-saved" }), trouble: el("div", { class: "l-insp-trouble" }),
-    takes: el("div", { class: "l-takes", role: "list", "aria-label": t("take.title") }),
+    takes: new TakesRow({ refresh: () => refresh() }),
   });
   element.append(
     el("div", { class: "l-insp-top" }, parts.name, parts.saved,
+      iconButton("bookmark", t("preset.title"), (event) => scene && scenePresets(event.currentTarget, scene.id, saved), { "aria-haspopup": "menu" }),
       iconButton("scroll-text", t("scene.log"), showLog),
+      iconButton("ellipsis", t("common.more"), (event) => scene && openMenu(event.currentTarget, menuOf("scene", t, scene.id)), { "aria-haspopup": "menu" }),
       iconButton("x", t("common.close"), () => document.body.removeAttribute("data-inspector"), { class: "l-ib l-only-narrow" })),
-    parts.trouble, parts.takes);
+    parts.trouble, parts.takes.element);
   on("q:select", open);
   on("q:open", open);
   on("q:cards", ({ changed }) => changed.includes(state.selected) && refresh());
@@ -115,7 +120,7 @@ function draw() {
   setText(parts.saved, !scene ? "" : dirty ? t("scene.unsaved") : saved ? t("scene.saved") : now.state === "failed" ? t("state.failed") : stateText(now, state.progress[scene.id], state.waiting.get(scene.id)));
   parts.saved.dataset.state = dirty ? "dirty" : saved ? "saved" : scene ? mood(now) : "";
   drawTrouble();
-  drawTakes();
+  parts.takes.draw(scene);
   if (!parts.run) return;
   const busy = ["running", "queued"].includes(selectedCard()?.state);
   parts.run.hidden = busy;
@@ -133,43 +138,8 @@ function drawTrouble() {
     ...(trouble ? [el("div", { class: `l-trouble l-trouble-${mood(now)}` }, el("div", {}, message), hint && el("div", { class: "l-hint" }, hint),
       now.state === "failed" ? button(t("scene.log"), showLog, { iconName: "scroll-text" }) : null)] : []),
     ...(degraded ? [el("div", { class: "l-trouble l-trouble-degraded" }, t("scene.degraded", { reason: degraded }))] : []),
+    ...changedNote(now),
     ...(now?.note ? [el("div", { class: "l-hint" }, has(now.note) ? t(now.note) : now.note)] : []));
-}
-
-// ------------------------------------------------------------------------------------------------ takes and lines
-function drawTakes() {
-  const takes = (scene?.take_list || []).filter((take) => take.layer === "picture" && !take.trashed);
-  const spoken = Object.entries(scene?.line_takes || {});
-  const drawn = JSON.stringify([takes.map((take) => [take.id, take.selected, take.locked]), spoken.map(([id, take]) => [id, take.id])]);
-  if (drawn === parts.takesDrawn) return;
-  parts.takesDrawn = drawn;
-  parts.takes.replaceChildren(
-    ...(takes.length ? [el("div", { class: "l-label" }, t("take.title"))] : []),
-    el("div", { class: "l-pick-row" }, takes.sort((a, b) => b.number - a.number).map(takeTile)),
-    ...(spoken.length ? [el("div", { class: "l-label" }, t("scene.spoken"))] : []),
-    ...spoken.map(([id, take]) => lineRow(scene.lines.find((line) => line.id === id), take)));
-}
-
-function takeTile(take) {
-  const choose = () => act(() => api("PATCH", `/takes/${take.id}`, { selected: true })).then(() => refresh());
-  const lock = () => act(() => api("PATCH", `/takes/${take.id}`, { locked: !take.locked })).then(() => refresh());
-  const facts = `${t("take.number", { n: take.number })} · ${t("scene.seed", { seed: take.seed })} · ${take.engine}`;
-  return el("div", { class: "l-pick", role: "listitem", "data-selected": take.selected },
-    el("button", { type: "button", class: "l-pick-main", onclick: choose, title: facts, "aria-label": facts, "aria-pressed": String(take.selected) },
-      take.kind === "audio" ? icon("mic") : el("img", { src: urls.poster(take.id), alt: "", loading: "lazy" }),
-      el("span", { class: "l-pick-n" }, String(take.number)),
-      take.draft ? el("span", { class: "l-stamp" }, t("take.draft")) : null),
-    el("div", { class: "l-pick-facts l-mono" }, el("span", { title: facts }, String(take.seed)),
-      iconButton(take.locked ? "lock" : "lock-open", t(take.locked ? "take.unlock" : "take.lock"), lock, { "aria-pressed": String(take.locked) })),
-    el("div", { class: "l-pick-engine" }, take.engine));
-}
-
-function lineRow(line, take) {
-  const sound = el("audio", { src: urls.file(take.id), preload: "none" });
-  return el("div", { class: "l-line l-line-take" },
-    iconButton("play", t("player.play"), () => (sound.paused ? sound.play() : sound.pause())),
-    el("b", {}, line?.character || t("scene.voice")), el("span", {}, line?.text || ""),
-    el("span", { class: "l-mono" }, fmt.seconds(take.duration)), sound);
 }
 
 // ------------------------------------------------------------------------------------------------ saving and running
@@ -235,6 +205,9 @@ async function settle(answer) {
     refresh({ form: true });
   }
 }
+
+/** What stands in the form is stored. */
+const saved = async () => !dirty || save();
 
 export async function saveThenRun() {
   const id = state.selected;

@@ -2,13 +2,14 @@
 // the next clip is loaded before the last one ends. Knows no queue and no scene; Gallery and Generate use it too.
 //
 //   const player = new Player({ onprev, onnext, onitem, ontime });      element: player.element
-//   player.load([{ id, src, kind: "video"|"image"|"audio", poster, duration, width, height, fps, title, vtt }],
-//               { at: 0, play: false });
+//   player.load([{ id, src, kind: "video"|"image"|"audio", poster, duration, width, height, fps, title, vtt, from, to }],
+//               { at: 0, play: false });             from, to: only this part of the file, in seconds; duration is its length
 //   player.live(url, share, text, steps)   a preview picture while something is being made; player.empty(text, action, still)
 //   player.toggle() play() pause() seek(seconds) step(frames) jump(seconds) faster() mute() loop() fullscreen()
 import { el, fmt, icon, iconButton, setAttr, setIcon, setText, t } from "./core.js";
 
 const SPEEDS = [1, 2, 4];
+const HALF_FRAME_S = 0.02;
 const noop = () => {};
 
 export class Player {
@@ -88,13 +89,19 @@ export class Player {
 
   /** Seconds on the clock of the whole row. */
   get time() {
-    return (this.#starts[this.at] || 0) + (this.item && this.item.kind !== "image" ? this.video.currentTime : 0);
+    return (this.#starts[this.at] || 0) + this.within;
+  }
+
+  /** Seconds since the beginning of what is shown of the present item. */
+  get within() {
+    if (!this.item || this.item.kind === "image") return 0;
+    return Math.max(0, this.video.currentTime - (this.item.from || 0));
   }
 
   // ---------------------------------------------------------------------------------------------- verbs
   async play() {
     if (this.mode !== "clip" || this.item.kind === "image") return;
-    if (this.video.ended && this.at === this.items.length - 1 && this.items.length > 1) return this.#show(0, { play: true });
+    if (this.#over && this.at === this.items.length - 1 && this.items.length > 1) return this.#show(0, { play: true });
     try {
       await this.video.play();
     } catch (error) {
@@ -119,7 +126,7 @@ export class Player {
     while (at > 0 && this.#starts[at] > to) at -= 1;
     const from = to - this.#starts[at];
     if (at !== this.at) this.#show(at, { play: this.playing, from });
-    else if (this.item.kind !== "image") this.video.currentTime = from;
+    else if (this.item.kind !== "image") this.video.currentTime = from + (this.item.from || 0);
     this.#paint();
   }
 
@@ -158,7 +165,7 @@ export class Player {
 
   previous() {
     if (this.items.length < 2) this.on.prev();
-    else this.#show(this.video.currentTime > 1.5 || this.at === 0 ? this.at : this.at - 1, { play: this.playing });
+    else this.#show(this.within > 1.5 || this.at === 0 ? this.at : this.at - 1, { play: this.playing });
   }
 
   next() {
@@ -271,7 +278,13 @@ export class Player {
       video.replaceChildren(...(item.vtt ? [subtitles(item.vtt)] : []));
       video.src = item.src;
     }
-    if (Math.abs(video.currentTime - from) > 0.01) video.currentTime = from;
+    const at = from + (item.from || 0);
+    if (Math.abs(video.currentTime - at) > 0.01) video.currentTime = at;
+  }
+
+  /** Nothing is left of the item: its file is through, or what is shown of it. */
+  get #over() {
+    return this.video.ended || (this.item?.to !== undefined && this.video.currentTime >= this.item.to - HALF_FRAME_S);
   }
 
   #ahead() {
@@ -282,21 +295,27 @@ export class Player {
     waiting.playbackRate = this.video.playbackRate;
     if (next.poster && next.kind === "video") waiting.poster = next.poster;
     waiting.src = next.src;
+    if (next.from) waiting.currentTime = next.from;
   }
 
   #ended() {
     if (this.at + 1 < this.items.length) this.#show(this.at + 1, { play: true });
     else if (this.repeating) this.#show(0, { play: true });
-    else this.on.end();
+    else {
+      this.pause(); // of a trimmed item more would follow
+      this.on.end();
+    }
   }
 
   #moved() {
     this.#paint();
     cancelAnimationFrame(this.#ticking);
     if (!this.playing) return;
+    if (this.item.to !== undefined && this.#over) return this.#ended();
     const tick = () => {
       this.#paint();
-      if (this.playing) this.#ticking = requestAnimationFrame(tick);
+      if (this.playing && this.item.to !== undefined && this.#over) this.#ended();
+      else if (this.playing) this.#ticking = requestAnimationFrame(tick);
     };
     this.#ticking = requestAnimationFrame(tick);
   }
@@ -351,7 +370,7 @@ function subtitles(src) {
 /** A player's item from a take. */
 export function itemOf(take, { title = "", number = 0 } = {}) {
   return {
-    id: take.id, src: `/api/takes/${take.id}/file`, kind: take.kind, duration: take.duration,
+    id: take.id, src: `/api/takes/${take.id}/file${take.heard ? `?heard=${take.heard}` : ""}`, kind: take.kind, duration: take.duration,
     poster: take.kind === "audio" ? null : `/api/takes/${take.id}/poster`,
     width: take.width, height: take.height, fps: Math.round((take.fps || 0) * 100) / 100, title, number,
   };

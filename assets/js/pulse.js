@@ -1,5 +1,5 @@
 // The single poller of the page: one request at a time, so that six tabs never exhaust the browser's connections.
-// Emits "now" (Now), "delta" ({queue, scenes, removed, progress, full}), "queues" and "library" when their
+// Emits "now" (Now), "delta" ({queue, scenes, removed, progress, full}), "queues", "library" and "notices" when their
 // versions moved, "status" (Status) now and then, "offline" and "online". Knows no component.
 import { emit } from "./bus.js";
 import { api } from "./rest.js";
@@ -15,7 +15,7 @@ class Pulse {
   status = null; // the newest Status: the machine and its memory
   #version = null;
   #statusAt = -Infinity;
-  #seen = { library: null, queues: null };
+  #seen = { library: null, queues: null, notices: null };
   #timer = 0;
   #asking = false;
   #again = false;
@@ -72,7 +72,7 @@ class Pulse {
   #hear(now) {
     this.now = now;
     emit("now", now);
-    for (const name of ["queues", "library"]) {
+    for (const name of ["queues", "library", "notices"]) {
       if (now[name] === this.#seen[name]) continue;
       this.#seen[name] = now[name];
       emit(name, now[name]);

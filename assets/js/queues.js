@@ -10,6 +10,7 @@ export const state = {
   waiting: new Map(), // scene id -> its place among the queued ones, 1 …
   progress: {}, // scene id -> {done, total, layer, eta}
   selected: null, // scene id
+  picked: new Set(), // scene ids, for what is done to several at once
   following: true, // the selection moves on with what is being rendered, until the user picks a scene
 };
 let wanted = null; // what to select once the open queue's cards are here
@@ -71,6 +72,8 @@ on("open-queue", ({ queueId, sceneId }) => {
   openQueue(queueId, sceneId);
 });
 
+on("q:wish", (id) => id && state.cards.has(id) && select(id));
+
 on("delta", ({ queue, scenes, removed, progress, full }) => {
   if (queue) {
     state.queue = queue;
@@ -78,7 +81,10 @@ on("delta", ({ queue, scenes, removed, progress, full }) => {
     if (at >= 0) state.list[at] = queue;
   }
   if (full) state.cards.clear();
-  for (const id of removed) state.cards.delete(id);
+  for (const id of removed) {
+    state.cards.delete(id);
+    state.picked.delete(id);
+  }
   for (const scene of scenes) state.cards.set(scene.id, scene);
   const moved = full || removed.length > 0 || scenes.length > 0;
   if (moved) {
@@ -180,36 +186,33 @@ export const verbs = {
     if (sure) await act(() => api("DELETE", `/queues/${id}`), t("queues.deleted", { name }));
     if (sure) await loadList();
   },
+  move: (id, to) => act(() => post(`/queues/${id}/move`, { to })),
   reorder: (ids) => act(() => post(queuePath("/reorder"), { scene_ids: ids })),
 };
 
 export const sceneVerbs = {
-  run: (id) => act(() => post(`/scenes/${id}/run`)),
+  async run(id) {
+    const answer = await act(() => post(`/scenes/${id}/run`));
+    if (answer?.existing) emit("take:existing", { sceneId: id, takeId: answer.existing });
+  },
   cancel: (id) => act(() => post(`/scenes/${id}/cancel`)),
   skip: () => act(() => post("/scenes/skip")),
   async duplicate(id) {
     const made = await act(() => post(`/scenes/${id}/duplicate`));
     if (made) wanted = made.id;
   },
-  async remove(id) {
-    const scene = card(id);
-    const text = t("scene.delete.text", { title: scene.title, count: scene.takes });
-    const sure = await confirmDialog({ title: t("scene.delete.title"), text, yes: t("common.delete"), danger: true });
-    if (!sure) return;
-    const at = state.order.indexOf(id);
-    const next = state.order[at + 1] || state.order[at - 1] || null;
-    if ((await act(() => api("DELETE", `/scenes/${id}`))) && state.selected === id) select(next);
-  },
   /** One place up (-1) or down (1). */
   async move(id, step) {
     const at = state.order.indexOf(id);
     await sceneVerbs.place(id, at + step);
   },
-  /** To this index among the others. */
+  /** To this index among the others; with all that are picked, if it is one of them. Null where that went wrong. */
   async place(id, index) {
-    const others = state.order.filter((other) => other !== id);
-    others.splice(Math.max(0, Math.min(others.length, index)), 0, id);
-    if (others.join() !== state.order.join()) await verbs.reorder(others);
+    const moved = state.picked.has(id) ? state.order.filter((other) => state.picked.has(other)) : [id];
+    const before = state.order.filter((other) => other !== id).slice(0, Math.max(0, index)).filter((other) => !moved.includes(other));
+    const others = state.order.filter((other) => !moved.includes(other));
+    others.splice(before.length, 0, ...moved);
+    return others.join() === state.order.join() || verbs.reorder(others);
   },
 };
 

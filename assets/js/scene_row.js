@@ -1,7 +1,8 @@
 // One scene in the list: thumbnail, title, state; opened, everything else. Writes only what differs.
-import { el, errorWords, fmt, icon, iconButton, setAttr, setIcon, setText, t } from "./core.js";
+import { el, errorWords, fmt, icon, iconButton, menuOf, openMenu, setAttr, setIcon, setText, t } from "./core.js";
+import { deleteScenes, pickRange, picking, togglePick } from "./picked.js";
 import { card, sceneVerbs, select, state } from "./queues.js";
-import { TASK_ICONS, mood, pictureOf, settingsText, stateText, taskName } from "./words_of.js";
+import { TASK_ICONS, mood, noteText, pictureOf, settingsText, stateText, taskName } from "./words_of.js";
 
 export class SceneRow {
   constructor(id, expanded) {
@@ -14,18 +15,27 @@ export class SceneRow {
       title: el("span", { class: "l-scene-title" }),
       time: el("span", { class: "l-mono" }),
       said: el("span", { class: "l-state" }),
+      box: el("button", { type: "button", class: "l-pick-box", role: "checkbox", "aria-checked": "false", title: t("picked.pick"),
+        "aria-label": t("picked.pick"), onclick: (event) => (event.shiftKey ? pickRange(id) : togglePick(id)) }, icon("check")),
     });
     p.progress = el("span", { class: "l-thumb-bar", hidden: true }, p.bar);
-    p.main = el("button", { type: "button", class: "l-scene-main", onclick: () => this.pick() },
+    p.main = el("button", { type: "button", class: "l-scene-main", onclick: (event) => this.pick(event) },
       el("span", { class: "l-thumb" }, p.image, p.kind, p.number, p.progress),
       el("span", { class: "l-scene-words" }, p.title, el("span", { class: "l-scene-meta" }, p.time, p.said)));
     p.toggle = iconButton("chevron-right", t("scene.details"), () => this.expand(!this.more), { class: "l-ib l-scene-toggle", "aria-expanded": "false" });
-    this.element = el("div", { class: "l-scene", role: "listitem", draggable: "true", dataset: { id } }, p.main, p.toggle);
+    this.element = el("div", { class: "l-scene", role: "listitem", draggable: "true", dataset: { id } }, p.main, p.box, p.toggle);
+    this.element.addEventListener("contextmenu", (event) => {
+      if (event.target.closest("p, .l-line, input, textarea")) return; // words may be copied
+      event.preventDefault();
+      openMenu(p.toggle, menuOf("scene", t, this.id));
+    });
     this.more = null;
     if (expanded) this.expand(true);
   }
 
-  pick() {
+  pick(event) {
+    if (event?.shiftKey) return pickRange(this.id);
+    if (event?.ctrlKey || event?.metaKey || picking()) return togglePick(this.id);
     select(this.id);
     if (matchMedia("(max-width: 760px)").matches) document.getElementById("l-work").scrollTo({ top: 0 }); // the stage is up there
   }
@@ -43,6 +53,7 @@ export class SceneRow {
     const seconds = scene.take?.duration ?? scene.duration;
     setText(p.time, scene.take?.kind === "image" || seconds === null ? "" : fmt.seconds(seconds));
     setAttr(this.element, "data-draft", scene.take?.draft ? "" : null);
+    setAttr(this.element, "data-review", scene.review || null);
     const poster = pictureOf(scene);
     setIcon(p.kind, TASK_ICONS[scene.task_type] || "film");
     if (poster) setAttr(p.image, "src", poster);
@@ -58,7 +69,7 @@ export class SceneRow {
     const running = scene.state === "running";
     const words = stateText(scene, progress, this.place);
     setText(this.parts.said, words);
-    setAttr(this.parts.said, "title", running ? null : words);
+    setAttr(this.parts.said, "title", [running ? "" : words, noteText(scene)].filter(Boolean).join(" · ") || null);
     this.parts.progress.hidden = !running;
     if (running) this.parts.bar.style.transform = `scaleX(${progress ? progress.done / Math.max(1, progress.total) : 0})`;
   }
@@ -91,7 +102,9 @@ export class SceneRow {
       el("div", { class: "l-scene-facts" }, el("span", { class: "l-tag" }, taskName(scene.task_type)),
         el("span", { class: "l-mono" }, settingsText(scene))),
       el("p", { class: "l-scene-prompt" }, scene.prompt),
+      noteText(scene) && el("p", { class: "l-hint" }, noteText(scene)),
       trouble ? el("div", { class: `l-trouble l-trouble-${mood(scene)}` }, el("div", {}, message), hint && el("div", { class: "l-hint" }, hint)) : "",
+      scene.retake ? el("div", { class: "l-trouble l-trouble-degraded" }, el("b", {}, t(`state.${scene.review}`)), " ", scene.retake) : "",
       scene.degraded ? el("div", { class: "l-trouble l-trouble-degraded" }, t("scene.degraded", { reason: errorWords({ code: scene.degraded }).message })) : "",
       ...scene.lines.map((line) => el("div", { class: "l-line" }, el("b", {}, line.character || t("scene.voice")), el("span", {}, line.text))),
       el("div", { class: "l-scene-tools" },
@@ -101,7 +114,8 @@ export class SceneRow {
         iconButton("arrow-up", t("scene.up"), () => sceneVerbs.move(id, -1)),
         iconButton("arrow-down", t("scene.down"), () => sceneVerbs.move(id, 1)),
         iconButton("copy", t("scene.duplicate"), () => sceneVerbs.duplicate(id)),
-        iconButton("trash-2", t("common.delete"), () => sceneVerbs.remove(id))),
+        iconButton("trash-2", t("common.delete"), () => deleteScenes([id])),
+        iconButton("ellipsis", t("common.more"), (event) => openMenu(event.currentTarget, menuOf("scene", t, id)), { "aria-haspopup": "menu" })),
     );
   }
 }

@@ -1,6 +1,9 @@
 // The left column of the Queues tab: the queues, then the scenes of the open one. Patches what changed, by id.
-import { button, debounce, el, icon, iconButton, keyed, on, openDialog, setAttr, setText, showTab, t } from "./core.js";
+import { button, debounce, el, fmt, icon, iconButton, keyed, on, openDialog, setAttr, setText, showTab, t } from "./core.js";
+import { dragRows } from "./dragging.js";
+import { filterTools, passes, showAll } from "./scene_filter.js";
 import { SceneRow } from "./scene_row.js";
+import { PickedBar, markPicked, picking, togglePicking } from "./picked.js";
 import { chooseEpisode, watchDrops } from "./importer.js";
 import { addScene, card, openQueue, ordered, sceneVerbs, select, state, verbs } from "./queues.js";
 
@@ -18,7 +21,8 @@ export function mount(element) {
   });
   const expand = iconButton("chevrons-up-down", t("scene.expand"), toggleAll);
   const count = el("span", { class: "l-sec-count l-mono" });
-  parts = { list, scenes, search, expand, count };
+  const filter = filterTools();
+  parts = { list, scenes, search, expand, count, filter };
   element.classList.add("l-sidebar");
   element.append(
     el("div", { class: "l-sec" }, el("h2", {}, t("queues.title")), el("span", { class: "l-sec-tools" },
@@ -26,22 +30,38 @@ export function mount(element) {
       iconButton("plus", t("queues.new"), verbs.create))),
     list,
     el("div", { class: "l-sec" }, el("h2", {}, t("scene.title"), count), el("span", { class: "l-sec-tools" },
+      filter.tool,
       iconButton("search", t("scene.search"), toggleSearch),
       expand,
-      iconButton("plus", t("scene.add"), askForScene))),
+      iconButton("list-checks", t("picked.mode"), togglePicking),
+      iconButton("plus", t("scene.add"), () => askForScene()))),
     search,
+    filter.line,
     scenes,
+    new PickedBar().element,
   );
+  on("q:picked", () => {
+    setAttr(element, "data-picking", picking() ? "" : null);
+    for (const [id, row] of rows) markPicked(row, id);
+  });
   search.addEventListener("input", debounce(() => {
     find = search.value.trim().toLocaleLowerCase();
     drawScenes();
   }, 120));
   search.addEventListener("keydown", (event) => event.key === "Escape" && toggleSearch());
   scenes.addEventListener("keydown", moveWithArrows);
-  watchDragging(scenes);
+  dragRows(list, ".l-queue", { place: verbs.move });
+  dragRows(scenes, ".l-scene", { allowed: () => !find, place: sceneVerbs.place });
   watchDrops();
-  on("q:list", drawQueues);
-  on("q:open", drawAll);
+  on("q:list", () => {
+    drawQueues();
+    if (!state.list?.length) drawScenes(); // an empty studio says what to do
+  });
+  on("q:filter", drawScenes);
+  on("q:open", () => {
+    showAll();
+    drawAll();
+  });
   on("q:cards", drawScenes);
   on("q:progress", () => state.order.forEach((id) => card(id).state === "running" && rows.get(id)?.tick()));
   on("q:select", showSelected);
@@ -60,28 +80,42 @@ function drawQueues() {
 }
 
 function makeQueueRow(queue) {
-  const row = el("button", { type: "button", class: "l-queue", dataset: { id: queue.id }, onclick: () => openQueue(queue.id) },
-    el("span", { class: "l-dot" }), el("span", { class: "l-queue-name" }), el("span", { class: "l-queue-count l-mono" }));
+  const row = el("button", { type: "button", class: "l-queue", draggable: "true", dataset: { id: queue.id }, onclick: () => openQueue(queue.id) },
+    el("span", { class: "l-dot" }), el("span", { class: "l-queue-name" }), el("span", { class: "l-queue-marks" }), el("span", { class: "l-queue-count l-mono" }));
   const item = el("div", { role: "listitem" }, row);
-  item.parts = { row, dot: row.children[0], name: row.children[1], count: row.children[2] };
+  item.parts = { row, dot: row.children[0], name: row.children[1], marks: row.children[2], count: row.children[3] };
   return item;
 }
 
 function fillQueueRow(item, queue) {
-  const { row, name, count } = item.parts;
+  const { row, name, marks, count } = item.parts;
   setAttr(row, "data-state", queue.state);
   setAttr(row, "aria-current", queue.id === state.queue?.id ? "true" : null);
   const shown = queue.inbox ? t("queues.inbox") : queue.name;
   setText(name, shown);
   setAttr(row, "title", shown);
-  setText(count, queue.state === "paused" ? t("state.paused").toLocaleLowerCase() : `${queue.counts.done || 0}/${queue.counts.total || 0}`);
+  const done = `${queue.counts.done || 0}/${queue.counts.total || 0}`;
+  const said = { paused: () => t("state.paused").toLocaleLowerCase(), scheduled: () => fmt.when(queue.starts_at) }[queue.state];
+  setText(count, said ? said() : done);
+  drawMarks(marks, queue);
   setAttr(row, "aria-label", `${shown}, ${t(`state.${queue.state}`)}, ${queue.counts.done || 0}/${queue.counts.total || 0}`);
+}
+
+/** A clock where it waits for its time, an arrow where it goes before or after the others. */
+function drawMarks(box, queue) {
+  const arrow = queue.priority ? `arrow-${queue.priority > 0 ? "up" : "down"}` : "";
+  const wanted = [queue.state === "scheduled" && "clock", arrow].filter(Boolean);
+  if (box.dataset.marks === wanted.join()) return;
+  box.dataset.marks = wanted.join();
+  box.replaceChildren(...wanted.map(icon));
+  setAttr(box, "title", queue.priority ? t("run.priority.mark", { priority: queue.priority }) : null);
 }
 
 // ------------------------------------------------------------------------------------------------ scenes
 function drawScenes() {
   const all = ordered();
-  const shown = find ? all.filter((scene) => matches(scene, find)) : all;
+  const shown = all.filter((scene) => passes(scene) && (!find || matches(scene, find)));
+  parts.filter.draw();
   for (const [id, row] of rows) {
     if (!state.cards.has(id)) {
       row.element.remove();
@@ -110,10 +144,11 @@ function drawEmptiness(total, shown) {
   parts.empty = null;
   setText(parts.count, total ? String(total) : "");
   if (shown || !state.list) return;
-  const text = !state.queue ? t("queues.empty") : total ? t("scene.none_found", { find }) : t("scene.empty");
+  const text = !state.queue ? t("queues.empty") : total ? t(find ? "scene.none_found" : "scene.filter.none", { find }) : t("scene.empty");
   parts.empty = el("div", { class: "l-empty l-empty-small" }, el("p", {}, text),
-    state.queue && !total && button(t("scene.add"), askForScene, { iconName: "plus" }),
-    !state.queue && button(t("queues.import"), chooseEpisode, { iconName: "upload" }));
+    state.queue && !total && button(t("scene.add"), () => askForScene(), { iconName: "plus" }),
+    !state.queue && button(t("queues.import"), chooseEpisode, { iconName: "upload", kind: "primary" }),
+    !state.queue && button(t("queues.new"), verbs.create, { iconName: "plus" }));
   parts.scenes.append(parts.empty);
 }
 
@@ -167,47 +202,15 @@ function moveWithArrows(event) {
   next.querySelector(".l-scene-main").focus();
 }
 
-// ------------------------------------------------------------------------------------------------ dragging
-function watchDragging(box) {
-  let dragged = null;
-  const clear = () => box.querySelectorAll("[data-drop]").forEach((row) => row.removeAttribute("data-drop"));
-  box.addEventListener("dragstart", (event) => {
-    dragged = event.target.closest?.(".l-scene");
-    if (!dragged || find) return event.preventDefault();
-    event.dataTransfer.effectAllowed = "move";
-    event.dataTransfer.setData("text/plain", dragged.dataset.id);
-    dragged.dataset.dragged = "";
-  });
-  box.addEventListener("dragover", (event) => {
-    const over = event.target.closest(".l-scene");
-    if (!dragged || !over) return;
-    event.preventDefault();
-    clear();
-    const { top, height } = over.getBoundingClientRect();
-    if (over !== dragged) over.dataset.drop = event.clientY < top + height / 2 ? "before" : "after";
-  });
-  box.addEventListener("drop", (event) => {
-    const over = box.querySelector("[data-drop]");
-    if (!dragged || !over) return;
-    event.preventDefault();
-    const others = state.order.filter((id) => id !== dragged.dataset.id);
-    sceneVerbs.place(dragged.dataset.id, others.indexOf(over.dataset.id) + (over.dataset.drop === "after" ? 1 : 0));
-  });
-  box.addEventListener("dragend", () => {
-    clear();
-    dragged?.removeAttribute("data-dragged");
-    dragged = null;
-  });
-}
-
 // ------------------------------------------------------------------------------------------------ a new scene
-function askForScene() {
+/** A new scene at the end, or at this place (from 0). */
+export function askForScene(at = null) {
   if (!state.queue) return;
   const prompt = el("textarea", { class: "l-input", rows: 4, maxlength: 10000, placeholder: t("scene.new.sample") });
   const seconds = el("input", { class: "l-input l-mono", type: "number", min: 0.5, max: 600, step: 0.5, value: 5 });
   const make = async () => {
     if (!prompt.value.trim()) return prompt.focus();
-    const scene = { task_type: "text_to_video", prompt: prompt.value.trim(), duration: Number(seconds.value) };
+    const scene = { task_type: "text_to_video", prompt: prompt.value.trim(), duration: Number(seconds.value), ...(at === null ? {} : { at }) };
     if (await addScene(scene)) dialog.close();
   };
   const elsewhere = () => {

@@ -1,16 +1,24 @@
 // The middle of the Queues tab: the title, the player, the queue's bar and its strip of shots; and the keyboard.
-import { api, button, el, errorWords, fmt, iconButton, on, openMenu, setAttr, setText, t, toastError, typing, urls } from "./core.js";
+import { button, commandOfKey, el, errorWords, fmt, iconButton, menuOf, on, openMenu, setAttr, setText, t, typing, urls } from "./core.js";
+import "./features.js";
+import { Compare } from "./compare.js";
 import { FilmButton } from "./film.js";
-import { openFilmSettings } from "./film_settings.js";
+import { filmItems } from "./film_items.js";
 import { Player, itemOf, sizeText } from "./player.js";
-import { isVisible, ordered, select, selectBy, selectedCard, state, verbs } from "./queues.js";
+import { card, isVisible, ordered, select, selectBy, selectedCard, state, verbs } from "./queues.js";
 import { saveThenRun } from "./inspector.js";
+import { openPreflight, runChecked } from "./preflight.js";
 import { Strip } from "./strip.js";
+import { Timeline, timelineCommands } from "./timeline.js";
 import { pictureOf } from "./words_of.js";
 
-let view = "take"; // take | live | film
+const PANEL_KEY = "lanterna_panel"; // what is under the player: cards | timeline
+
+let view = "take"; // take | live | film | compare
 let player;
+let compare;
 let strip;
+let timeline;
 let parts;
 let preview = { url: null, asking: false, scene: null };
 
@@ -19,46 +27,57 @@ export function mount(element) {
     onprev: () => selectBy(-1),
     onnext: () => selectBy(1),
     onitem: (item) => view === "film" && item.scene && item.scene !== state.selected && select(item.scene),
-    ontime: (time, total, playing) => strip?.playhead(view === "film" ? null : state.selected, time, total, playing),
+    ontime: playhead,
   });
+  compare = new Compare();
+  compare.element.hidden = true;
   strip = new Strip({ onpick: pickFromStrip });
-  const seg = Object.fromEntries(["take", "live", "film"].map((name) =>
+  timeline = new Timeline({ onseek: seekFilm, onframe: showFrame, onpause: () => player.pause() });
+  timelineCommands(timeline);
+  const panels = Object.fromEntries(["cards", "timeline"].map((name) =>
+    [name, el("button", { type: "button", id: `panel-${name}`, onclick: () => showPanel(name) }, t(`stage.${name}`))]));
+  const seg = Object.fromEntries(["take", "live", "film", "compare"].map((name) =>
     [name, el("button", { type: "button", onclick: () => show(name) }, t(`stage.${name}`))]));
   const film = new FilmButton({ onplay: playExport });
   parts = {
     title: el("h1", { class: "l-stage-title" }), sub: el("span", { class: "l-stage-sub" }), seg,
     name: el("b"), facts: el("span", { class: "l-mono" }),
-    run: button("", () => parts.run.dataset.verb === "pause" ? verbs.pause() : parts.run.dataset.verb === "resume" ? verbs.resume() : verbs.run(), { kind: "soft", iconName: "play" }),
+    run: button("", () => parts.run.dataset.verb === "pause" ? verbs.pause() : parts.run.dataset.verb === "resume" ? verbs.resume() : runChecked(), { kind: "soft", iconName: "play" }),
     retry: button("", verbs.retry, { iconName: "refresh-cw", class: "l-btn l-btn-retry" }),
+    check: button(t("preflight.check"), () => openPreflight(), { class: "l-btn l-btn-check", iconName: "check", title: t("preflight.check") }),
     stop: iconButton("square", t("queues.stop"), () => verbs.stop()),
-    restart: iconButton("rotate-ccw", t("queues.restart"), verbs.restart),
+    ways: iconButton("chevron-down", t("queues.ways"), (event) => openMenu(event.currentTarget, menuOf("run", t)), { "aria-haspopup": "menu" }),
     playFilm: button(t("queues.play_film"), playFilm, { iconName: "play", class: "l-btn l-btn-play", title: t("queues.play_film") }),
-    film,
+    film, panels,
   };
   const details = iconButton("sliders-horizontal", t("scene.details"), () => document.body.toggleAttribute("data-inspector"), { class: "l-ib l-only-narrow" });
   element.classList.add("l-stage");
   element.append(
     el("header", { class: "l-stage-head" }, el("div", { class: "l-stage-words" }, parts.title, parts.sub),
       el("div", { class: "l-stage-tools" }, el("div", { class: "l-seg", role: "group", "aria-label": t("stage.show") }, Object.values(seg)), details)),
-    player.element,
+    el("div", { class: "l-stage-view" }, player.element, compare.element),
     el("div", { class: "l-queue-bar" },
       el("div", { class: "l-queue-bar-words" }, parts.name, parts.facts),
-      el("div", { class: "l-queue-bar-tools" }, parts.retry, parts.stop, parts.restart,
-        iconButton("ellipsis", t("common.more"), (event) => queueMenu(event.currentTarget)),
-        parts.playFilm, film.element, parts.run)),
-    strip.element,
+      el("div", { class: "l-seg l-panel-seg", role: "group", "aria-label": t("stage.panel") }, Object.values(panels)),
+      el("div", { class: "l-queue-bar-tools" }, parts.retry, parts.stop,
+        iconButton("ellipsis", t("common.more"), (event) => openMenu(event.currentTarget, menuOf("queue", t)), { "aria-haspopup": "menu" }),
+        parts.playFilm, film.element, parts.check, el("span", { class: "l-split" }, parts.run, parts.ways))),
+    el("div", { class: "l-panel" }, strip.element, timeline.element),
   );
+  showPanel(localStorage.getItem(PANEL_KEY) || "timeline");
   on("q:open", () => {
     view = "take";
     redraw();
   });
   on("q:cards", redraw);
+  on("q:list", drawBar); // a queue is paused without any card changing
   on("q:progress", tick);
   on("q:select", () => {
-    if (view !== "film" || player.item?.scene !== state.selected) view = wishedView();
+    if (view !== "compare" && (view !== "film" || player.item?.scene !== state.selected)) view = wishedView();
     redraw();
   });
   on("online", () => player.again());
+  on("compare", () => show("compare"));
   document.addEventListener("keydown", keys);
   redraw();
 }
@@ -66,10 +85,36 @@ export function mount(element) {
 /** A scene that is being rendered is shown live, any other by its take. */
 const wishedView = () => (selectedCard()?.state === "running" ? "live" : "take");
 
-function show(name) {
+/** The cards of all scenes, or the film on its clock. */
+function showPanel(name) {
+  localStorage.setItem(PANEL_KEY, name);
+  for (const [other, node] of Object.entries(parts.panels)) setAttr(node, "aria-pressed", String(other === name));
+  parts.panels.cards.closest(".l-stage").dataset.panel = name;
+  strip.element.hidden = name !== "cards";
+  timeline.element.hidden = name !== "timeline";
+  timeline.fill();
+  timeline.drawSoon();
+  strip.fill();
+}
+
+export function show(name) {
   view = name;
   if (name === "film") playFilm();
   else redraw();
+}
+
+/** What plays is either the player or a comparison: both understand the same verbs. */
+export const onStage = () => (view === "compare" ? compare : player);
+
+/** The comparison lies over the player as long as its scene is selected and has two takes. */
+function drawCompare() {
+  const on = view === "compare" && selectedCard()?.takes > 1;
+  if (view === "compare" && !on) view = wishedView();
+  if (on && compare.element.hidden) player.pause();
+  if (!on && !compare.element.hidden) compare.close();
+  if (on && (compare.element.hidden || compare.sceneId !== state.selected)) compare.open(state.selected);
+  compare.element.hidden = !on;
+  player.element.hidden = on;
 }
 
 // ------------------------------------------------------------------------------------------------ drawing
@@ -77,7 +122,8 @@ function redraw() {
   drawHead();
   drawBar();
   strip.fill();
-  if (view === "film") return;
+  drawCompare();
+  if (view === "film" || view === "compare") return;
   const scene = selectedCard();
   if (scene?.state === "running" && view === "take" && !scene.take) view = "live";
   if (view === "live" && scene?.state !== "running") view = "take";
@@ -103,7 +149,7 @@ function drawHead() {
   const running = scene?.state === "running";
   for (const [name, node] of Object.entries(parts.seg)) {
     setAttr(node, "aria-pressed", String(name === view));
-    node.disabled = (name === "live" && !running) || (name === "take" && !scene?.take) || (name === "film" && !filmItems().length);
+    node.disabled = (name === "live" && !running) || (name === "take" && !scene?.take) || (name === "film" && !filmItems().length) || (name === "compare" && !(scene?.takes > 1 && scene.take));
   }
 }
 
@@ -116,12 +162,16 @@ function drawBar() {
   const { queue } = state;
   const counts = queue?.counts || {};
   setText(parts.name, queueName());
-  setText(parts.facts, queue ? `${counts.done || 0}/${counts.total || 0} · ${fmt.clock(queue.seconds || 0)}` : "");
+  setAttr(parts.name.closest(".l-stage"), "data-empty", queue ? null : ""); // without a queue there is no film to work on
+  const begins = queue?.state === "scheduled" ? [t("run.begins", { time: fmt.when(queue.starts_at) })] : [];
+  setText(parts.facts, queue ? [`${counts.done || 0}/${counts.total || 0}`, fmt.clock(queue.seconds || 0), ...begins].join(" · ") : "");
   const busy = (counts.running || 0) + (counts.queued || 0);
-  const left = (counts.total || 0) - (counts.done || 0) - busy;
-  const verb = !busy ? "run" : queue.paused ? "resume" : "pause";
+  const changed = ordered().filter((scene) => scene.state === "done" && scene.changed?.length).length;
+  const left = (counts.total || 0) - (counts.done || 0) - busy + changed;
+  const held = queue?.paused || queue?.state === "scheduled";
+  const verb = !busy ? "run" : held ? "resume" : "pause";
   parts.run.dataset.verb = verb;
-  const label = verb === "run" && counts.done ? t("queues.continue") : t(`queues.${verb}`);
+  const label = verb === "run" && counts.done ? t("queues.continue") : queue?.state === "scheduled" ? t("run.now") : t(`queues.${verb}`);
   setText(parts.run.querySelector(".l-btn-label"), label);
   parts.run.firstChild.className = `l-ic l-ic-${verb === "pause" ? "pause" : "play"}`;
   parts.run.disabled = !queue || (verb === "run" && left <= 0);
@@ -132,8 +182,9 @@ function drawBar() {
   setText(parts.retry.querySelector(".l-btn-label"), t("queues.retry", { count: broken }));
   setAttr(parts.retry, "title", t("queues.retry", { count: broken }));
   parts.stop.hidden = !busy;
-  parts.restart.hidden = Boolean(busy) || !counts.done;
-  parts.playFilm.disabled = !filmItems().length;
+  parts.ways.hidden = !counts.total;
+  parts.check.hidden = !counts.total || busy > 0 || left <= 0;
+  parts.playFilm.hidden = !filmItems().length; // nothing to play yet
   parts.film.fill(queue);
 }
 
@@ -168,10 +219,6 @@ async function askForPreview(id, share, steps) {
 }
 
 // ------------------------------------------------------------------------------------------------ the film
-const filmItems = () =>
-  ordered().filter((scene) => scene.in_cut && scene.take && scene.take.kind !== "image")
-    .map((scene) => ({ ...itemOf(scene.take, scene), scene: scene.id }));
-
 /** Plays the selected takes in order, from the selected scene if it is one of them, without exporting anything. */
 function playFilm() {
   const items = filmItems();
@@ -184,12 +231,45 @@ function playFilm() {
 
 function playExport(film) {
   view = "film";
-  const frame = state.queue.frame || { width: 16, height: 9 };
+  const { width, height, fps } = state.queue.frame;
   player.load([{
-    id: film.id, src: `/api/exports/${film.id}/file`, vtt: `/api/exports/${film.id}/subtitles.vtt`, kind: "video",
-    duration: film.seconds, width: frame.width, height: frame.height, fps: frame.fps, title: film.file_name,
+    id: film.id, src: `/api/exports/${film.id}/file`, kind: "video", duration: film.seconds, fps, title: film.file_name,
+    vtt: film.facts.subtitles === "file" ? `/api/exports/${film.id}/subtitles.vtt` : null,
+    width: film.facts.width || width, height: film.facts.height || height,
   }], { play: true });
   drawHead();
+}
+
+/** The film from this second of a scene's take on, or that frame of it where nothing plays. */
+function seekFilm(id, second) {
+  const items = filmItems();
+  const at = items.findIndex((item) => item.scene === id);
+  if (at < 0) return select(id);
+  const from = Math.max(0, second - (items[at].from || 0));
+  view = "film";
+  player.load(items, { at, from, play: player.playing });
+  player.seek(items.slice(0, at).reduce((sum, item) => sum + item.duration, from));
+  if (state.selected !== id) select(id);
+  drawHead();
+}
+
+/** A frame of the whole take: what a trim keeps or cuts off. */
+function showFrame(id, second) {
+  if (state.selected !== id) select(id);
+  const { take, title, number } = card(id);
+  view = "take";
+  player.load([itemOf(take, { title, number })]);
+  player.pause();
+  player.seek(second);
+}
+
+/** The player shows another moment: within a scene, or in the finished film. */
+function playhead(time, total, playing) {
+  if (!strip || player.mode !== "clip") return;
+  const scene = view === "film" ? player.item?.scene : state.selected;
+  strip.playhead(scene ?? null, player.within, player.item?.duration, playing);
+  if (scene) timeline.follow(scene, player.video.currentTime, playing);
+  else timeline.followFilm(time, playing);
 }
 
 function pickFromStrip(id, share) {
@@ -207,45 +287,17 @@ function pickFromStrip(id, share) {
   if (same && player.mode === "clip") player.seek(share * player.total);
 }
 
-function queueMenu(anchor) {
-  const { queue } = state;
-  if (!queue) return;
-  const allow = (field, name) => ({
-    label: t(`queues.${name}`), icon: queue[field] ? "check" : "square", onclick: () => verbs.change({ [field]: !queue[field] }),
-  });
-  openMenu(anchor, [
-    { label: t("queues.rename"), icon: "pencil", onclick: verbs.rename, disabled: queue.inbox },
-    { label: t("film.settings"), icon: "sliders-horizontal", onclick: () => openFilmSettings(queue, verbs.change) },
-    { label: t("queues.export"), icon: "file-json", onclick: () => saveEpisode(queue) },
-    null,
-    allow("allow_draft", "allow_draft"),
-    null,
-    { label: t("queues.restart"), icon: "rotate-ccw", onclick: verbs.restart, disabled: !queue.counts.total },
-    { label: t("queues.delete"), icon: "trash-2", onclick: verbs.remove, danger: true, disabled: queue.inbox },
-  ]);
-}
-
-async function saveEpisode(queue) {
-  try {
-    const episode = await api("GET", `/queues/${queue.id}/episode`);
-    const url = URL.createObjectURL(new Blob([JSON.stringify(episode, null, 2)], { type: "application/json" }));
-    el("a", { href: url, download: `${queue.name || "episode"}.json` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000);
-  } catch (error) {
-    toastError(error);
-  }
-}
-
 // ------------------------------------------------------------------------------------------------ keyboard
 const KEYS = {
-  " ": () => player.toggle(),
-  k: () => player.pause(),
-  j: () => player.jump(-1),
-  l: () => player.faster(),
-  m: () => player.mute(),
-  f: () => player.fullscreen(),
-  ArrowLeft: (event) => (event.shiftKey ? player.jump(-1) : player.step(-1)),
-  ArrowRight: (event) => (event.shiftKey ? player.jump(1) : player.step(1)),
+  " ": () => onStage().toggle(),
+  k: () => onStage().pause(),
+  j: () => onStage().jump(-1),
+  l: () => onStage().faster(),
+  m: () => onStage().mute(),
+  f: () => onStage().fullscreen(),
+  c: () => selectedCard()?.takes > 1 && show(view === "compare" ? "take" : "compare"),
+  ArrowLeft: (event) => (event.shiftKey ? onStage().jump(-1) : onStage().step(-1)),
+  ArrowRight: (event) => (event.shiftKey ? onStage().jump(1) : onStage().step(1)),
   ArrowUp: () => selectBy(-1),
   ArrowDown: () => selectBy(1),
 };
@@ -260,9 +312,11 @@ function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
   const at = event.target.closest?.("button, a, [role=tab]");
   if (at && event.key === "Enter") return;
-  if (at && event.key === " " && !at.matches(".l-scene-main, .l-shot")) return; // those two only select: Space plays
-  const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (at && event.key === " " && !at.matches(".l-scene-main, .l-shot, .l-clip-main, .l-seg button")) return; // those only select: Space plays
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const act = KEYS[key] || commandOfKey(key)?.run;
   if (!act) return;
   event.preventDefault();
-  act(event);
+  if (KEYS[key]) act(event);
+  else act();
 }

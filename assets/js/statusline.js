@@ -1,5 +1,5 @@
 // The line under everything: memory, disk, that nothing leaves the machine, and the keys that work here.
-import { el, fmt, icon, on, pulse, setAttr, setText, t } from "./core.js";
+import { el, emit, fmt, icon, on, pulse, setAttr, setText, t } from "./core.js";
 
 let parts;
 
@@ -15,9 +15,11 @@ export function mount(element) {
   parts.place = el("span", { class: "l-status-item l-status-net" }, icon("wifi-off"), parts.net);
   element.classList.add("l-statusline");
   element.append(
-    el("div", {}, parts.vram.item, parts.ram.item, el("span", { class: "l-status-item" }, icon("hard-drive"), parts.disk), parts.place),
+    el("div", {}, parts.vram.item, parts.ram.item, el("button", { type: "button", class: "l-status-item", title: t("storage.title"), onclick: () => emit("storage") }, icon("hard-drive"), parts.disk), parts.place),
     el("div", { class: "l-status-keys" }, key(["Ctrl ↵"], "status.render", "generate queues"), key(["Space"], "status.play", "queues"),
-      key(["J", "K", "L"], "status.shuttle", "queues"), key(["↑", "↓"], "status.scenes", "queues")));
+      key(["J", "K", "L"], "status.shuttle", "queues"), key(["↑", "↓"], "status.scenes", "queues"), key(["1–5"], "status.rate", "queues"),
+      key(["R"], "status.retake", "queues"), key(["N"], "status.next", "queues"),
+      el("button", { type: "button", class: "l-status-item", dataset: { tabs: "generate queues gallery" }, onclick: () => emit("palette") }, el("kbd", {}, "Ctrl K"), t("status.commands"))));
   setText(parts.net, t("status.offline"));
   on("status", draw);
   on("offline", () => lost(true));

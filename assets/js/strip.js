@@ -1,7 +1,8 @@
 // The strip of shots under the player: pictures as long as their scenes, a ruler, a playhead. Knows no player.
 import { el, fmt, on, setAttr, setText, t } from "./core.js";
+import { shownSeconds as secondsOf } from "./film_items.js";
 import { card, ordered, state } from "./queues.js";
-import { mood, pictureOf, secondsOf } from "./words_of.js";
+import { mood, pictureOf } from "./words_of.js";
 
 const LEAST_PX = 44; // of an average shot: below that the strip scrolls
 const RULER_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
@@ -33,6 +34,7 @@ export class Strip {
   }
 
   fill() {
+    if (this.element.hidden) return;
     const scenes = ordered().filter((scene) => scene.in_cut);
     this.total = scenes.reduce((sum, scene) => sum + secondsOf(scene), 0);
     const room = this.element.clientWidth - 28;

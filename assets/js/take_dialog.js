@@ -1,15 +1,17 @@
 // One take, large: the player, everything that made it, and what can be done with it.
-import { api, button, el, fmt, icon, iconButton, openDialog, setAttr, t, toast, toastError, typing, urls } from "./core.js";
+import { api, button, el, fmt, has, icon, iconButton, openDialog, setAttr, t, toast, toastError, typing, urls } from "./core.js";
 import { useSettings } from "./generate.js";
 import { Player, itemOf } from "./player.js";
+import { openClip } from "./take_clip.js";
 import { titleOf } from "./tiles.js";
-import { taskName } from "./words_of.js";
+import { engineName, taskName } from "./words_of.js";
 
 /**
- * openTake(id, {trashed, queueName(take), after(id, step) -> id | undefined, remove(id) -> Promise<bool>, restore(id), changed(take)}).
+ * openTake(id, {trashed, queueName(take), after(id, step) -> id | undefined, remove(id) -> Promise<bool>, restore(id),
+ * forever(id), changed(take)}).
  * Arrow keys go to the neighbours.
  */
-export async function openTake(id, { trashed = false, queueName = (one) => one.queue, after = () => undefined, remove, restore, changed = () => {} }) {
+export async function openTake(id, { trashed = false, queueName = (one) => one.queue, after = () => undefined, remove, restore, forever, changed = () => {} }) {
   const player = new Player({ onprev: () => go(-1), onnext: () => go(1) });
   const side = el("div", { class: "l-take-side" });
   const content = el("div", { class: "l-take l-host" }, el("div", { class: "l-take-stage" }, player.element), side);
@@ -48,12 +50,12 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
     const { settings = {} } = take;
     const shown = [
       ["gallery.fact.task", taskName(take.task_type)],
-      ["gallery.fact.engine", take.engine],
+      ["gallery.fact.engine", engineName(take.engine)],
       ["gallery.fact.size", take.width ? `${take.width} × ${take.height}` : ""],
       ["gallery.fact.length", take.kind === "image" ? "" : fmt.seconds(take.duration)],
       ["gallery.fact.rate", take.kind === "video" && take.fps ? `${fmt.number(take.fps)} fps` : ""],
       ["gallery.fact.seed", String(take.seed ?? ""), () => copy(String(take.seed), "gallery.copied.seed"), "gallery.copy.seed"],
-      ["gallery.fact.profile", take.profile],
+      ["gallery.fact.profile", has(`form.profile.${take.profile}`) ? t(`form.profile.${take.profile}`) : take.profile],
       ["gallery.fact.queue", queueName(take)],
       ["gallery.fact.number", String(take.number ?? "")],
       ["gallery.fact.made", fmt.date(take.created)],
@@ -77,7 +79,8 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
 
   function tools() {
     if (trashed) {
-      return [button(t("gallery.restore"), async () => (await restore(take.id)) && dialog.close(), { kind: "primary", iconName: "rotate-ccw", id: "take-restore" })];
+      return [button(t("gallery.restore"), async () => (await restore(take.id)) && dialog.close(), { kind: "primary", iconName: "rotate-ccw", id: "take-restore" }),
+        button(t("gallery.forever"), async () => (await forever(take.id)) && dialog.close(), { kind: "danger", iconName: "trash-2", id: "take-forever" })];
     }
     const hide = iconButton(take.private ? "eye-off" : "eye", "", () => toggle(), { id: "take-private", "aria-pressed": String(take.private) });
     const name = t(take.private ? "gallery.make_open" : "gallery.make_private");
@@ -91,6 +94,7 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
       el("a", { class: "l-btn", id: "take-download", href: urls.download(take.id), download: "" }, icon("download"),
         el("span", { class: "l-btn-label" }, t("generate.download"))),
       hide,
+      take.kind === "audio" ? null : iconButton("image-play", t("clip.menu"), () => openClip(take), { id: "take-clip" }),
       iconButton("trash-2", t("gallery.delete"), async () => (await remove(take.id)) && dialog.close(), { id: "take-delete" }),
     ];
   }

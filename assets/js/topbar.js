@@ -1,6 +1,7 @@
 // The bar over everything: where we are, what is being rendered right now with its brakes, the machine, the language.
-import { LANGUAGES, api, currentTab, el, emit, fmt, icon, iconButton, lang, on, openMenu, pulse, setAttr, setLanguage, setText, t } from "./core.js";
+import { LANGUAGES, api, button, currentTab, el, emit, fmt, icon, iconButton, lang, on, openMenu, pulse, setAttr, setLanguage, setText, t } from "./core.js";
 import { watchTabs } from "./nav.js";
+import { makeBell } from "./notices.js";
 import { act, sceneVerbs, state, verbs } from "./queues.js";
 
 let parts;
@@ -16,16 +17,17 @@ export function mount(element) {
     stop: iconButton("square", t("top.stop"), stop), machine: el("span", { class: "l-pill-words" }), memory: el("span", { class: "l-mono" }),
   };
   parts.words = el("button", { type: "button", class: "l-now-words", onclick: goThere, title: t("top.show") }, el("span", { class: "l-dot" }), el("span", {}, parts.title, parts.of));
+  parts.stay = button(t("top.stay_on"), () => act(() => api("POST", "/power/cancel")), { class: "l-btn l-now-stay", hidden: true });
   parts.track = el("span", { class: "l-now-bar", role: "progressbar", "aria-label": t("top.progress"), "aria-valuemin": 0, "aria-valuemax": 100 }, parts.bar);
   parts.now = el("div", { class: "l-now", role: "region", "aria-label": t("top.now") }, parts.words, parts.track, parts.eta, parts.all,
-    el("span", { class: "l-now-tools" }, parts.pause, parts.skip, parts.stop));
+    parts.stay, el("span", { class: "l-now-tools" }, parts.pause, parts.skip, parts.stop));
   const language = el("button", { type: "button", class: "l-pill", title: t("top.language"), "aria-label": t("top.language"), onclick: (event) => languages(event.currentTarget) },
     icon("globe"), el("span", {}, lang.toUpperCase()));
   element.append(
     el("div", { class: "l-top-left" }, el("span", { class: "l-logo" }, el("img", { src: "/ui/logo.svg", alt: "Lanterna", width: 22, height: 22 })),
       el("nav", { class: "l-crumbs", "aria-label": t("top.where") }, parts.project, el("i", {}, "/"), parts.queue)),
     parts.now,
-    el("div", { class: "l-top-right" }, el("span", { class: "l-pill l-machine" }, icon("cpu"), parts.machine, parts.memory), language));
+    el("div", { class: "l-top-right" }, el("span", { class: "l-pill l-machine" }, icon("cpu"), parts.machine, parts.memory), language, makeBell()));
   on("now", drawNow);
   on("offline", () => {
     away = true;
@@ -56,17 +58,19 @@ function drawCrumbs() {
 function drawNow(now) {
   const first = now?.running[0];
   const held = (state.list || []).filter((queue) => queue.state === "paused"); // their scenes do not count as waiting
-  const mode = now === null && pulse.now ? "offline" : first ? "running" : now?.waiting ? "waiting" : held.length ? "paused" : "idle";
+  const mode = now === null && pulse.now ? "offline" : first ? "running" : now?.power ? "power" : now?.waiting ? "waiting" : held.length ? "paused" : "idle";
   const waiting = mode === "paused" ? held.reduce((sum, queue) => sum + queue.counts.queued, 0) : now?.waiting || 0;
   setAttr(parts.now, "data-mode", mode);
-  setText(parts.title, first && mode === "running" ? t("scene.number", { n: fmt.shot(first.number) }) : t(`top.${mode}`, { count: waiting }));
+  parts.stay.hidden = mode !== "power";
+  if (mode === "power") setText(parts.title, t(`top.${now.power.what}`, { seconds: now.power.in }));
+  else setText(parts.title, first && mode === "running" ? t("scene.number", { n: fmt.shot(first.number) }) : t(`top.${mode}`, { count: waiting }));
   setText(parts.of, mode === "running" ? ` ${t("top.of", { of: first.of })}` : "");
   setAttr(parts.words, "title", first ? `${first.queue} · ${first.title}` : null);
   const share = first && mode === "running" ? first.done / Math.max(1, first.total) : 0;
   parts.bar.style.transform = `scaleX(${share})`;
   setAttr(parts.track, "aria-valuenow", Math.round(share * 100));
   setText(parts.eta, mode === "running" ? fmt.eta(first.eta) || fmt.percent(share) : "");
-  setText(parts.all, mode === "running" && now.waiting && now.eta !== null ? t(now.eta_is_guess ? "top.all_guess" : "top.all", { time: fmt.rough(now.eta) }) : "");
+  setText(parts.all, mode === "running" && now.waiting && now.eta !== null && first.eta !== null ? t(now.eta_is_guess ? "top.all_guess" : "top.all", { time: fmt.rough(now.eta) }) : "");
   document.title = mode === "running" ? `${fmt.percent(share)} · ${first.title} — Lanterna` : "Lanterna";
   parts.track.hidden = mode !== "running";
   const active = mode === "running" || mode === "paused" || mode === "waiting";

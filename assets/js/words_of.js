@@ -2,6 +2,15 @@
 import { errorWords, fmt, has, t, urls } from "./core.js";
 
 export const taskName = (task) => (has(`task.${task}`) ? t(`task.${task}`) : task);
+/** What a field is called on screen: "References 2" for ref_imgs.1; the field itself where the forms do not show it. */
+export function fieldName(field) {
+  const [name, at] = field.split(".");
+  if (!has(`form.${name}`)) return field;
+  return at === undefined ? t(`form.${name}`) : `${t(`form.${name}`)} ${Number(at) + 1 || at}`;
+}
+
+/** What an engine is called on screen: its name in this language where it has one, else its id. */
+export const engineName = (id) => (has(`form.engine.${id}`) ? t(`form.engine.${id}`) : id);
 export const TASK_ICONS = {
   text_to_video: "clapperboard",
   image_to_video: "image-play",
@@ -16,6 +25,7 @@ export const TASK_ICONS = {
 /** What kind of dot and colour a card gets; more than the state, because amber truths must not hide behind green. */
 export function mood(card) {
   if (card.blocked && (card.state === "queued" || card.state === "draft")) return "blocked";
+  if (card.state === "done" && card.changed?.length) return "changed";
   if (card.state === "done" && card.degraded) return "degraded";
   return card.state;
 }
@@ -33,12 +43,23 @@ export function stateText(card, progress, place) {
       return card.error ? errorWords(card.error).message : t("state.failed");
     case "blocked":
       return errorWords(card.blocked).message;
+    case "changed":
+      return card.changed.includes("picture") && card.take ? t("state.changed.take", { n: card.take.number }) : t("state.changed.voice");
     case "queued":
       return place ? t("state.queued.place", { place }) : t("state.queued");
     default:
-      return t(`state.${mood(card)}`);
+      return reviewText(card) || t(`state.${mood(card)}`);
   }
 }
+
+/** What the reviewer wants of a scene that is done: "Retake · slower", "Look again"; nothing where all is decided. */
+function reviewText(card) {
+  if (card.state !== "done" || !card.retake) return "";
+  return card.review === "retaken" ? t("state.retaken") : `${t("state.retake")} · ${card.retake}`;
+}
+
+/** What happened to it on the way: "Resumed after a crash"; empty: nothing. */
+export const noteText = (card) => (card.note && has(card.note) ? t(card.note) : "");
 
 /** "720P · 16:9 · seed 418220917" */
 export function settingsText(card) {

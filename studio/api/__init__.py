@@ -7,7 +7,26 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from studio import __version__
-from studio.api import answers, queues, scenes, system, takes
+from studio.api import (
+    answers,
+    casting,
+    editing,
+    episodes,
+    exports,
+    installations,
+    notices,
+    packages,
+    preflight,
+    queues,
+    relink,
+    reports,
+    review,
+    runs,
+    scenes,
+    storage,
+    system,
+    takes,
+)  # fmt: skip
 from studio.service import Studio
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "assets" / "swagger"
@@ -18,7 +37,12 @@ def make_api(studio: Studio) -> FastAPI:
     api = FastAPI(title="Lanterna", version=__version__, docs_url=None, redoc_url=None)
     api.state.studio = studio
     answers.install(api)
-    for module in (queues, scenes, takes, system):
+    # episodes first: /queues/check before /queues/{id}
+    modules = (
+        episodes, relink, casting, queues, preflight, runs, reports, editing, scenes, takes,
+        review, exports, packages, installations, storage, notices, system,
+    )  # fmt: skip
+    for module in modules:
         api.include_router(module.router)
 
     @api.get("/docs", include_in_schema=False)

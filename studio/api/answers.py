@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
+from studio.api.guard import LOCAL
 from studio.api.sign_in import LANGUAGE_COOKIE
 from studio.errors import Refused, StudioError
 from studio.service import LANGUAGES, Studio
@@ -24,6 +25,13 @@ log = logging.getLogger(__name__)
 PACKED_FROM = 700  # bytes; less does not shrink by more than the headers cost
 MAX_KEY = 200  # characters of an Idempotency-Key
 MAX_REMEMBERED = 1_000_000  # bytes of an answer
+
+
+class Told(JSONResponse):
+    """What an error says may repeat a stranger's text: half an emoji in it must not break the answer."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def studio_of(request: Request) -> Studio:
@@ -40,6 +48,11 @@ def language(request: Request, studio: Studio) -> str:
     return studio.words.pick(request.headers.get("accept-language", ""))
 
 
+def local(request: Request) -> bool:
+    """Was this asked by the command line of the user who runs the studio, who may name any path?"""
+    return bool(request.scope.get(LOCAL))
+
+
 def packed(request: Request, content: Any) -> Response:
     """JSON, gzipped where the caller can read that and it pays: a page asks for the same kind of thing every second."""
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
@@ -51,20 +64,58 @@ def packed(request: Request, content: Any) -> Response:
 
 def error_answer(request: Request, error: StudioError) -> JSONResponse:
     studio = studio_of(request)
-    body = {"error": studio.words.error(error, language(request, studio))}
-    report = error.params.get("report")
-    if report is not None:  # an episode's problems, each in words
-        body["error"]["params"]["report"] = worded(studio, report, language(request, studio))
-    return JSONResponse(body, error.status)
+    body = {"error": _refusal(studio, error.as_dict(), language(request, studio))}  # an episode's problems too
+    return Told(body, error.status)
 
 
 def worded(studio: Studio, report: dict[str, Any], lang: str) -> dict[str, Any]:
-    """A report of an import with a sentence for each problem."""
-    rows = [
-        {**row, "problems": [{**problem, **_said(studio, problem, lang)} for problem in row["problems"]]}
-        for row in report["scenes"]
-    ]
-    return {**report, "scenes": rows}
+    """A report of an import with a sentence for each problem and note."""
+
+    def said(problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**problem, **_said(studio, problem, lang)} for problem in problems]
+
+    rows = [{**row, "problems": said(row["problems"]), "notes": said(row["notes"])} for row in report["scenes"]]
+    run = {"preflight": foreseen(studio, report["preflight"], lang)} if "preflight" in report else {}
+    return {**report, **run, "scenes": rows, "head": said(report["head"])}
+
+
+def foreseen(studio: Studio, found: dict[str, Any], lang: str) -> dict[str, Any]:
+    """A preflight with a sentence for each problem, and why each engine was chosen."""
+
+    def said(problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**problem, **_said(studio, problem, lang)} for problem in problems]
+
+    def because(why: dict[str, Any]) -> dict[str, Any]:
+        return {**why, "message": studio.words.text(f"preflight.why.{why['id']}", lang)}
+
+    rows = [{**row, "problems": said(row["problems"]), "why": because(row["why"])} for row in found["scenes"]]
+    return {**found, "scenes": rows, "problems": said(found["problems"])}
+
+
+def worded_refusals(request: Request, told: dict[str, Any]) -> dict[str, Any]:
+    """What was done to many, with a sentence for each that refused."""
+    studio = studio_of(request)
+    lang = language(request, studio)
+    return {**told, "refused": [{**one, "error": studio.words.error(one["error"], lang)} for one in told["refused"]]}
+
+
+def worded_files(studio: Studio, found: dict[str, Any], lang: str) -> dict[str, Any]:
+    """The same of many files, some of which could not be read at all."""
+    files = []
+    for row in found["files"]:
+        told = {"report": worded(studio, row["report"], lang)} if "report" in row else {}
+        error = {"error": _refusal(studio, row["error"], lang)} if "error" in row else {}
+        files.append({**row, **told, **error})
+    return {**found, "files": files}
+
+
+def _refusal(studio: Studio, error: dict[str, Any], lang: str) -> dict[str, Any]:
+    """An error in words; the report that it carries too."""
+    said = studio.words.error(error, lang)
+    report = error["params"].get("report") if error["code"].startswith("episode.") else None
+    if report:
+        said["params"]["report"] = worded(studio, report, lang)
+    return said
 
 
 def _said(studio: Studio, problem: dict[str, Any], lang: str) -> dict[str, Any]:
@@ -114,7 +165,7 @@ async def _idempotent(request: Request, call_next: Callable[[Request], Awaitable
     if len(key) > MAX_KEY:
         return error_answer(request, Refused("request.key_too_long", most=MAX_KEY))
     studio = studio_of(request)
-    key = f"{request.url.path} {key}"
+    key = f"{request.url.path}?{request.url.query} {key}"
     async with _in_flight(request, key):  # the second click of a double click waits for the answer of the first
         known = await run_in_threadpool(studio.answered, key)  # never on the loop: a write may hold the database
         if known:

@@ -7,6 +7,7 @@ address somebody comes from: behind a tunnel or proxy everybody comes from this 
 
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -25,8 +26,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OPEN_PATHS = ("/sign-in", "/health", "/healthz", "/ready")  # before signing in; they tell nothing about the library
-UPLOADS = ("/api/assets", "/gradio_api/upload")  # what comes here is written to disk as it comes
+UPLOADS = re.compile(
+    r"/(api/assets|api/queues/(import|check)|gradio_api/upload|generate|projects/[^/]+/upload/\w+)"
+)  # written to disk as it comes
 PLAIN_BYTES = 25_000_000  # of any other body: it is held in memory; an episode may have 20 MB
+LOCAL = "lanterna.local"  # in the scope: this request comes from the command line of the user who runs the studio
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip", "via")
 ANSWER_HEADERS = {
@@ -84,6 +88,7 @@ class Guard:
         if len(request.all("host")) != 1 or not self.hosts.knows(request.one("host")):
             raise _WrongHost("guard.host", host=request.one("host")[:80])
         trusted = self._has_token(request)
+        request.scope[LOCAL] = self._is_ours(request)
         # a token in a header cannot be sent by another site without asking first, and asking (OPTIONS) is refused here
         if not trusted and not _same_site(request):
             raise Forbidden("guard.cross_site")
@@ -98,17 +103,20 @@ class Guard:
 
     def _limit(self, request: "_Request") -> int:
         """Bytes that the body of this request may have."""
-        return self.max_bytes if request.path in UPLOADS else min(self.max_bytes, PLAIN_BYTES)
+        return self.max_bytes if UPLOADS.fullmatch(request.path) else min(self.max_bytes, PLAIN_BYTES)
 
     def _too_large(self, request: "_Request") -> TooLarge:
         return TooLarge("guard.too_large", limit_mb=self._limit(request) // 1_000_000)
 
     def _has_token(self, request: "_Request") -> bool:
-        kind, _, token = request.one("authorization").partition(" ")
-        if kind.lower() != "bearer" or not token:
-            return False
-        ours = hmac.compare_digest(token.strip().encode(), self.token.encode())
-        return ours or (self.keys is not None and self.keys.valid(token.strip()))
+        return self._is_ours(request) or (
+            self.keys is not None and bool(request.token()) and self.keys.valid(request.token())
+        )
+
+    def _is_ours(self, request: "_Request") -> bool:
+        """The token of the lock file: whoever has it can read this user's files anyway, and may name any path."""
+        sent = request.token()
+        return bool(sent) and hmac.compare_digest(sent.encode(), self.token.encode())
 
     async def _within_limit(self, request: "_Request", receive: Receive, send: Send) -> None:
         """Counts what a body without Content-Length really brings; adds our headers to the answer."""
@@ -194,6 +202,11 @@ class _Request:
             if found:
                 return found.value
         return ""
+
+    def token(self) -> str:
+        """Of `Authorization: Bearer …`; empty: none."""
+        kind, _, token = self.one("authorization").partition(" ")
+        return token.strip() if kind.lower() == "bearer" else ""
 
     def wants_page(self) -> bool:
         return self.scope.get("method") == "GET" and "text/html" in self.one("accept")

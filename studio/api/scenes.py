@@ -54,13 +54,9 @@ def edit_scene(
 
 
 @router.delete("/scenes/{scene_id}", status_code=204)
-def delete_scene(request: Request, scene_id: str) -> None:
-    studio_of(request).scenes.delete(scene_id)
-
-
-@router.post("/scenes/{scene_id}/run")
-def run_scene(request: Request, scene_id: str) -> dict[str, Any]:
-    return studio_of(request).scenes.run(scene_id)
+def delete_scene(request: Request, scene_id: str, force: bool = False) -> None:
+    """409 `scene.needed` with their names when other scenes read its picture, unless `force`."""
+    studio_of(request).scenes.delete(scene_id, force=force)
 
 
 @router.post("/scenes/{scene_id}/cancel")

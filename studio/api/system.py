@@ -31,6 +31,12 @@ def status(request: Request) -> dict[str, Any]:
     return {**studio.system.status(), "lang": language(request, studio)}
 
 
+@router.post("/power/cancel")
+def cancel_power(request: Request) -> dict[str, Any]:
+    """The computer neither sleeps nor shuts down for what is done by now: `{cancelled: was one of them coming}`."""
+    return studio_of(request).system.stay_on()
+
+
 @router.get("/dictionary")
 def dictionary(request: Request, lang: str = Query("", max_length=5)) -> dict[str, str]:
     """Every sentence of the screen in one language."""

@@ -6,11 +6,11 @@ from typing import Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from studio.api.answers import studio_of
-from studio.errors import NotFound, Refused, TooLarge
+from studio.api.uploads import kept
+from studio.errors import NotFound, Refused
 
 router = APIRouter(tags=["takes"])
 
@@ -21,7 +21,6 @@ SHOWN = {  # kinds of uploads that a browser may show; anything else is only dow
     ".jpeg": "image/jpeg", ".webp": "image/webp", ".avif": "image/avif", ".gif": "image/gif", ".wav": "audio/wav",
     ".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".flac": "audio/flac", ".ogg": "audio/ogg",
 }  # fmt: skip
-CHUNK = 1 << 20
 
 
 class Marks(BaseModel):
@@ -70,9 +69,13 @@ def mark_take(request: Request, take_id: str, body: Marks) -> dict[str, Any]:
 
 
 @router.delete("/takes/{take_id}", status_code=204)
-def trash_take(request: Request, take_id: str) -> None:
-    """Into the trash; the file stays on disk."""
-    studio_of(request).takes.trash(take_id)
+def trash_take(request: Request, take_id: str, forever: bool = False) -> None:
+    """Into the trash, where the file stays on disk; `forever`: out of the trash, file and all."""
+    studio = studio_of(request)
+    if forever:
+        studio.storage.remove_take(take_id)
+    else:
+        studio.takes.trash(take_id)
 
 
 @router.post("/takes/{take_id}/restore", status_code=204)
@@ -81,9 +84,12 @@ def restore_take(request: Request, take_id: str) -> None:
 
 
 @router.get("/takes/{take_id}/file")
-def take_file(request: Request, take_id: str, download: bool = False) -> FileResponse:
-    """The file itself; understands ranges."""
-    path = studio_of(request).takes.file(take_id)
+def take_file(
+    request: Request, take_id: str, download: bool = False, heard: str = Query("", max_length=700)
+) -> FileResponse:
+    """The file itself; understands ranges. `heard` (from a scene's card): under the voices that count now."""
+    studio = studio_of(request)
+    path = studio.heard.file(take_id) if heard else studio.takes.file(take_id)
     kind = PICTURES.get(path.suffix, "application/octet-stream")
     return FileResponse(path, media_type=kind, filename=path.name if download else None, headers=FOREVER)
 
@@ -115,19 +121,11 @@ def _small(path: Path | None, media_type: str) -> FileResponse:
 @router.post("/assets", status_code=201, tags=["assets"])
 async def upload(request: Request) -> dict[str, Any]:
     """Multipart `file`: looked at, then kept under its hash. Raises what is wrong with it."""
-    studio = studio_of(request)
-    most = studio.settings.max_upload_mb * 1_000_000
     async with request.form(max_files=1, max_fields=10) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise Refused("request.invalid", field="file", reason="missing")
-        if (file.size or 0) > most:
-            raise TooLarge("upload.too_large", most=studio.settings.max_upload_mb)
-        with studio.library.incoming() as path:
-            with path.open("wb") as out:
-                while chunk := await file.read(CHUNK):
-                    out.write(chunk)
-            return await run_in_threadpool(studio.library.add, path, file.filename or "upload")
+        return await kept(studio_of(request), file)
 
 
 @router.post("/assets/fetch", status_code=201, tags=["assets"])
@@ -153,3 +151,9 @@ def asset_file(request: Request, sha256: str) -> FileResponse:
 @router.get("/assets/{sha256}/poster", tags=["assets"])
 def asset_poster(request: Request, sha256: str) -> FileResponse:
     return _small(studio_of(request).library.poster(sha256), "image/jpeg")
+
+
+@router.get("/assets/{sha256}/peaks", tags=["assets"])
+def asset_peaks(request: Request, sha256: str) -> FileResponse:
+    """The waveform of a sound: `{duration, peaks: [0..1]}`."""
+    return _small(studio_of(request).library.peaks(sha256), "application/json")

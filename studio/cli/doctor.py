@@ -180,7 +180,7 @@ def speech(settings: Settings) -> Iterator[Found]:
 def fonts(settings: Settings) -> Iterator[Found]:
     """The bundled faces that the draft engine writes with: can they be read, and have they their letters?"""
     from studio.errors import EngineError
-    from studio.pipelines.draft.fonts import ROLES, Face
+    from studio.media.fonts import ROLES, Face
 
     files = {file: (file, weight, letters) for faces in ROLES.values() for file, weight, letters in faces}
     try:

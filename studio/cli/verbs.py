@@ -1,11 +1,11 @@
 """The verbs that make something: render an episode, generate one scene, cut the film, measure the draft engine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from studio.cli.desk import Desk, View, open_desk
+from studio.cli.desk import Desk, View, open_desk, the_one
 from studio.cli.progress import progress
 from studio.cli.speech import Speaker
 from studio.errors import StudioError
@@ -29,16 +29,16 @@ def render(
     """Import, run, cut. 0: a film with every scene; 1: something failed. Ctrl+C stops what it started."""
     desk = open_desk(settings)
     try:
-        queue = desk.import_episode(episode, only_valid)
+        queue = desk.sample() if episode is None else the_one(desk.bring(episode, only_valid=only_valid))["queue"]
         speaker.say("cli.imported", name=queue["name"], count=queue["counts"]["total"])
         if engine != "auto":
             for card in desk.snapshot(queue["id"])["scenes"]:
                 desk.set_engine(card["id"], engine)
         desk.run(queue["id"])
-        cards = _watched(desk, speaker, queue["id"], None, lambda: desk.stop(queue["id"]))
-        failed = _tell_failures(speaker, cards)
-        export = _cut(desk, speaker, queue["id"], missing, out)
-        where = desk.film(export["id"], out)
+        cards = watched(desk, speaker, queue["id"], None, lambda: desk.stop(queue["id"]))
+        failed = tell_failures(speaker, cards)
+        export = finished(desk, speaker, desk.cut(queue["id"], {"missing": missing}, out))
+        where = desk.exported(export["id"], out)
         speaker.say("cli.film", path=where, seconds=f"{export['seconds']:.1f}", mb=f"{export['bytes'] / 1e6:.1f}")
         return int(failed > 0)
     finally:
@@ -52,8 +52,8 @@ def generate(settings: Settings, speaker: Speaker, scene: View, asked: list[str]
     desk = open_desk(settings)
     try:
         made = desk.generate(scene)
-        cards = _watched(desk, speaker, made["queue_id"], made["id"], lambda: desk.cancel(made["id"]))
-        if _tell_failures(speaker, cards):
+        cards = watched(desk, speaker, made["queue_id"], [made["id"]], lambda: desk.cancel(made["id"]))
+        if tell_failures(speaker, cards):
             return 1
         speaker.say("cli.take", path=desk.take(cards[0]["take"]["id"], out))
         return 0
@@ -61,15 +61,15 @@ def generate(settings: Settings, speaker: Speaker, scene: View, asked: list[str]
         desk.close()
 
 
-def _watched(
-    desk: Desk, speaker: Speaker, queue_id: str, only: str | None, stop: Callable[[], None]
+def watched(
+    desk: Desk, speaker: Speaker, queue_id: str, only: Sequence[str] | None, stop: Callable[[], None]
 ) -> list[dict[str, Any]]:
-    """Shows how far a queue (or one scene of it) is until nothing of it can go on. Returns its cards."""
+    """Shows how far a queue (or some scenes of it) is until nothing of it can go on. Returns its cards."""
     with progress(speaker) as show:
         try:
             while True:
                 snapshot = desk.snapshot(queue_id)
-                cards = [card for card in snapshot["scenes"] if only in (None, card["id"])]
+                cards = [card for card in snapshot["scenes"] if only is None or card["id"] in only]
                 show(cards, snapshot["progress"])
                 if not any(card["state"] in UNFINISHED and not card["blocked"] for card in cards):
                     return cards
@@ -81,7 +81,7 @@ def _watched(
             raise
 
 
-def _tell_failures(speaker: Speaker, cards: list[dict[str, Any]]) -> int:
+def tell_failures(speaker: Speaker, cards: list[dict[str, Any]]) -> int:
     bad = [card for card in cards if card["state"] != "done"]
     for card in bad:
         state = speaker.text(FULL if card["note"] == FULL else f"state.{card['state']}")
@@ -93,9 +93,8 @@ def _tell_failures(speaker: Speaker, cards: list[dict[str, Any]]) -> int:
     return len(bad)
 
 
-def _cut(desk: Desk, speaker: Speaker, queue_id: str, missing: str, out: Path | None) -> View:
-    """Raises the cut's own error, for example Conflict("cut.missing")."""
-    export = desk.cut(queue_id, missing, out)
+def finished(desk: Desk, speaker: Speaker, export: View) -> View:
+    """The export when it is done; Ctrl+C cancels it. Raises its own error."""
     with speaker.err.status(speaker.text("cli.cutting")):
         try:
             while (export := desk.export(export["id"]))["state"] in UNFINISHED:

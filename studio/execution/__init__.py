@@ -58,6 +58,13 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """The engine was not on the device and had to be brought there."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     done: int
     total: int
@@ -112,7 +119,7 @@ class Failed:
 
 LAST = (Finished, ToolDone, Failed)
 CANCELLED = Failed.of(errors.Cancelled())
-Event = Started | Progress | Preview | Kept | Finished | ToolDone | Failed
+Event = Started | Loaded | Progress | Preview | Kept | Finished | ToolDone | Failed
 
 
 class Executor(Protocol):
@@ -122,7 +129,8 @@ class Executor(Protocol):
     thread; one thread iterates over one piece of work."""
 
     def submit(self, assignment: Assignment) -> Iterator[Event]:
-        """Carry out a job: Started, then Progress, Preview and Kept in any order, then Finished or Failed."""
+        """Carry out a job: Started, Loaded where the engine had to be, then Progress, Preview and Kept in any order,
+        then Finished or Failed."""
 
     def call(self, tool: str, arguments: Mapping[str, JSON], *, job_id: str = "") -> Iterator[Event]:
         """Use one of studio.tools.TOOLS: Progress, then ToolDone or Failed. `job_id` is for `cancel`."""

@@ -28,6 +28,7 @@ from studio.execution import (
     Failed,
     Finished,
     Kept,
+    Loaded,
     Preview,
     Progress,
     Started,
@@ -99,7 +100,10 @@ def _made(
     scene: SceneBase = SceneAdapter.validate_python(dict(assignment.task))
     assignment.out.parent.mkdir(parents=True, exist_ok=True)
     reporter = _Reporter(emit, clock)
+    held, asked = manager.holds(assignment.engine), clock()
     with _soundtrack(assignment, scene) as inputs, manager.lease(assignment.engine, assignment.plan) as engine:
+        if not held:
+            emit(Loaded(clock() - asked))
         faults.point("worker.loaded")
         run = Run(
             assignment.seed, inputs, assignment.plan, assignment.part, assignment.posters,

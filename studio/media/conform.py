@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -21,11 +21,16 @@ from studio.errors import Refused
 from studio.media.files import fsync_file, replace, whole_or_gone
 from studio.media.frames import picture_of
 from studio.media.picture import letterboxed
+from studio.media.plan import STILL_SECONDS, frames_of
 from studio.media.probe import Facts, open_media, probe
 from studio.media.writer import VideoFile, exact_rate, to_frame
 
 FORM = "1"  # changes when the Writer's settings or the letterbox do: old cache files are not found then
-STILL_SECONDS = 3.0  # of a picture for which no time was given
+
+
+FILL_FORM = "1"  # changes when the way of following faces does
+SAME_SHAPE = 0.02  # shapes that differ less are letterboxed: nobody sees the line
+Fill = Literal["faces"] | tuple[float, float]  # what a clip of another shape keeps in sight: faces, or x, y in 0..1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,12 @@ def fits(facts: Facts, frame: Frame) -> bool:
 
 def frames_needed(facts: Facts, frame: Frame, seconds: float | None) -> int:
     """How many frames the clip has in the film: its duration is kept. `seconds` is for stills."""
-    duration = (seconds or STILL_SECONDS) if facts.kind == "image" else facts.duration
-    return max(1, round(duration * frame.fps))
+    return frames_of(seconds_of(facts, seconds), frame.fps)
+
+
+def seconds_of(facts: Facts, seconds: float | None) -> float:
+    """How long a clip is in the film before it is trimmed. `seconds` is for stills."""
+    return (seconds or STILL_SECONDS) if facts.kind == "image" else facts.duration
 
 
 def conform(
@@ -73,9 +82,12 @@ def conform(
     *,
     facts: Facts | None = None,
     seconds: float | None = None,
+    fill: Fill | None = None,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fitted:
     """The clip in the film's form. Stills last `seconds`; `facts` save a second probe; `step` may raise Cancelled.
+
+    A clip of another shape stands on black, or fills the frame and follows faces or a point (`fill`).
 
     Raises MediaError, Refused, DiskFull."""
     facts = facts or probe(path)
@@ -84,12 +96,26 @@ def conform(
     if fits(facts, frame):
         return Fitted(path, facts.num_frames, facts, made=False)
     count = frames_needed(facts, frame, seconds)
-    name = f"{_content_hash(path)}-{frame.width}x{frame.height}-{frame.fps}-{count}-{FORM}.mp4"
+    shape = frame.width / frame.height
+    fill = fill if fill and abs(_shape(facts) / shape - 1) > SAME_SHAPE else None
+    name = f"{_content_hash(path)}-{frame.width}x{frame.height}-{frame.fps}-{count}{_filled(fill)}-{FORM}.mp4"
     made = cache / name
     if not _usable(made, frame, count):
-        _encode(path, facts, frame, count, made, step)
+        _encode(path, facts, frame, count, made, fill, step)
         return Fitted(made, count, facts, made=True)
     return Fitted(made, count, facts, made=False)
+
+
+def _shape(facts: Facts) -> float:
+    """Width over height as a player shows it."""
+    width, height = facts.width, facts.height
+    return height / width if facts.rotation % 180 else width / height
+
+
+def _filled(fill: Fill | None) -> str:
+    if fill is None:
+        return ""
+    return f"-faces{FILL_FORM}" if fill == "faces" else f"-at{round(fill[0] * 1000)}_{round(fill[1] * 1000)}"
 
 
 def _content_hash(path: Path) -> str:
@@ -104,10 +130,13 @@ def _usable(made: Path, frame: Frame, count: int) -> bool:
     return fits(facts, frame) and facts.num_frames == count
 
 
-def _encode(path: Path, facts: Facts, frame: Frame, count: int, made: Path, step: Callable[[int, int], None]) -> None:
+def _encode(
+    path: Path, facts: Facts, frame: Frame, count: int, made: Path, fill: Fill | None, step: Callable[[int, int], None]
+) -> None:
     made.parent.mkdir(parents=True, exist_ok=True)
     part = made.with_name(made.name + ".part")
-    pictures = _still(path, frame, count) if facts.kind == "image" else _at_rate(path, frame, count)
+    shown = _fitter(path, facts, frame, fill, lambda: step(0, count))
+    pictures = _still(path, count, shown) if facts.kind == "image" else _at_rate(path, frame.fps, count, shown)
     with whole_or_gone(part):
         with VideoFile(part, Fraction(frame.fps), count, audio=None, comment={}) as file:
             for number, picture in enumerate(pictures, start=1):
@@ -117,14 +146,26 @@ def _encode(path: Path, facts: Facts, frame: Frame, count: int, made: Path, step
         replace(part, made)
 
 
-def _still(path: Path, frame: Frame, count: int) -> Iterator[np.ndarray]:
+Fitter = Callable[[av.VideoFrame, float, float], np.ndarray]  # (frame, its seconds, pixel aspect) -> packed yuv420p
+
+
+def _fitter(path: Path, facts: Facts, frame: Frame, fill: Fill | None, alive: Callable[[], None]) -> Fitter:
+    if fill is None:
+        return lambda shown, seconds, aspect: letterboxed(shown, frame.width, frame.height, aspect)
+    from studio.media.reframe import Window  # OpenCV is only in workers
+
+    window = Window.following(path, facts, frame, alive) if fill == "faces" else Window.at(fill)
+    return lambda shown, seconds, aspect: window.cropped(shown, seconds, frame.width, frame.height, aspect)
+
+
+def _still(path: Path, count: int, fitted: Fitter) -> Iterator[np.ndarray]:
     picture = av.VideoFrame.from_ndarray(picture_of(path, "first"), format="rgb24")
-    shown = letterboxed(picture, frame.width, frame.height)
+    shown = fitted(picture, 0.0, 1.0)
     for _ in range(count):
         yield shown
 
 
-def _at_rate(path: Path, frame: Frame, count: int) -> Iterator[np.ndarray]:
+def _at_rate(path: Path, fps: int, count: int, fitted: Fitter) -> Iterator[np.ndarray]:
     """For each tick of the film the frame that the clip shows then, by its own timestamps; the last one stays."""
     with open_media(path) as source:
         stream: Any = source.streams.video[0]
@@ -132,14 +173,14 @@ def _at_rate(path: Path, frame: Frame, count: int) -> Iterator[np.ndarray]:
         decoded = _with_times(source, stream)
         shown, time = next(decoded)
         upcoming = next(decoded, None)
-        picture = letterboxed(shown, frame.width, frame.height, aspect)
+        picture = fitted(shown, time, aspect)
         for number in range(count):
-            now = number / frame.fps + 1e-3  # timestamps are rounded to their clock
+            now = number / fps + 1e-3  # timestamps are rounded to their clock
             while upcoming is not None and upcoming[1] <= now:
                 shown, time = upcoming
                 upcoming = next(decoded, None)
                 if upcoming is None or upcoming[1] > now:  # frames that are skipped are not scaled
-                    picture = letterboxed(shown, frame.width, frame.height, aspect)
+                    picture = fitted(shown, time, aspect)
             yield picture
 
 

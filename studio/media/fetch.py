@@ -1,4 +1,4 @@
-"""The one client that fetches what a stranger's URL names. Refuses private addresses when it connects, not before.
+"""The one client that asks, and tells, what a URL names. Refuses private addresses when it connects, not before.
 
 Checking the name first and connecting later leaves a gap in which the name may point elsewhere; here the address that
 is checked is the address that is dialled, for every redirect too. Knows nothing of scenes or assets.
@@ -7,7 +7,7 @@ is checked is the address that is dialled, for every redirect too. Knows nothing
 import ipaddress
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -21,6 +21,11 @@ from studio.errors import Forbidden, Refused, StudioError, TooLarge, Unavailable
 MAX_REDIRECTS = 5
 QUIET_SECONDS = 15.0  # without a byte
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# this computer and the networks of homes, offices and VPNs; never 169.254.0.0/16, where clouds keep their keys
+_HOME = [
+    ipaddress.ip_network(net)
+    for net in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")
+]
 
 Address = tuple[str, int]
 
@@ -31,6 +36,37 @@ class Fetched:
     name: str  # last part of the URL's path, for the user's eyes; may be ""
     content_type: str
     size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    status: int  # HTTP's; what was answered beside it is not read
+    retry_after: float | None  # seconds that the other side asks us to wait
+
+
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    home: bool = False,
+    max_seconds: float = 10.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Posted:
+    """Send a message. Redirects are not followed: 3xx is an answer like any other. `home`: private networks, and this
+    computer, are allowed too. Raises Refused("fetch.url"), Forbidden("fetch.private"), Unavailable("fetch.failed" |
+    "fetch.slow")."""
+    host = check_url(url).hostname or ""
+    backend = _Guarded((), clock() + max_seconds, clock, home=home)
+    try:
+        with (
+            _client(backend, follow_redirects=False, timeout=max_seconds) as client,
+            client.stream("POST", url, content=body, headers=dict(headers)) as answer,
+        ):
+            wait = answer.headers.get("retry-after", "")
+            return Posted(answer.status_code, float(wait) if wait.isascii() and wait.isdecimal() else None)
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+        raise _told(error, backend, host, max_seconds) from error
 
 
 def fetch(
@@ -47,21 +83,16 @@ def fetch(
     `allow`: private (address, port) pairs that the user named in the settings. Raises Refused("fetch.url"),
     Forbidden("fetch.private"), TooLarge("fetch.size"), Unavailable("fetch.failed" | "fetch.slow" | "fetch.status").
     """
-    parts = _checked(url)
+    parts = check_url(url)
     host = parts.hostname or ""
     backend = _Guarded(allow, clock() + max_seconds, clock)
-    transport = httpx2.HTTPTransport(retries=0)
-    transport._pool._network_backend = backend  # no public door yet; tests/test_media_fetch.py notices if it moves
     file = target.open("xb")
     try:
         with (
             file,
-            httpx2.Client(
-                transport=transport, trust_env=False, follow_redirects=True, max_redirects=MAX_REDIRECTS,
-                timeout=QUIET_SECONDS, headers={"Accept-Encoding": "identity", "User-Agent": "Lanterna"},
-            ) as client,
+            _client(backend, follow_redirects=True, timeout=QUIET_SECONDS) as client,
             client.stream("GET", url) as answer,
-        ):  # fmt: skip
+        ):
             size = _save(answer, file, host, max_bytes)
     except BaseException as error:
         target.unlink(missing_ok=True)
@@ -70,6 +101,15 @@ def fetch(
         raise
     name = PurePosixPath(unquote(answer.url.path)).name
     return Fetched(target, name, answer.headers.get("content-type", "").partition(";")[0].strip(), size)
+
+
+def _client(backend: "_Guarded", *, follow_redirects: bool, timeout: float) -> httpx2.Client:
+    transport = httpx2.HTTPTransport(retries=0)
+    transport._pool._network_backend = backend  # no public door yet; tests/test_media_fetch.py notices if it moves
+    return httpx2.Client(
+        transport=transport, trust_env=False, follow_redirects=follow_redirects, max_redirects=MAX_REDIRECTS,
+        timeout=timeout, headers={"Accept-Encoding": "identity", "User-Agent": "Lanterna"},
+    )  # fmt: skip
 
 
 def _told(error: Exception, backend: "_Guarded", host: str, max_seconds: float) -> StudioError:
@@ -82,13 +122,15 @@ def _told(error: Exception, backend: "_Guarded", host: str, max_seconds: float) 
     return Unavailable("fetch.failed", host=host, reason=type(error).__name__)
 
 
-def _checked(url: str) -> Any:
+def check_url(url: str) -> Any:
+    """Its parts. Raises Refused("fetch.url")."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  raises when it is no number
     except ValueError as error:
         raise Refused("fetch.url", url=url[:80]) from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    # urlsplit drops line breaks and leaves blanks: what it looked at would not be what is dialled
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
         raise Refused("fetch.url", url=url[:80].partition("?")[0])
     return parts
 
@@ -114,22 +156,35 @@ def _save(answer: httpx2.Response, file: IO[bytes], host: str, max_bytes: int) -
 
 def is_public(address: str) -> bool:
     """An address of the open internet, also when it is IPv4 in IPv6 clothes."""
-    ip = ipaddress.ip_address(address)
+    ip = _undressed(address)
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def is_home(address: str) -> bool:
+    """This computer, or a network such as people have at home."""
+    ip = _undressed(address)
+    return any(ip in net for net in _HOME)
+
+
+def _undressed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    ip = ipaddress.ip_address(address.partition("%")[0])  # without the name of the network card
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour
         if inner is None and ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
-            ip = inner
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+            return inner
+    return ip
 
 
 class _Guarded(httpcore2.NetworkBackend):
     """Resolves, checks and dials in one step; hands out streams that all end at the deadline."""
 
-    def __init__(self, allow: Collection[Address], deadline: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, allow: Collection[Address], deadline: float, clock: Callable[[], float], *, home: bool = False
+    ) -> None:
         self.inner = httpcore2.SyncBackend()
-        self.allow, self.deadline, self.clock = frozenset(allow), deadline, clock
+        self.allow, self.deadline, self.clock, self.home = frozenset(allow), deadline, clock, home
         self.refused = ""  # the host that was turned away
 
     def late(self) -> bool:
@@ -155,7 +210,7 @@ class _Guarded(httpcore2.NetworkBackend):
             raise httpcore2.ConnectError(f"unknown host {host}") from error
         addresses = [str(info[4][0]) for info in found]
         for address in addresses:
-            if is_public(address) or (address, port) in self.allow:
+            if is_public(address) or (address, port) in self.allow or (self.home and is_home(address)):
                 stream = self.inner.connect_tcp(address, port, self.left(timeout), local_address, socket_options)
                 return _Hurried(stream, self)
         self.refused = host

@@ -1,6 +1,7 @@
 """Bytes on disk: temporary names, fsync, atomic names, free space. Knows nothing of what is in a file."""
 
 import errno
+import glob
 import os
 import shutil
 import sys
@@ -52,6 +53,15 @@ def replace(part: Path, final: Path, *, sleep: Callable[[float], None] = time.sl
                 raise
             sleep(0.02 * 2**attempt)
     fsync_dir(final.parent)
+
+
+def free_name(path: Path) -> Path:
+    """The path, or with _2, _3 … before its suffix: the first under which nothing lies, finished or not."""
+    number, free = 1, path
+    while free.exists() or any(free.parent.glob(f"{glob.escape(free.name)}.*part")):
+        number += 1
+        free = path.with_name(f"{path.stem}_{number}{path.suffix}")
+    return free
 
 
 def write_small(path: Path, content: bytes) -> None:

@@ -1,17 +1,17 @@
-"""A film from clips that already have its form: packets are copied, only dissolves are encoded. Knows no scenes.
+"""A film from clips that already have its form: packets are copied, only frames that change are encoded.
 
 With no B-frames any clip may be left at any frame, and entered where it has an IDR frame; the Writer puts one where a
-full dissolve ends. Sound, subtitles and chapters go into the same file in one pass.
+full transition ends. What is encoded are transitions, what is written over the picture, and the frames between a trim
+and the next IDR frame. Sound, subtitles and chapters go into the same file in one pass. Knows no scenes.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -19,31 +19,38 @@ import numpy as np
 from studio.domain import JSON
 from studio.errors import MediaError, Refused
 from studio.media.files import fsync_file, whole_or_gone
-from studio.media.picture import blended
+from studio.media.picture import BLACK, WHITE, blended, plain
+from studio.media.plan import Place, film_frames
 from studio.media.probe import open_media
 from studio.media.sound import RATE
 from studio.media.subtitles import MOV_TEXT_STYLE, Cue, mov_text
-from studio.media.writer import (
-    VideoFile,
-    add_aac,
-    dissolve_frames,
-    encode_aac,
-    encoding,
-    mp4_options,
-    timescale,
-    to_frame,
-)
+from studio.media.writer import VideoFile, add_aac, encode_aac, encoding, mp4_options, timescale, to_frame
 
 MILLISECOND = Fraction(1, 1000)
+COLOURS = {"fade": BLACK, "dip": WHITE}  # what a transition goes through
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One clip in the film. `dissolve`: frames it shares with the next piece; 0 is a hard cut."""
+    """One clip and its place in the film."""
 
     path: Path
-    num_frames: int
-    dissolve: int = 0
+    place: Place
+
+    @property
+    def written(self) -> int:
+        """Its frames up to where the next clip's dissolve begins."""
+        return self.place.num_frames - (self.place.leave.frames if self.place.leave.kind == "dissolve" else 0)
+
+
+class Ink(Protocol):
+    """Something that is written over the film, such as subtitles."""
+
+    def touches(self, number: int) -> bool:
+        """Is there something on this frame of the film?"""
+
+    def draw(self, frame: np.ndarray, number: int) -> None:
+        """On a frame (H * 3 / 2, W) uint8 yuv420p, in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,55 +66,62 @@ class Joined:
     encoded: int  # of them; the others are copies of packets
 
 
-def dissolves(counts: Sequence[int], wanted: Sequence[bool], rate: Fraction) -> list[int]:
-    """Frames each clip shares with the next: half a second, or a third of the shorter neighbour; none for the last."""
-    shared = [
-        min(dissolve_frames(rate), before // 3, after // 3) if dissolve else 0
-        for (before, after), dissolve in zip(pairwise(counts), wanted, strict=False)
-    ]
-    return [*shared, 0]
-
-
-def starts(pieces: Sequence[Piece]) -> list[int]:
-    """The film's frame at which each piece is first seen."""
-    found, at = [], 0
-    for piece in pieces:
-        found.append(at)
-        at += piece.num_frames - piece.dissolve
-    return found
-
-
-def film_frames(pieces: Sequence[Piece]) -> int:
-    return sum(piece.num_frames - piece.dissolve for piece in pieces)
-
-
 def write_film(
     path: Path,
     pieces: Sequence[Piece],
     rate: Fraction,
     *,
-    sound: np.ndarray,
+    sound: Iterable[np.ndarray],
+    ink: Ink | None = None,
     cues: Sequence[Cue] = (),
     chapters: Sequence[Chapter] = (),
     comment: Mapping[str, JSON],
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Joined:
-    """One MP4: copied video, `sound` (N, 2) at 48 kHz encoded once, mov_text, chapters, `comment` as JSON.
+    """One MP4: copied video, `sound` in pieces of (n, 2) at 48 kHz encoded once, mov_text, chapters, `comment` as JSON.
 
     fsynced when it returns; removed after any failure. Raises MediaError, DiskFull, Cancelled (from `step`)."""
     if not pieces:
         raise Refused("cut.empty")
-    total, encoded = film_frames(pieces), 0
+    total = film_frames([piece.place for piece in pieces])
+    plan = [list(runs(piece, ink)) for piece in pieces]
+    encoded = sum(run.stop - run.start for each in plan for run in each if run.encoded)
+    progress = _Progress(total + encoded, step)
     with whole_or_gone(path):
         with _Film(path, pieces[0].path, rate, sound, cues, chapters, comment) as film:
-            for number, (packet, is_new) in enumerate(_packets(pieces, rate, path), start=1):
+            for packet in _packets(pieces, plan, _Bridges(path, rate, ink, progress)):
                 film.write(packet)
-                encoded += is_new
-                step(number, total)
+                progress.more()
         if film.frames != total:
             raise MediaError("media.frame_count", expected=total, got=film.frames)
         fsync_file(path)
     return Joined(total, encoded)
+
+
+class _Progress:
+    """Frames written and frames encoded, out of all."""
+
+    def __init__(self, total: int, step: Callable[[int, int], None]) -> None:
+        self._done, self._total, self._step = 0, total, step
+
+    def more(self) -> None:
+        self._done += 1
+        self._step(self._done, self._total)
+
+
+class _Sound:
+    """Pieces of sound, asked for sample by sample."""
+
+    def __init__(self, pieces: Iterable[np.ndarray]) -> None:
+        self._pieces = iter(pieces)
+        self._held = np.zeros((0, 2), np.float32)
+
+    def take(self, count: int) -> np.ndarray:
+        """The next `count` samples; fewer where the sound is over."""
+        while len(self._held) < count and (piece := next(self._pieces, None)) is not None:
+            self._held = np.concatenate([self._held, piece])
+        taken, self._held = self._held[:count], self._held[count:]
+        return taken
 
 
 class _Film:
@@ -118,13 +132,13 @@ class _Film:
         path: Path,
         template: Path,
         rate: Fraction,
-        sound: np.ndarray,
+        sound: Iterable[np.ndarray],
         cues: Sequence[Cue],
         chapters: Sequence[Chapter],
         comment: Mapping[str, JSON],
     ) -> None:
         self.frames = 0
-        self._path, self._rate, self._sound, self._heard = path, rate, sound, 0
+        self._path, self._rate, self._sound, self._heard = path, rate, _Sound(sound), 0
         self._step = round(timescale(rate) / rate)  # ticks per frame
         self._cues = sorted(cues, key=lambda cue: cue.start)
         with encoding(path):
@@ -156,9 +170,10 @@ class _Film:
                 self._file.mux(self._subtitle(self._cues.pop(0)))
 
     def _hear(self, until: int) -> None:
-        if self._sound[self._heard : until].size:
-            self._file.mux(encode_aac(self._audio, self._sound[self._heard : until], self._heard))
-            self._heard = until
+        samples = self._sound.take(until - self._heard)
+        if samples.size:
+            self._file.mux(encode_aac(self._audio, samples, self._heard))
+            self._heard += len(samples)
 
     def _subtitle(self, cue: Cue) -> av.Packet:
         packet = av.Packet(mov_text(cue))
@@ -188,21 +203,99 @@ def _chapter_entry(number: int, chapter: Chapter) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ packets
-def _packets(pieces: Sequence[Piece], rate: Fraction, beside: Path) -> Iterator[tuple[av.Packet, bool]]:
-    """(packet, was it encoded for this film) for every frame of the film in order."""
-    enter = 0  # the frame of the piece from which its packets are copied
-    for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
-        leave = piece.num_frames - piece.dissolve
-        yield from ((packet, False) for packet in _copied(piece.path, enter, leave))
-        enter = 0
-        if piece.dissolve and following:
-            end = following.num_frames - following.dissolve
-            enter = _next_key(following.path, piece.dissolve, end)
-            bridge = beside.with_name(beside.name + ".dissolve.part")
-            with whole_or_gone(bridge):
-                _write_bridge(bridge, piece, following, enter, rate)
-                yield from ((packet, True) for packet in _copied(bridge, 0, enter))
-            bridge.unlink()
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Frames start..stop of a piece, counted from where it begins: copied as packets, or encoded."""
+
+    start: int
+    stop: int
+    encoded: bool
+
+
+def runs(piece: Piece, ink: Ink | None = None) -> Iterator[Run]:
+    """What of a piece may be copied, and what must be encoded."""
+    place, stop = piece.place, piece.written
+    keys: set[int] | None = None
+
+    def changed(number: int) -> bool:
+        fading = place.leave.kind in ("fade", "dip") and number >= place.num_frames - place.leave.frames
+        return number < place.arrive.frames or fading or bool(ink and ink.touches(place.start + number))
+
+    def enterable(number: int) -> bool:
+        nonlocal keys
+        if place.first + number == 0:
+            return True
+        keys = _keys(piece.path) if keys is None else keys
+        return place.first + number in keys
+
+    start = 0
+    while start < stop:
+        encoded = changed(start) or not enterable(start)
+        end = start + 1
+        while end < stop and (changed(end) or (encoded and not enterable(end))) == encoded:
+            end += 1
+        yield Run(start, end, encoded)
+        start = end
+
+
+def _packets(pieces: Sequence[Piece], plan: Sequence[Sequence[Run]], bridges: "_Bridges") -> Iterator[av.Packet]:
+    """Every frame of the film in order."""
+    before = None
+    for piece, parts in zip(pieces, plan, strict=True):
+        for run in parts:
+            if run.encoded:
+                yield from bridges.packets(piece, before, run)
+            else:
+                yield from _copied(piece.path, piece.place.first + run.start, piece.place.first + run.stop)
+        before = piece
+
+
+class _Bridges:
+    """The frames that differ from those of their clips, written by the one Writer into small files beside the film."""
+
+    def __init__(self, beside: Path, rate: Fraction, ink: Ink | None, progress: _Progress) -> None:
+        self._path = beside.with_name(beside.name + ".bridge.part")
+        self._rate, self._ink, self._progress = rate, ink, progress
+
+    def packets(self, piece: Piece, before: Piece | None, run: Run) -> Iterator[av.Packet]:
+        with whole_or_gone(self._path):
+            with VideoFile(self._path, self._rate, run.stop - run.start, audio=None, comment={}) as file:
+                for frame in self._frames(piece, before, run):
+                    file.write(to_frame(frame, "yuv420p"))
+                    self._progress.more()
+            yield from _copied(self._path, 0, run.stop - run.start)
+        self._path.unlink()
+
+    def _frames(self, piece: Piece, before: Piece | None, run: Run) -> Iterator[np.ndarray]:
+        place = piece.place
+        leaving = _leaving(before, run.start) if place.arrive.kind == "dissolve" else iter(())
+        fading = place.num_frames - place.leave.frames if place.leave.kind in COLOURS else place.num_frames
+        for number, frame in enumerate(
+            _decoded(piece.path, place.first + run.start, place.first + run.stop), start=run.start
+        ):
+            if number < place.arrive.frames:
+                share = smooth((number + 1) / (place.arrive.frames + 1))
+                under = next(leaving) if place.arrive.kind == "dissolve" else plain(COLOURS[place.arrive.kind], frame)
+                frame = blended(under, frame, share)
+            if number >= fading:
+                share = smooth((number - fading + 1) / place.leave.frames)
+                frame = blended(frame, plain(COLOURS[place.leave.kind], frame), share)
+            if self._ink:
+                self._ink.draw(frame, place.start + number)
+            yield frame
+
+
+def _leaving(piece: Piece | None, start: int) -> Iterator[np.ndarray]:
+    """The frames that a piece shares with the next one, from the `start`th on."""
+    if piece is None:
+        return iter(())
+    first = piece.place.first
+    return _decoded(piece.path, first + piece.written + start, first + piece.place.num_frames)
+
+
+def smooth(share: float) -> float:
+    """0..1 with a soft beginning and a soft end."""
+    return share * share * (3 - 2 * share)
 
 
 def _copied(path: Path, start: int, stop: int) -> Iterator[av.Packet]:
@@ -223,28 +316,11 @@ def _copied(path: Path, start: int, stop: int) -> Iterator[av.Packet]:
         raise MediaError("media.frame_count", expected=stop, got=number)
 
 
-def _next_key(path: Path, start: int, stop: int) -> int:
-    """The first frame from `start` on where the clip may be entered, or `stop`."""
+def _keys(path: Path) -> set[int]:
+    """The frames at which the clip may be entered."""
     with open_media(path) as source:
         packets = (packet for packet in source.demux(source.streams.video[0]) if packet.size)
-        for number, packet in enumerate(packets):
-            if number >= stop:
-                break
-            if number >= start and packet.is_keyframe:
-                return number
-    return stop
-
-
-def _write_bridge(bridge: Path, piece: Piece, following: Piece, enter: int, rate: Fraction) -> None:
-    """The shared frames, then the next clip's own up to `enter`, written by the one Writer."""
-    leaving = _decoded(piece.path, piece.num_frames - piece.dissolve, piece.num_frames)
-    arriving = _decoded(following.path, 0, enter)
-    with VideoFile(bridge, rate, enter, audio=None, comment={}) as file:
-        for number, after in enumerate(arriving):
-            if number < piece.dissolve:
-                share = (number + 1) / (piece.dissolve + 1)
-                after = blended(next(leaving), after, share * share * (3 - 2 * share))
-            file.write(to_frame(after, "yuv420p"))
+        return {number for number, packet in enumerate(packets) if packet.is_keyframe}
 
 
 def _decoded(path: Path, start: int, stop: int) -> Iterator[np.ndarray]:

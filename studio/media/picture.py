@@ -6,6 +6,7 @@ import av
 import numpy as np
 
 BLACK = (16, 128, 128)  # Y, U, V in video range
+WHITE = (235, 128, 128)
 UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
 SD_LINES = 576  # pictures up to this height without a tag are bt601, higher ones bt709
 
@@ -69,3 +70,13 @@ def blended(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     weight = round(share * 256)
     mixed = before.astype(np.uint16) * (256 - weight) + after.astype(np.uint16) * weight + 128
     return (mixed >> 8).astype(np.uint8)
+
+
+def plain(colour: tuple[int, int, int], like: np.ndarray) -> np.ndarray:
+    """A picture of one colour in the shape of a packed yuv420p one."""
+    height = like.shape[0] * 2 // 3
+    picture = np.empty_like(like)
+    picture[:height] = colour[0]
+    chroma = picture[height:].reshape(2, -1)
+    chroma[0], chroma[1] = colour[1:]
+    return picture

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 COLUMNS = 42  # per line, two lines per cue: what broadcasters found readable; a Chinese character takes two columns
+BREATH = 10  # columns
 _SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’»)]*\s+|[。！？]+[”’」』）]*|$)", re.DOTALL)
 _TOKEN = re.compile(  # a word with its spaces, or one wide character with the punctuation that may not begin a line
     r"[\u2e80-\u9fff\uac00-\ud7af][，。！？、；：”’）」』…—]*|[^\s\u2e80-\u9fff\uac00-\ud7af]{1,40}\s*|\s+|."
@@ -21,14 +22,14 @@ class Cue:
     character: str = ""
 
 
-def cues_of(text: str, start: float, duration: float, character: str = "") -> list[Cue]:
-    """A spoken line as cues of at most two lines, each shown for its share of the time."""
-    chunks = list(_chunks(" ".join(text.split())))
+def cues_of(text: str, start: float, duration: float, character: str = "", wide: int = COLUMNS) -> list[Cue]:
+    """A spoken line as cues of at most two lines of `wide` columns, each shown for its share of the time."""
+    chunks = list(_chunks(" ".join(text.split()), wide))
     total = sum(columns(chunk) for chunk in chunks)
     cues, at = [], start
     for chunk in chunks:
         end = at + duration * columns(chunk) / total
-        cues.append(Cue(round(at, 3), round(end, 3), two_lines(chunk), character))
+        cues.append(Cue(round(at, 3), round(end, 3), two_lines(chunk, wide), character))
         at = end
     return cues
 
@@ -37,13 +38,13 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _chunks(text: str) -> Iterator[str]:
+def _chunks(text: str, wide: int) -> Iterator[str]:
     """Sentences together while they fit in two lines; a longer sentence is broken between words."""
     held = ""
     for sentence in _SENTENCE.findall(text):
-        pieces = [sentence] if columns(sentence.strip()) <= 2 * COLUMNS else _broken(sentence, 2 * COLUMNS - 6)
+        pieces = [sentence] if columns(sentence.strip()) <= 2 * wide else _broken(sentence, 2 * wide - 6)
         for piece in pieces:  # a little less than two lines: words do not fill them exactly
-            if held and columns((held + piece).strip()) > 2 * COLUMNS - 6:
+            if held and columns((held + piece).strip()) > 2 * wide - 6:
                 yield held.strip()
                 held = ""
             held += piece
@@ -60,11 +61,21 @@ def _broken(text: str, width: int) -> list[str]:
     return pieces
 
 
-def two_lines(text: str) -> str:
-    """Broken near the middle if it is wider than one line."""
-    if columns(text) <= COLUMNS:
+def two_lines(text: str, wide: int = COLUMNS) -> str:
+    """Broken near the middle if it is wider than one line, after a comma or a full stop where one is near."""
+    if columns(text) <= wide:
         return text
-    return "\n".join(piece.strip() for piece in _broken(text, max(COLUMNS, columns(text) // 2 + 3)))
+    tokens = _TOKEN.findall(text)
+    splits = [("".join(tokens[:n]).strip(), "".join(tokens[n:]).strip()) for n in range(1, len(tokens))]
+    fitting = [(above, below) for above, below in splits if max(columns(above), columns(below)) <= wide]
+    if not fitting:
+        return "\n".join(piece.strip() for piece in _broken(text, max(wide, columns(text) // 2 + 3)))
+    return "\n".join(min(fitting, key=lambda split: _unevenness(*split)))
+
+
+def _unevenness(above: str, below: str) -> int:
+    """In columns; a break where one takes a breath anyway is worth some."""
+    return abs(columns(above) - columns(below)) - (BREATH if above[-1:] in ",.;:!?…，。；：！？、" else 0)
 
 
 def clock(seconds: float) -> str:
@@ -81,6 +92,15 @@ def vtt(cues: Sequence[Cue]) -> str:
     for cue in cues:
         voice = f"<v {_escaped(cue.character)}>" if cue.character else ""
         rows += [f"{clock(cue.start)} --> {clock(cue.end)}", voice + _escaped(cue.text), ""]
+    return "\n".join(rows)
+
+
+def srt(cues: Sequence[Cue]) -> str:
+    """SubRip: what editors and video sites read. It knows no speakers."""
+    rows = []
+    for number, cue in enumerate(cues, start=1):
+        times = f"{clock(cue.start)} --> {clock(cue.end)}".replace(".", ",")
+        rows += [str(number), times, cue.text, ""]
     return "\n".join(rows)
 
 

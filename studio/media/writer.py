@@ -22,6 +22,7 @@ from studio import faults
 from studio.domain import JSON
 from studio.errors import MediaError
 from studio.media.files import NO_SPACE, fsync_file, whole_or_gone
+from studio.media.plan import dissolve_frames
 from studio.media.posters import Watcher, save_peaks, save_poster
 from studio.media.sound import RATE, stream48, write_wav
 
@@ -33,7 +34,6 @@ X264 = {
     "mbtree": "1", "rc-lookahead": "8",
 }  # fmt: skip
 GOP_SECONDS = 2  # a seek in the player decodes at most this much
-DISSOLVE_SECONDS = 0.5  # the longest; shared by both neighbours
 AUDIO_BIT_RATE = 192_000
 BT709 = 1  # ITU-T H.273, for primaries, transfer and matrix
 VIDEO_RANGE = 1  # AVCOL_RANGE_MPEG: 16..235
@@ -50,11 +50,6 @@ def exact_rate(fps: float) -> Fraction:
 def timescale(rate: Fraction) -> int:
     """Ticks per second in which a frame is a whole number: 12288 for 24 fps."""
     return rate.numerator if rate.numerator >= 10_000 else rate.numerator * 512
-
-
-def dissolve_frames(rate: Fraction) -> int:
-    """Length of a full dissolve: 12 at 24 fps."""
-    return round(rate * Fraction(DISSOLVE_SECONDS))
 
 
 def write_video(

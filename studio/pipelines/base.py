@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from studio.domain import JSON, Frame, Lane, SpokenLine
+from studio.domain import AVATAR_AUDIO_SECONDS, CUT_PREFIXES, JSON, Frame, Lane, SpokenLine
 from studio.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -25,8 +25,13 @@ class Limits:
     resolutions: tuple[str, ...] = ("480P", "540P", "720P")
     seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # task -> (least, most)
     references: tuple[int, int] = (1, 4)
-    languages: tuple[str, ...] = ("en", "pt", "zh")
+    languages: tuple[str, ...] = ("en", "pt", "zh")  # that it speaks
     fps: float = 24.0
+    frame_step: int = 1  # it makes frame_step * n + 1 frames
+    audio: tuple[float, float] = AVATAR_AUDIO_SECONDS  # seconds of a recording that it animates: (least, most)
+    end_image: bool = True  # image_to_video may end on a given picture
+    prefixes: tuple[str, ...] = CUT_PREFIXES  # one of them begins the prompt of a shot_switching_extension
+    in_frame: bool = False  # renders in the queue's frame, whatever size the scene has
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ class PipelineManager:
         """The engine used last, if it is still loaded: the one that can start at once."""
         return next(reversed(self._loaded), None)
 
+    def holds(self, engine_id: str) -> bool:
+        """Is it on the device already?"""
+        return engine_id in self._loaded
+
     @contextmanager
     def lease(self, engine_id: str, plan: Plan) -> Iterator[Engine]:
         """The engine, ready to run by `plan`. It is on the device for sure only inside the `with` block.

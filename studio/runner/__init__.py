@@ -9,25 +9,30 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Any
 
-from studio import faults
+from studio import faults, naming
 from studio.domain import JSON, Job, Lane, State
 from studio.errors import StudioError, Unavailable
-from studio.execution import Assignment, Executor, Failed, Finished, Kept, Preview, Progress, ToolDone
+from studio.execution import Assignment, Executor, Failed, Finished, Kept, Loaded, Preview, Progress, ToolDone
 from studio.logs import scene_log
 from studio.pipelines import engine_class
-from studio.runner.assign import Assigner
+from studio.runner.assign import Assigner, Expand
+from studio.runner.power import Power
 from studio.runner.recovery import finished_files, sweep
 from studio.store import NewTake, Store
+from studio.store.database import stamp
 
 log = logging.getLogger(__name__)
 
 CRASHED = {"code": "job.crashed", "params": {}}
 INTERRUPTED = {"code": "export.interrupted", "params": {}}
+MAY_PASS = ("EngineError", "OutOfMemory")  # kinds that may go well next time; any other fails the same way again
+RETRY_SECONDS = (5.0, 300.0)  # until the first next try, doubled for each after it; never more than
 
 
 @dataclass
@@ -36,6 +41,7 @@ class Live:
 
     job: Job
     started: float
+    moved: float  # when it last took a step
     done: int = 0
     total: int = 0
     preview: bytes | None = None
@@ -63,10 +69,22 @@ class Lanes:
 
 class Runner:
     def __init__(
-        self, store: Store, lanes: Lanes, outputs: Path, cache: Path, *, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        lanes: Lanes,
+        outputs: Path,
+        cache: Path,
+        power: Power | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        date: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+        expand: Expand = lambda text, seed: text,
+        name_template: str = naming.DEFAULT_TAKE,
     ) -> None:
-        self.store, self.lanes, self.clock = store, lanes, clock
-        self.assigner = Assigner(store, outputs, cache)
+        self.store, self.lanes, self.clock, self.date, self._sleep = store, lanes, clock, date, sleep
+        self.assigner = Assigner(store, outputs, cache, expand, name_template)
+        self.power = power or Power(store)
         self.live: dict[str, Live] = {}  # by scene; entries are put and popped whole
         self._outputs, self._cache = outputs, cache
         self._wake, self._stopping = Flag(), Flag()
@@ -74,6 +92,7 @@ class Runner:
         self._beginning = Thread(target=self._begin, name="recover", daemon=True)
         self._drawing, self._extracting = Lock(), Lock()  # one maker of small pictures, and one of single frames
         self._owners: dict[str, Executor] = {}  # by job: who runs it
+        self.on_spoken: Callable[[Job], None] = lambda job: None  # hears of every line that was spoken
         self._cancelled: set[str] = set()  # jobs to be stopped, also those that have not reached their worker yet
 
     # ------------------------------------------------------------------------------------------ start and stop
@@ -86,6 +105,7 @@ class Runner:
                     Thread(target=self._work, args=(lane, executor), name=f"{lane}-{place}", daemon=True)
                 )
         self._beginning.start()
+        self.power.start()
 
     def _begin(self) -> None:
         try:
@@ -102,24 +122,34 @@ class Runner:
         """Stop claiming and let the workers go. What runs is put back at the next start."""
         self._stopping.set()
         self._wake.set()
+        self.power.close()
         for executor in self.lanes.all():
             executor.close()
         for thread in (self._beginning, *self._threads):
             if thread.is_alive():
                 thread.join(timeout=5)
 
-    def drain(self) -> int:
-        """Run all that can run, in the calling thread, in order; how many jobs. For tests and the command line."""
+    def now(self) -> str:
+        """The time, as the store writes it."""
+        return stamp(self.date())
+
+    def drain(self, most: int | None = None) -> int:
+        """Run all that can run, or about the first `most` jobs, in the calling thread, in order; how many. Waits for
+        what is to be tried again, not for queues that begin later."""
         done = 0
-        while not self._stopping.is_set():
+        resident: dict[Lane, str] = {}
+        while not self._stopping.is_set() and (most is None or done < most):
             claimed = False
             for lane in ("cpu", "gpu", "net"):
                 executors: list[Executor] = getattr(self.lanes, lane)
-                if executors and (job := self.store.jobs.claim(lane)):
+                if executors and (job := self.store.jobs.claim(lane, resident.get(lane), self.now())):
                     self._run(job, executors[0])
-                    done, claimed = done + 1, True
+                    done, claimed, resident[lane] = done + 1, True, job.engine
             if not claimed:
-                return done
+                again = self.store.jobs.next_try(self.now())
+                if again is None:
+                    return done
+                self._sleep(max(0.001, (datetime.fromisoformat(again) - self.date()).total_seconds()))
         return done
 
     def _work(self, lane: Lane, executor: Executor) -> None:
@@ -129,7 +159,7 @@ class Runner:
             try:
                 if job:
                     self._put_back_or_give_up(job)
-                if job := self.store.jobs.claim(lane, resident):
+                if job := self.store.jobs.claim(lane, resident, self.now()):
                     self._run(job, executor)
                     resident, job = job.engine, None
                     continue
@@ -144,7 +174,7 @@ class Runner:
     def _run(self, job: Job, executor: Executor) -> None:
         with scene_log(job.scene_id, job.id):
             log.info("%s on %s, attempt %d", job.layer, job.engine, job.attempt)
-            live = self.live[job.scene_id] = Live(job, self.clock())
+            live = self.live[job.scene_id] = Live(job, self.clock(), self.clock())
             self._owners[job.id] = executor
             try:
                 assignment = self.assigner.assignment(
@@ -163,7 +193,14 @@ class Runner:
                     del self.live[job.scene_id]
                 self._owners.pop(job.id, None)
                 self._cancelled.discard(job.id)
+                self._end_runs()
                 self._wake.set()  # what waited for this may be ready
+
+    def _end_runs(self) -> None:
+        try:
+            self.store.runs.end_finished()
+        except StudioError as error:  # the disk is full: asked again after the next job, and at the next start
+            log.error("ending a run: %s", error)
 
     def _follow(self, job: Job, assignment: Assignment, executor: Executor, live: Live) -> None:
         for event in executor.submit(assignment):
@@ -171,11 +208,15 @@ class Runner:
                 executor.cancel(job.id)  # it may have been asked before the executor knew the job
             match event:
                 case Progress(done, total):
+                    live.moved = live.moved if done == live.done else self.clock()
                     live.done, live.total = done, total
+                case Loaded(seconds):
+                    self.store.runs.loaded(job, seconds)
+                    live.moved = self.clock()
                 case Preview(jpeg):
                     live.preview = jpeg
                 case Kept(key, value):
-                    if not self.store.jobs.keep(job, key, value):
+                    if not self.store.ends.keep(job, key, value):
                         log.warning("an attempt that no longer counts wanted to keep %s", key)
                         return
                 case Finished():
@@ -204,9 +245,11 @@ class Runner:
             root=root, path=path, profile=str(facts.pop("profile")), seed=seed, facts={**facts, **comment["laid"]},
             settings={**scene, "seed": seed}, draft=engine_class(job.engine).draft, seconds=seconds, **plain,
         )  # fmt: skip
-        take_id = self.store.jobs.finish(job, take)
+        take_id = self.store.ends.finish(job, take)
         if take_id is None:
             log.warning("a file came back for a job that was given up: %s", finished.path.name)
+        elif job.layer == "voice":
+            self.on_spoken(job)
         return take_id
 
     def _failed(self, job: Job, failed: Failed) -> None:
@@ -215,7 +258,7 @@ class Runner:
         if self._stopping.is_set() and (failed.transient or stopped):
             return  # our own worker went down with us: the next start puts the job back
         if failed.code == "cancelled":
-            self.store.jobs.cancelled(job)
+            self.store.ends.cancelled(job)
         elif failed.transient:
             log.warning("the worker was lost: %s %s", failed.code, dict(failed.params))
             self._put_back(job, error)
@@ -223,12 +266,24 @@ class Runner:
             # Pausing keeps the night: the scene waits instead of failing, and so do all after it.
             log.error("disk full: pausing the queue")
             self.store.queues.update(job.queue_id, {"paused": 1})
-            self.store.jobs.put_back(job, "note.disk_full", error, crashed=False)
-        else:
+            self.store.ends.put_back(job, "note.disk_full", error, crashed=False)
+        elif not (failed.kind in MAY_PASS and self._try_again(job, error)):
             self._give_up(job, error)
 
+    def _try_again(self, job: Job, error: Mapping[str, Any]) -> bool:
+        """Where the queue wants that, and it was not tried too often. The lane does not wait for it."""
+        policy, failures = self.store.queues.get(job.queue_id).policy, self.store.ends.failures(job)
+        if policy["on_error"] != "retry" or failures >= policy["retries"]:
+            return False
+        first, most = RETRY_SECONDS
+        wait = min(most, first * 2**failures)
+        log.warning(
+            "failed (%s): tried again in %.0f s, %d of %d", error["code"], wait, failures + 1, policy["retries"]
+        )
+        return self.store.ends.try_again(job, error, stamp(self.date() + timedelta(seconds=wait)))
+
     def _give_up(self, job: Job, error: Mapping[str, Any]) -> None:
-        if self.store.jobs.fail(job, error):
+        if self.store.ends.fail(job, error):
             self._after_failure(job)
 
     def _after_failure(self, job: Job) -> None:
@@ -283,6 +338,7 @@ class Runner:
             if job.id not in alive:
                 with scene_log(job.scene_id, job.id):
                     self._put_back_or_give_up(job)
+        self._end_runs()  # the studio may have died between the last scene and the end of its run
         sweep([self._outputs, self._cache], self._ours, alive)
         self._wake.set()
 
@@ -301,7 +357,7 @@ class Runner:
             finished, sidecar = whole
             log.info("adopting %s", finished.path.name)
             self._record(job, finished, sidecar["seed"], sidecar["task"], sidecar["settings"], 0.0)
-        elif self.store.jobs.put_back(job, "note.resumed", error) is State.FAILED:
+        elif self.store.ends.put_back(job, "note.resumed", error) is State.FAILED:
             self._after_failure(job)
 
     def _ours(self, owner: str) -> bool:

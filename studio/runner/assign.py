@@ -3,31 +3,45 @@
 Knows the store and where files go; no thread and no worker.
 """
 
+import glob
+import hashlib
+import json
 import random
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from studio import __version__
+from studio import __version__, naming
 from studio.domain import Input, Job, SceneBase, Speech, SpokenLine, Take, lay_lines, slug
 from studio.errors import NotFound, Refused
 from studio.execution import Assignment
 from studio.pipelines.base import Inputs, Plan
-from studio.store import Queue, SceneRow, Store
+from studio.store import Queue, SceneRow, Store, fingerprint
 
+# stand in a print in another form, or change nothing; a profile may (8 bit), and whoever asks for another one means it
+NOT_IN_PRINT = fingerprint.NOT_IN_PICTURE - {"profile"}
+
+Expand = Callable[[str, str], str]
+"""(text, seed): the text with its wildcards chosen, the same for the same seed."""
+WILD = ("prompt", "negative_prompt")  # fields in which wildcards may stand
 Extract = Callable[[Path, str, Path], None]
 """(video, "first" | "last", png to write): takes one frame out of a video."""
 
 
 class Assigner:
-    def __init__(self, store: Store, outputs: Path, cache: Path) -> None:
+    def __init__(
+        self, store: Store, outputs: Path, cache: Path, expand: Expand = lambda text, seed: text,
+        name_template: str = naming.DEFAULT_TAKE,
+    ) -> None:  # fmt: skip
         """`cache`: where frames taken from videos and posters lie; nothing in it is lost when it is emptied."""
         self._store, self._outputs, self._cache = store, outputs, cache
+        self._expand, self._name_template = expand, name_template
 
     def folder(self, queue: Queue) -> Path:
         """Where the takes and films of a queue go."""
         name = "inbox" if queue.inbox else f"{queue.code}-{slug(queue.name)}".rstrip("-")
-        return self._outputs / (slug(queue.project) or "project") / name
+        return self._outputs / (naming.safe(slug(queue.project)) or "project") / name
 
     def posters(self, job_id: str) -> Path:
         """Stem of the small pictures beside a take."""
@@ -38,7 +52,10 @@ class Assigner:
         row = self._store.queues.scene(job.scene_id)
         queue = self._store.queues.get(row.queue_id)
         scene, inputs = self._voice(row, job, queue) if job.layer == "voice" else self._picture(row, queue, extract)
-        seed = row.scene.seed if row.scene.seed is not None else job.kept.get("seed", random.getrandbits(31))
+        wished = row.scene.seed if job.seed is None else job.seed
+        seed = wished if wished is not None else job.kept.get("seed", random.getrandbits(31))
+        scene, template = self.expanded(scene, int(seed))
+        made_of = {"template": template, "sources": self._sources(scene), "scene_seed": row.scene.seed}
         return Assignment(
             job_id=job.id,
             scene_id=row.id,
@@ -53,21 +70,70 @@ class Assigner:
             kept=job.kept,
             comment={
                 "lanterna": __version__, "scene_id": row.id, "queue": queue.name, "number": row.position + 1,
-                "engine": job.engine, "seed": int(seed), "scene": scene.model_dump(mode="json"), "laid": laid(inputs),
+                "engine": job.engine, "seed": int(seed), "scene": scene.model_dump(mode="json"),
+                "laid": {**laid(inputs), **made_of, "print": self.print_of(row, queue, job.engine, int(seed))},
             },
         )  # fmt: skip
 
     def _out(self, row: SceneRow, job: Job, queue: Queue, seed: int) -> Path:
-        """`03-the-lamp_t2_1004`; voices `03-the-lamp_voice1_t1_1004`. The job's end is added where a name is taken."""
+        """`03-the-lamp_t2_1004`; voices `03-the-lamp_voice1_t1_1004`. The job's end is added where a name is taken: the
+        folder and what follows the name are ours, so a crash finds its files whatever the template says."""
         takes = [t for t in self._store.takes.of_scene(row.id) if (t.layer, t.line_id) == (job.layer, job.line_id)]
         number = max((take.number for take in takes), default=0) + 1
         about = slug(row.scene.label or row.scene.prompt)[:40].strip("-") or row.scene.task_type  # type: ignore[attr-defined]
         line = [i for i, line in enumerate(row.scene.lines, start=1) if line.id == job.line_id]
         voice = f"_voice{line[0]}" if line else ""
-        out = self.folder(queue) / f"{row.position + 1:02}-{about}{voice}_t{number}_{seed}"
-        if any(out.parent.glob(f"{out.name}.*")):
+        template = self._name_template if "{label}" in self._name_template else f"{self._name_template}{voice}"
+        values = {
+            "project": slug(queue.project), "queue": slug(queue.name), "code": queue.code, "engine": job.engine,
+            "scene": f"{row.position + 1:02}", "label": f"{about}{voice}", "take": number, "seed": seed,
+            "date": f"{datetime.now():%Y-%m-%d}",
+        }  # fmt: skip
+        out = self.folder(queue) / naming.fill(template, values)
+        if any(out.parent.glob(f"{glob.escape(out.name)}.*")):
             out = out.with_name(f"{out.name}_{job.id[-6:].lower()}")
         return out
+
+    def expanded(self, scene: SceneBase, seed: int) -> tuple[SceneBase, dict[str, str]]:
+        """The scene as an engine sees it, and as it was written where wildcards stood. Raises their errors."""
+        written = {name: getattr(scene, name) for name in WILD}
+        said = {name: self._expand(text, f"{seed}:{name}") for name, text in written.items()}
+        if written["prompt"] and not said["prompt"].strip():
+            raise Refused("wildcard.nothing", field="prompt")
+        template = {name: text for name, text in written.items() if said[name] != text}
+        return (scene.model_copy(update=said) if template else scene), template
+
+    def _sources(self, scene: SceneBase) -> dict[str, str]:
+        """By scene that is read: the take that stands for it now."""
+        read = {item.ref[6:].partition("#")[0] for item in scene.inputs() if item.ref.startswith("scene:")}
+        return {scene_id: take.id for scene_id, take in self._store.takes.selected(read).items()} if read else {}
+
+    def print_of(self, row: SceneRow, queue: Queue, engine: str, seed: int) -> str:
+        """One hash of all that a picture depends on: engine, settings, inputs by content, lines as spoken, seed. Two
+        pictures with the same one are the same picture."""
+        scene, _ = self.expanded(row.scene, seed)
+        refs = {item.field: self._content(item.ref) for item in scene.inputs()}
+        names = {field.partition(".")[0] for field in refs}
+        voices = self._store.takes.selected([row.id], "voice")
+        facts = {
+            "engine": engine,
+            "seed": seed,
+            "scene": scene.model_dump(mode="json", exclude=names | NOT_IN_PRINT),
+            "options": scene.options.get(engine, {}),
+            "refs": refs,
+            "lines": [(line.character, line.text, voices[line.id].id) for line in scene.lines if line.id in voices],
+            "frame": queue.frame.model_dump() if queue.frame else None,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _content(self, ref: str) -> str:
+        """What a reference shows now: an asset is its hash, a scene the take that it shows."""
+        kind, _, rest = ref.partition(":")
+        if kind != "scene":
+            return ref
+        scene_id, _, part = rest.partition("#")
+        take = self._store.takes.selected([scene_id]).get(scene_id)
+        return f"take:{take.id if take else ''}#{part}"
 
     # ------------------------------------------------------------------------------------------ the two layers
     def _voice(self, row: SceneRow, job: Job, queue: Queue) -> tuple[SceneBase, Inputs]:
@@ -80,7 +146,7 @@ class Assigner:
 
     def _picture(self, row: SceneRow, queue: Queue, extract: Extract) -> tuple[SceneBase, Inputs]:
         scene = row.scene
-        files = {item.field: self._file(item, extract) for item in scene.inputs()}
+        files = {item.field: self.file_of(item, extract) for item in scene.inputs()}
         wished = getattr(scene, "duration", None)
         lines, duration = self._spoken(row, wished) if scene.kind == "video" else ((), None)
         soundtrack = files.get("input_audio")
@@ -113,7 +179,8 @@ class Assigner:
         return laid, duration or None
 
     # ------------------------------------------------------------------------------------------ references
-    def _file(self, item: Input, extract: Extract) -> Path:
+    def file_of(self, item: Input, extract: Extract) -> Path:
+        """The file that an input is read from. Raises NotFound or Refused."""
         kind, _, rest = item.ref.partition(":")
         asset = None if kind == "scene" else self._store.takes.asset(rest)
         path = asset.path if asset else self._of_scene(item, rest, extract)

@@ -4,18 +4,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from studio.media.fetch import post
 from studio.pipelines.base import Machine
 from studio.runner import Runner
+from studio.service.casting import Casting
+from studio.service.contact_sheet import ContactSheets
+from studio.service.cut_list import CutLists
+from studio.service.editing import Editing
 from studio.service.engines import Engines
+from studio.service.episodes import Episodes
 from studio.service.exports import Exports
+from studio.service.folders import Folders
+from studio.service.heard import Heard
+from studio.service.hooks import Hooks
+from studio.service.installations import Installations
+from studio.service.landing import Landing
 from studio.service.library import Library
+from studio.service.notices import Notices
+from studio.service.packages import Packages
+from studio.service.peers import Peers
+from studio.service.preflight import Preflight
+from studio.service.presets import Presets
+from studio.service.projects import Projects
 from studio.service.queues import Queues
+from studio.service.relink import Relink
+from studio.service.reports import Reports
+from studio.service.review import Review
+from studio.service.runs import Runs
 from studio.service.scenes import Scenes
+from studio.service.storage import Storage
 from studio.service.system import System
 from studio.service.takes import Takes
 from studio.service.words import LANGUAGES, Words
 from studio.settings import Settings
 from studio.store import Store
+from studio.story.wildcards import Wildcards
 
 __all__ = ["LANGUAGES", "Studio", "Words"]
 
@@ -26,12 +49,31 @@ class Studio:
 
     settings: Settings
     words: Words
+    projects: Projects
+    peers: Peers
     queues: Queues
+    runs: Runs
+    preflight: Preflight
+    episodes: Episodes
     scenes: Scenes
+    editing: Editing
+    casting: Casting
+    relink: Relink
+    folders: Folders
+    presets: Presets
     takes: Takes
+    heard: Heard
+    review: Review
+    contact_sheets: ContactSheets
+    storage: Storage
+    reports: Reports
+    hooks: Hooks
+    notices: Notices
     library: Library
     engines: Engines
     exports: Exports
+    packages: Packages
+    installations: Installations
     system: System
     _store: Store
     _runner: Runner
@@ -40,20 +82,54 @@ class Studio:
     def build(cls, settings: Settings, store: Store, runner: Runner, machine: Machine, assets: Path) -> "Studio":
         """`assets`: the bundled folder with locales and samples."""
         data = settings.data_dir
-        library = Library(store, runner, data / "assets", assets / "samples", settings.max_upload_mb * 1_000_000)
-        engines = Engines(machine)
+        homes = [Path.home()] if settings.at_home else []
+        most = settings.max_upload_mb * 1_000_000
+        library = Library(store, runner, data / "assets", assets / "samples", most, homes)
+        engines = Engines(machine, Wildcards(data / "wildcards"))
         exports = Exports(store, runner, settings.cache_dir)
-        queues = Queues(store, runner, library, engines, exports, assets / "samples" / "episode.json")
+        preflight = Preflight(store, runner, library, engines, settings.output_dir)
+        runs = Runs(store, runner, engines, preflight)
+        queues = Queues(store, library, exports, runs)
+        landing = Landing(store, runner, library, settings.output_dir)
         default = settings.lang if settings.lang != "auto" else "en"
+        words = Words(assets / "locales", default)
+        scenes = Scenes(store, runner, library, queues, runs, data / "logs")
+        editing = Editing(store, scenes, runs)
+        casting = Casting(store, runner, library, editing)
+        sample = assets / "samples" / "episode.json"
+        episodes = Episodes(store, library, engines, queues, preflight, casting, sample)
+        hooks = Hooks(store, words, settings, post)
+        packages = Packages(store, runner, library, queues, episodes, exports, landing)
+        installations = Installations(store, runner, library, landing)
+        runner.power.busy += [library.busy, packages.busy, installations.busy]
         return cls(
             settings=settings,
-            words=Words(assets / "locales", default),
+            words=words,
+            projects=Projects(store),
             queues=queues,
-            scenes=Scenes(store, runner, library, queues, data / "logs"),
-            takes=Takes(store, runner),
+            runs=runs,
+            preflight=preflight,
+            episodes=episodes,
+            peers=Peers(store, episodes, runs),
+            scenes=scenes,
+            editing=editing,
+            casting=casting,
+            relink=Relink(store, runner, library, queues, editing),
+            folders=Folders(store, library),
+            presets=Presets(store, editing),
+            takes=Takes(store, runner, runs),
+            heard=Heard(store, runner, CutLists(store), settings.cache_dir),
+            review=Review(store, runner, runs, scenes),
+            contact_sheets=ContactSheets(store, runner, words, settings.cache_dir),
+            storage=Storage(store, runner, settings.output_dir, settings.cache_dir, settings.trash_days),
+            reports=Reports(store, runner, words, assets / "report.css"),
+            hooks=hooks,
+            notices=Notices(store, runner, hooks, words),
             library=library,
             engines=engines,
             exports=exports,
+            packages=packages,
+            installations=installations,
             system=System(store, runner, machine, settings.output_dir),
             _store=store,
             _runner=runner,
@@ -67,14 +143,17 @@ class Studio:
             "now": self.system.now(),
         }
 
-    def drain(self) -> int:
-        """Run everything that can run, in the calling thread; how many jobs."""
-        return self._runner.drain()
+    def drain(self, most: int | None = None) -> int:
+        """Run everything that can run, or about the first `most` jobs, in the calling thread; how many."""
+        return self._runner.drain(most)
 
     def start(self) -> None:
         """Put right what a crash left, and let the workers begin. Returns at once."""
         self.library.tidy()
+        self.packages.tidy()
         self._runner.start()
+        self.notices.start()
+        self.storage.start()
 
     def answered(self, key: str) -> tuple[int, str] | None:
         """(status, body) that a request with this idempotency key was answered with."""
@@ -86,6 +165,10 @@ class Studio:
 
     def close(self) -> None:
         """Let the workers go and close the database."""
+        self.storage.close()
+        self.notices.close()
         self._runner.close()
         self.exports.close()
+        self.installations.close()
+        self.relink.close()
         self._store.close()

@@ -1,21 +1,36 @@
 """Which engine does what, and which one will do this scene. Data only: no engine is loaded here."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from studio.domain import Lane, SceneBase, TalkingAvatar
-from studio.errors import Refused
+from studio.domain import ImageToVideo, Lane, SceneBase, TalkingAvatar
+from studio.errors import Refused, StudioError
 from studio.pipelines import ENGINES, engine_class, engines_for
-from studio.pipelines.base import Engine, Machine
+from studio.pipelines.base import Availability, Engine, Machine
+from studio.runner.assign import WILD
 from studio.service.views import View
 from studio.story.episode import problems_of
+from studio.story.wildcards import Wildcards
+
+Readiness = Mapping[str, Availability]
+"""By engine id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who will do it, and why: the scene names it, it is ready, or nothing real is and a draft stands in."""
+
+    engine: type[Engine]
+    why: Literal["named", "ready", "stand_in"]
+    passed: tuple[str, ...] = ()  # real engines that can do it but are not ready, or cost money and may not
 
 
 class Engines:
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, machine: Machine, wildcards: Wildcards) -> None:
+        self._machine, self._wildcards = machine, wildcards
 
     def list(self) -> list[View]:
         """Every engine with its limits, knobs and whether it is ready on this machine."""
@@ -35,6 +50,10 @@ class Engines:
                 "references": list(cls.limits.references),
                 "languages": cls.limits.languages,
                 "fps": cls.limits.fps,
+                "frame_step": cls.limits.frame_step,
+                "audio": list(cls.limits.audio),
+                "end_image": cls.limits.end_image,
+                "prefixes": cls.limits.prefixes,
             },
             "options": cls.Options.model_json_schema(),
             "availability": {
@@ -46,54 +65,117 @@ class Engines:
             },
         }
 
-    def choose(self, scene: SceneBase, policy: Mapping[str, Any]) -> tuple[str, Lane]:
-        """The engine for a scene: the one it names, or the first ready one that the queue's policy allows; a drawn
-        draft only where no real engine is ready. Raises Refused naming scene field and cure."""
-        task = scene.task_type  # type: ignore[attr-defined]
-        if scene.engine != "auto":
-            cls = engine_class(scene.engine)
-            if task not in cls.tasks:
-                raise Refused("engine.wrong_task", field="engine", engine=cls.id, task=task)
-            if cls().availability(self._machine).state != "ready":
-                raise Refused("engine.not_ready", field="engine", engine=cls.id)
-            return self._checked(cls, scene)
-        ready = [cls for cls in engines_for(task) if cls().availability(self._machine).state == "ready"]
-        allowed = [cls for cls in ready if policy["allow_paid"] or not cls.costs_money]
-        allowed.sort(key=lambda cls: (cls.draft, cls.costs_money))
-        if not allowed:
+    def ready(self) -> Readiness:
+        """What each engine says of this machine now. Whoever asks for many scenes asks once."""
+        return {engine_id: engine_class(engine_id)().availability(self._machine) for engine_id in ENGINES}
+
+    def pick(self, task: str, named: str, policy: Mapping[str, Any], ready: Readiness | None = None) -> Choice:
+        """Who does a task: the engine that is named, or for "auto" the first ready one that the queue's policy allows;
+        a drawn draft only where no real engine is ready. Raises Refused naming scene field and cure."""
+        ready = self.ready() if ready is None else ready
+        if named != "auto":
+            return _named(engine_class(named), task, policy, ready)
+        able = list(engines_for(task))
+        allowed = [
+            cls for cls in able if ready[cls.id].state == "ready" and (policy["allow_paid"] or not cls.costs_money)
+        ]
+        real = sorted((cls for cls in allowed if not cls.draft), key=lambda cls: cls.costs_money)
+        drafts = [cls for cls in allowed if cls.draft]
+        passed = tuple(cls.id for cls in able if not cls.draft and cls not in allowed)
+        if real:
+            return Choice(real[0], "ready", passed)
+        if drafts and not policy["allow_draft"]:
+            raise Refused("engine.only_draft", field="engine", task=task)
+        if not drafts:
+            paid = [cls.id for cls in able if ready[cls.id].state == "ready" and cls.costs_money]
+            if paid:
+                raise Refused("engine.costs_money", field="engine", engine=paid[0])
             raise Refused("engine.none", field="engine", task=task)
-        return self._checked(allowed[0], scene)
+        return Choice(drafts[0], "stand_in", passed)
 
-    def _checked(self, cls: type[Engine], scene: SceneBase) -> tuple[str, Lane]:
-        if isinstance(scene, TalkingAvatar) and not (scene.lines or scene.input_audio or scene.duration):
-            raise Refused("avatar.silent", field="input_audio")
-        check_limits(cls, scene)
-        try:
-            cls.Options.model_validate(scene.options.get(cls.id, {}))
-        except ValidationError as error:
-            first = problems_of(error)[0]
-            raise Refused(
-                "engine.options", field=f"options.{cls.id}.{first.field}", engine=cls.id,
-                why={"code": first.code, "params": first.params},
-            ) from error  # fmt: skip
-        return cls.id, cls.lane
+    def choose(
+        self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None
+    ) -> tuple[str, Lane]:  # fmt: skip
+        """The engine for a scene, which it can take as it is. Raises Refused naming scene field and cure."""
+        choice = self.pick(scene.task_type, scene.engine, policy, ready)  # type: ignore[attr-defined]
+        for problem in (*self.wildcard_problems(scene), *limit_problems(choice.engine, scene)):
+            raise problem
+        return choice.engine.id, choice.engine.lane
+
+    def wildcards(self) -> Sequence[str]:
+        """The wildcard files there are."""
+        return self._wildcards.names()
+
+    def wildcard_problems(self, scene: SceneBase) -> Iterator[StudioError]:
+        """What keeps the wildcards of a scene from being chosen, whatever its seed."""
+        for field in WILD:
+            try:
+                self._wildcards.check(getattr(scene, field))
+            except StudioError as error:
+                error.params["field"] = field
+                yield error
 
 
-def check_limits(cls: type[Engine], scene: SceneBase) -> None:
-    """Raises Refused("engine.limit_…") when the engine cannot take the scene as it is."""
-    task = scene.task_type  # type: ignore[attr-defined]
-    if scene.resolution not in cls.limits.resolutions:
+def _named(cls: type[Engine], task: str, policy: Mapping[str, Any], ready: Readiness) -> Choice:
+    if task not in cls.tasks:
+        raise Refused("engine.wrong_task", field="engine", engine=cls.id, task=task)
+    found = ready[cls.id]
+    if found.state == "needs_download":
         raise Refused(
-            "engine.limit_resolution", field="resolution", engine=cls.id, value=scene.resolution,
-            known=", ".join(cls.limits.resolutions),
+            "engine.needs_download", field="engine", engine=cls.id, gigabytes=round(found.bytes / 1e9, 1),
+            licence=found.licence,
         )  # fmt: skip
-    seconds, span = getattr(scene, "duration", None), cls.limits.seconds.get(task)
+    if found.state != "ready" and found.reason:
+        why = {"code": found.reason, "params": dict(found.params)}
+        raise Refused("engine.unfit", field="engine", engine=cls.id, why=why)
+    if found.state != "ready":
+        raise Refused("engine.not_ready", field="engine", engine=cls.id)
+    if cls.costs_money and not policy["allow_paid"]:
+        raise Refused("engine.costs_money", field="engine", engine=cls.id)
+    return Choice(cls, "named")
+
+
+# ------------------------------------------------------------------------------------------------ rules of an engine
+def limit_problems(cls: type[Engine], scene: SceneBase) -> Iterator[Refused]:
+    """Everything that keeps an engine from taking a scene as it is written, each naming its field."""
+    limits, task = cls.limits, scene.task_type  # type: ignore[attr-defined]
+    if isinstance(scene, TalkingAvatar) and not (scene.lines or scene.input_audio or scene.duration):
+        yield Refused("avatar.silent", field="input_audio")
+    if scene.resolution not in limits.resolutions:
+        yield Refused(
+            "engine.limit_resolution", field="resolution", engine=cls.id, value=scene.resolution,
+            known=", ".join(limits.resolutions),
+        )  # fmt: skip
+    seconds, span = getattr(scene, "duration", None), limits.seconds.get(task)
     if seconds is not None and span and not span[0] <= seconds <= span[1]:
-        raise Refused(
+        yield Refused(
             "engine.limit_seconds", field="duration", engine=cls.id, value=seconds, least=span[0], most=span[1]
         )
     references = len(getattr(scene, "ref_imgs", []))
-    if references > cls.limits.references[1]:
-        raise Refused(
-            "engine.limit_references", field="ref_imgs", engine=cls.id, value=references, most=cls.limits.references[1]
+    if references > limits.references[1]:
+        yield Refused(
+            "engine.limit_references", field="ref_imgs", engine=cls.id, value=references, most=limits.references[1]
         )
+    if task == "reference_to_video" and references < limits.references[0]:
+        yield Refused(
+            "engine.needs_references", field="ref_imgs", engine=cls.id, value=references, least=limits.references[0]
+        )
+    if isinstance(scene, ImageToVideo) and scene.end_image and not limits.end_image:
+        yield Refused("engine.no_end_image", field="end_image", engine=cls.id)
+    if task == "shot_switching_extension" and not scene.prompt.startswith(limits.prefixes):
+        yield Refused("engine.limit_prefix", field="prompt", engine=cls.id, known=", ".join(limits.prefixes))
+    if problem := bad_options(cls, scene):
+        yield problem
+
+
+def bad_options(cls: type[Engine], scene: SceneBase) -> Refused | None:
+    """The first of an engine's knobs that a scene sets to what the engine does not know."""
+    try:
+        cls.Options.model_validate(scene.options.get(cls.id, {}))
+    except ValidationError as error:
+        first = problems_of(error)[0]
+        return Refused(
+            "engine.options", field=f"options.{cls.id}.{first.field}", engine=cls.id,
+            why={"code": first.code, "params": first.params},
+        )  # fmt: skip
+    return None

@@ -1,34 +1,45 @@
-"""The cut: the selected takes of a queue become a film, in a worker, with a row, progress and cancel."""
+"""Exports: films, stems, subtitles, clips, packages. Each has a row, progress, cancel, and a file that appears whole.
+
+What they are made of is service.cut_list's and service.cutting's business.
+"""
 
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Literal
 
-from studio.domain import Frame, SceneBase, State, Take, TextToVideo, new_id, slug
-from studio.errors import Cancelled, Conflict, NotFound, Refused, StudioError, Unavailable
-from studio.execution import Assignment, Failed, Finished
-from studio.pipelines import engine_class
-from studio.pipelines.base import Inputs, Plan
+from pydantic import ValidationError
+
+from studio.domain import CutSettings, State
+from studio.errors import Cancelled, Conflict, NotFound, Refused, StudioError
 from studio.runner import Runner, broken
+from studio.service.cut_list import CutLists
+from studio.service.cutting import Aspect, ClipWish, Cutting, FilmKind, Missing, Subtitles, Wish
+from studio.service.field_errors import field_error
 from studio.service.views import View, export_view, title_of
-from studio.store import Queue, SceneRow, Store
+from studio.store import Store
 from studio.store.database import now
 
 log = logging.getLogger(__name__)
 
-Missing = Literal["ask", "leave_out", "draft_card", "stop"]
+OURS = ("outputs", "data")  # roots below which files are ours to remove
+BESIDE = (".vtt", ".srt")  # what a film has beside it
+
+Step = Callable[[int, int], None]
+Work = Callable[[Step], tuple[Path, Mapping[str, Any]]]
 
 
 class Exports:
     def __init__(self, store: Store, runner: Runner, cache: Path) -> None:
         self._store, self._runner, self._cache = store, runner, cache
+        self._lists = CutLists(store)
+        self._cutting = Cutting(store, runner, self._lists, cache)
         self._progress: dict[str, float] = {}
-        self._cutting = Lock()  # one film at a time; nothing else is taken while waiting for it
+        self._turn = Lock()  # one film at a time; nothing else is taken while waiting for it
         self._cancelled: set[str] = set()  # films to be stopped, also those whose work has not begun yet
         self._threads: list[Thread] = []
 
@@ -41,9 +52,12 @@ class Exports:
         return [self._view(row) for row in self._store.takes.exports(queue_id)]
 
     def newest(self, queue_id: str) -> View | None:
-        """The newest finished film of a queue."""
-        done = [row for row in self._store.takes.exports(queue_id) if row["state"] == State.DONE]
-        return self._view(done[0]) if done else None
+        """The newest finished film of a queue in its own shape: what the player shows."""
+        for row in self._store.takes.exports(queue_id):
+            own = json.loads(row["facts"]).get("aspect", "own") == "own"
+            if row["kind"] == "film" and row["state"] == State.DONE and own:
+                return self._view(row)
+        return None
 
     def _view(self, row: Mapping[str, Any]) -> View:
         error = json.loads(row["error"]) if row["error"] else None
@@ -59,17 +73,33 @@ class Exports:
             raise NotFound("export.no_file", export=export_id)
         return path
 
-    def subtitles(self, export_id: str) -> Path:
-        """The VTT beside it."""
-        path = self.file(export_id).with_suffix(".vtt")
+    def subtitles(self, export_id: str, form: Literal["vtt", "srt"] = "vtt") -> Path:
+        """Those beside it."""
+        path = self.file(export_id).with_suffix(f".{form}")
         if not path.is_file():
             raise NotFound("export.no_subtitles", export=export_id)
         return path
 
-    # ------------------------------------------------------------------------------------------ cutting
-    def cut(self, queue_id: str, missing: Missing = "ask", *, out: Path | None = None, wait: bool = False) -> View:
-        """Cut the film of a queue. Scenes without a take: "ask" and "stop" raise Conflict("cut.missing") with their
-        numbers, "leave_out" goes on without them, "draft_card" has a card drawn for each."""
+    def timeline(self, queue_id: str) -> View:
+        """What the film would be made of now, on its clock."""
+        return self._lists.timeline(queue_id)
+
+    def name(self, queue_id: str, template: str, aspect: Aspect = "own") -> str:
+        """What a film of this queue would be called now by another template, without its suffix."""
+        queue = self._store.queues.get(queue_id)
+        try:
+            CutSettings(name=template)
+        except ValidationError as error:
+            raise field_error(error, queue.name) from error
+        return self._cutting.called(queue, template.strip(), aspect)
+
+    # ------------------------------------------------------------------------------------------ making
+    def cut(
+        self, queue_id: str, missing: Missing = "ask", *, kind: FilmKind = "film", aspect: Aspect = "own",
+        subtitles: Subtitles = "file", out: Path | None = None, wait: bool = False,
+    ) -> View:  # fmt: skip
+        """Cut the film of a queue, or make its stems or subtitles alone. Scenes without a take: "ask" and "stop" raise
+        Conflict("cut.missing") with their numbers, "leave_out" goes on without them, "draft_card" has a card drawn."""
         queue = self._store.queues.get(queue_id)
         rows = [row for row in self._store.queues.scenes(queue_id) if row.scene.in_cut]
         takes = self._store.takes.selected([row.id for row in rows])
@@ -79,15 +109,70 @@ class Exports:
         if gone and missing in ("ask", "stop"):
             names = ", ".join(f"{row.position + 1} · {title_of(row.scene.label, row.scene.prompt)}" for row in gone)
             raise Conflict("cut.missing", count=len(gone), scenes=names, ids=[row.id for row in gone])
-        export_id = self._store.takes.add_export(queue_id, "film")
-        arguments = (export_id, queue, rows, {row.id for row in gone}, missing, out)
-        if wait:
-            self._cut(*arguments)
-        else:
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
-            self._threads.append(Thread(target=self._cut, args=arguments, name=f"cut-{export_id[-6:]}", daemon=True))
-            self._threads[-1].start()
+        export_id = self._store.takes.add_export(queue_id, kind)
+        wish = Wish(kind, missing, aspect, subtitles, out)
+
+        def work(step: Step) -> tuple[Path, dict[str, Any]]:
+            try:
+                return self._cutting.film(
+                    export_id, queue, rows, {row.id for row in gone}, wish, self._step_of(export_id),
+                    lambda: self._go_on(export_id),
+                )  # fmt: skip
+            finally:
+                shutil.rmtree(self._cutting.cards, ignore_errors=True)  # also those of a film that a crash cut off
+
+        self.make(export_id, work, alone=True, wait=wait)
         return self.get(export_id)
+
+    def clip(self, take_id: str, wish: ClipWish, *, wait: bool = False) -> View:
+        """A take as a moving or still picture: WebP, AVIF, GIF, PNG, JPEG."""
+        take = self._store.takes.get(take_id)
+        if take.kind == "audio":
+            raise Refused("media.no_picture", name=take.path.name)
+        if not take.path.is_file():
+            raise NotFound("take.file_gone", name=take.path.name)
+        export_id = self._store.takes.add_export(str(self._store.takes.where(take_id)["queue_id"]), "clip")
+        self.make(
+            export_id,
+            lambda step: self._cutting.clip(export_id, take, wish, self._step_of(export_id)),
+            alone=True,
+            wait=wait,
+        )
+        return self.get(export_id)
+
+    def make(self, export_id: str, work: Work, *, alone: bool = False, wait: bool = False) -> None:
+        """Have an export made in a thread of its own: `work` gets a `step(done, total)` that raises Cancelled and
+        returns (file, facts); state, progress and whatever goes wrong are written down here. `alone`: after the others
+        of its kind, since all of them ask one worker."""
+        if wait:
+            self._make(export_id, work, alone)
+            return
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        name = f"cut-{export_id[-6:]}" if alone else f"export-{export_id[-6:]}"
+        self._threads.append(Thread(target=self._make, args=(export_id, work, alone), name=name, daemon=True))
+        self._threads[-1].start()
+
+    def _make(self, export_id: str, work: Work, alone: bool) -> None:
+        def step(done: int, total: int) -> None:
+            self._step(export_id, done, total)
+            self._go_on(export_id)
+
+        with self._turn if alone else nullcontext():
+            values: dict[str, Any]
+            try:
+                self._go_on(export_id)
+                self._store.takes.update_export(export_id, state=State.RUNNING)
+                path, facts = work(step)
+                values = {"state": State.DONE, "progress": 1.0, "file": path, "facts": dict(facts)}
+            except StudioError as error:
+                state = State.CANCELLED if error.code == "cancelled" else State.FAILED
+                values = {"state": state, "error": error.as_dict()}
+            except Exception as error:
+                log.exception("making export %s", export_id)
+                values = {"state": State.FAILED, "error": broken(error)}
+            self._store.takes.update_export(export_id, **values, finished=now())
+            self._progress.pop(export_id, None)
+            self._cancelled.discard(export_id)
 
     def close(self) -> None:
         """Wait until films whose worker was sent away have been written off; the database closes next."""
@@ -95,13 +180,25 @@ class Exports:
             thread.join(timeout=5)
 
     def cancel(self, export_id: str) -> None:
-        """Stop a film that waits or is being cut; one that is over stays as it is."""
+        """Stop an export that waits or is being made; one that is over stays as it is."""
         if self._store.takes.export(export_id)["state"] in (State.QUEUED, State.RUNNING):
             self._cancelled.add(export_id)
             self._runner.lanes.exports[0].cancel(export_id)
 
+    def remove(self, export_id: str) -> None:
+        """An export that is over, with its file and what lies beside it; one that waits or is being made is stopped.
+        A file that was exported out of the studio's own folders stays where it is."""
+        row = self._store.takes.export(export_id)
+        if row["state"] in (State.QUEUED, State.RUNNING):
+            return self.cancel(export_id)
+        if row["path"] and row["root"] in OURS:
+            path = self._store.roots.file(row["root"], row["path"])
+            for suffix in (path.suffix, *BESIDE):
+                path.with_suffix(suffix).unlink(missing_ok=True)
+        self._store.takes.delete_export(export_id)
+
     def cancel_all(self, queue_id: str) -> None:
-        """Stop every film of a queue."""
+        """Stop every export of a queue."""
         for row in self._store.takes.exports(queue_id):
             self.cancel(row["id"])
 
@@ -110,114 +207,10 @@ class Exports:
         if export_id in self._cancelled:
             raise Cancelled
 
-    def _cut(
-        self, export_id: str, queue: Queue, rows: Sequence[SceneRow], gone: set[str], missing: Missing,
-        out: Path | None,
-    ) -> None:  # fmt: skip
-        with self._cutting:
-            try:
-                self._go_on(export_id)
-                self._store.takes.update_export(export_id, state=State.RUNNING)
-                frame = queue.frame or Frame()
-                blank = [row for row in rows if row.id in gone] if missing == "draft_card" else []
-                drawn = {row.id: self._card(export_id, row, queue, frame) for row in blank}
-                used = [row for row in rows if row.id not in gone or row.id in drawn]
-                arguments = self._cut_list(queue, frame, used, drawn, out) | {"owner": export_id}
-                self._go_on(export_id)
-                made = self._runner.ask(
-                    self._runner.lanes.exports[0], "cut", arguments, job_id=export_id,
-                    step=lambda done, total: self._step(export_id, done, total),
-                )  # fmt: skip
-                left_out = [row.position + 1 for row in rows if row.id in gone and row.id not in drawn]
-                facts = {**made, "missing": left_out, "cards": len(drawn), "bytes": Path(made["path"]).stat().st_size}
-                self._store.takes.update_export(
-                    export_id, state=State.DONE, progress=1.0, file=Path(made["path"]), facts=facts, finished=now()
-                )
-            except StudioError as error:
-                state = State.CANCELLED if error.code == "cancelled" else State.FAILED
-                self._store.takes.update_export(export_id, state=state, error=error.as_dict(), finished=now())
-            except Exception as error:
-                log.exception("cutting %s", queue.name)
-                self._store.takes.update_export(export_id, state=State.FAILED, error=broken(error), finished=now())
-            finally:
-                self._progress.pop(export_id, None)
-                self._cancelled.discard(export_id)
-                shutil.rmtree(self._cards, ignore_errors=True)  # also those of a film that a crash cut off
+    def _step_of(self, export_id: str) -> Step:
+        return lambda done, total: self._step(export_id, done, total)
 
     def _step(self, export_id: str, done: int, total: int) -> None:
         self._progress[export_id] = done / max(total, 1)
         if export_id in self._cancelled:
             self._runner.lanes.exports[0].cancel(export_id)  # it may have been asked before the executor knew the film
-
-    def _cut_list(
-        self, queue: Queue, frame: Frame, rows: Sequence[SceneRow], drawn: Mapping[str, Take], out: Path | None
-    ) -> dict[str, Any]:
-        """Files and numbers only: the tool that cuts knows no scenes."""
-        takes = {**self._store.takes.selected([row.id for row in rows]), **drawn}
-        clips, lines = [], []
-        for index, row in enumerate(rows):
-            take = takes[row.id]
-            sound = self._sound(row.id, take)
-            lines += [{**line, "clip": index} for line in sound]
-            clips.append(
-                {
-                    "path": str(take.path), "num_frames": take.num_frames, "fps": take.fps,
-                    "transition": row.scene.transition, "own_sound": not sound and take.kind == "video",
-                    "title": title_of(row.scene.label, row.scene.prompt),
-                }
-            )  # fmt: skip
-        music = queue.music and {"path": str(self._asset(queue.music.ref)), "level": queue.music.level}
-        return {
-            "frame": frame.model_dump(), "clips": clips, "lines": lines, "music": music,
-            "out": str(out or self._film_path(queue)), "cache": str(self._cache / "conform"),
-            "comment": {"queue": queue.name, "code": queue.code, "takes": [takes[row.id].id for row in rows]},
-        }  # fmt: skip
-
-    def _sound(self, scene_id: str, take: Take) -> Sequence[dict[str, Any]]:
-        """The lines of a take from their own files, at full quality; none: the clip's own sound counts."""
-        voices = {voice.path.name: voice for voice in self._store.takes.of_scene(scene_id) if voice.layer == "voice"}
-        lines = take.facts.get("lines", ())
-        if not all(line["file"] in voices and voices[line["file"]].path.is_file() for line in lines):
-            return []
-        names = ("start", "duration", "character", "text")
-        return [{"path": str(voices[line["file"]].path)} | {name: line[name] for name in names} for line in lines]
-
-    def _asset(self, ref: str) -> Path:
-        path = self._store.takes.asset(ref.removeprefix("asset:")).path
-        if not path.is_file():
-            raise NotFound("input.gone", field="music", name=path.name)
-        return path
-
-    def _film_path(self, queue: Queue) -> Path:
-        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        path = self._runner.assigner.folder(queue) / f"{slug(queue.name) or queue.code.lower()}_film_{stamp}.mp4"
-        return path.with_stem(f"{path.stem}_{new_id()[-6:].lower()}") if path.exists() else path
-
-    @property
-    def _cards(self) -> Path:
-        """Where the cards of the film in hand lie until it is cut."""
-        return self._cache / "cards"
-
-    def _card(self, export_id: str, row: SceneRow, queue: Queue, frame: Frame) -> Take:
-        """A card drawn by the draft engine in place of a scene that has no take. It is no take and is not kept."""
-        self._go_on(export_id)
-        scene: SceneBase = TextToVideo(
-            label=row.scene.label, prompt=row.scene.prompt or row.scene.label or "…", seed=row.scene.seed or 0,
-            duration=getattr(row.scene, "duration", None) or 4.0,
-        )  # fmt: skip
-        assignment = Assignment(
-            job_id=export_id, attempt=1, engine="draft", task=scene.model_dump(mode="json"), plan=Plan(),
-            inputs=Inputs(frame=frame, style=queue.name, number=row.position + 1, total=row.position + 1),
-            seed=scene.seed or 0, out=self._cards / row.id, posters=self._cards / row.id,
-        )  # fmt: skip
-        for event in self._runner.lanes.exports[0].submit(assignment):
-            if isinstance(event, Failed):
-                raise event.error
-            if isinstance(event, Finished):
-                names = ("kind", "width", "height", "fps", "num_frames", "duration")
-                return Take(
-                    id="", scene_id=row.id, line_id=None, layer="picture", number=0, path=event.path, engine="draft",
-                    profile="cpu", seed=0, facts={}, created=now(), draft=engine_class("draft").draft,
-                    **{name: event.facts[name] for name in names},
-                )  # fmt: skip
-        raise Unavailable("worker.gone")

@@ -1,6 +1,6 @@
 """Scenes: read, add, edit, run one, cancel, skip. Every verb of the inspector, the Generate screen and /api/scenes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,23 @@ from studio.domain import SCENE_CLASSES, SceneAdapter, SceneBase, State
 from studio.errors import Conflict, Refused, StudioError
 from studio.logs import read_scene_log
 from studio.runner import Runner
+from studio.service.field_errors import field_error
 from studio.service.library import Library
-from studio.service.queues import Queues, field_error
-from studio.service.views import View, named, take_view
-from studio.store import SceneRow, Store
-from studio.story.episode import MAX_DEPTH, plain
+from studio.service.queues import Queues
+from studio.service.runs import Runs
+from studio.service.views import View, named, take_view, title_of
+from studio.store import SceneRow, Store, fingerprint
+from studio.story.text import MAX_DEPTH, plain
 
-HARMLESS = {"label", "in_cut", "transition"}  # editing these makes no new take necessary
+HARMLESS = fingerprint.IN_CUT_ONLY | {"label"}  # editing these makes no new take necessary
 
 
 class Scenes:
-    def __init__(self, store: Store, runner: Runner, library: Library, queues: Queues, log_dir: Path) -> None:
+    def __init__(
+        self, store: Store, runner: Runner, library: Library, queues: Queues, runs: Runs, log_dir: Path
+    ) -> None:
         self._store, self._runner, self._library, self._queues = store, runner, library, queues
-        self._log_dir = log_dir
+        self._runs, self._log_dir = runs, log_dir
 
     # ------------------------------------------------------------------------------------------ reading
     def get(self, scene_id: str) -> View:
@@ -56,8 +60,12 @@ class Scenes:
         return live.preview if live else None
 
     # ------------------------------------------------------------------------------------------ writing
-    def parse(self, values: Mapping[str, Any], *, base: Path | None = None, trusted: bool = False) -> SceneBase:
-        """A scene from what somebody sent, its files turned into assets. Raises Refused naming the field."""
+    def parse(
+        self, values: Mapping[str, Any], *, base: Path | None = None, trusted: bool = False,
+        before: SceneBase | None = None,
+    ) -> SceneBase:  # fmt: skip
+        """A scene from what somebody sent, its files turned into assets; `before`: the one it is a change of. Raises
+        Refused naming the field."""
         try:
             values = plain(dict(values))
         except RecursionError as error:
@@ -71,34 +79,58 @@ class Scenes:
             for item in scene.inputs():
                 if item.ref.startswith("{{"):  # these count the scenes of a file
                     raise Refused("reference.unreadable", field=item.field, ref=item.ref[:80])
-            return self._library.bind(scene, base, trusted=trusted)
+            return self._library.bind(scene, base, trusted=trusted, before=before)
         except ValidationError as error:
             raise field_error(error, name) from error
 
     def add(self, queue_id: str, values: Mapping[str, Any], at: int | None = None) -> View:
         self._store.queues.get(queue_id)
-        scene_id = self._store.queues.add_scenes(queue_id, [self.parse(values)], at)[0]
+        scene = self.parse(values)
+        with self._store.edits.recording(queue_id, "add", title=title_of(scene.label, scene.prompt)):
+            scene_id = self._store.queues.add_scenes(queue_id, [scene], at)[0]
         return self.get(scene_id)
 
     def edit(self, scene_id: str, changes: Mapping[str, Any], version: int | None = None) -> View:
-        """Change some fields. Raises Conflict when `version` is stale or the scene is being rendered."""
-        row = self._store.queues.scene(scene_id)
+        """Change some fields. Raises Conflict when `version` is stale or the scene is being rendered. Without a version
+        the change is made on top of whatever somebody else changed meanwhile."""
+        while True:
+            row = self._store.queues.scene(scene_id)
+            try:
+                scene = self.changed(row, changes, version)
+                with self._store.edits.recording(row.queue_id, "edit", [row.id], title=_title(row)):
+                    self._store.queues.edit(scene_id, scene, row.version)
+                break
+            except Conflict as error:
+                if version is not None or error.code != "scene.stale":
+                    raise
+        self.follow_up(row.queue_id, [(row, scene)])
+        return self.get(scene_id)
+
+    def changed(self, row: SceneRow, changes: Mapping[str, Any], version: int | None) -> SceneBase:
+        """The scene with these fields, checked; nothing is written. Raises what `edit` raises."""
         if row.state is State.RUNNING:
             raise Conflict("scene.running", scene=named(row))
         if version is not None and version != row.version:
             raise Conflict("scene.stale", scene=named(row), version=version, current=row.version)
-        scene = self.parse({**row.scene.model_dump(mode="json"), **changes})
+        scene = self.parse({**row.scene.model_dump(mode="json"), **changes}, before=row.scene)
         self._check_circle(row, scene)
-        self._store.queues.edit(scene_id, scene, version)
-        if _differs(row.scene, scene) and row.state is State.QUEUED:
-            self._queues.requeue(scene_id)
-        elif _differs(row.scene, scene) and row.state in (State.DONE, State.FAILED, State.CANCELLED):
-            self._store.jobs.reset(scene_id)
-        return self.get(scene_id)
+        return scene
+
+    def follow_up(self, queue_id: str, edited: Sequence[tuple[SceneRow, SceneBase]]) -> None:
+        """What waits of scenes that were edited is chosen anew; what failed is no longer what it says. `edited`: as
+        each was and as it is now."""
+        differ = [row for row, scene in edited if _differs(row.scene, scene)]
+        if waiting := [row.id for row in differ if row.state is State.QUEUED]:
+            self._runs.requeue(queue_id, waiting)
+        for row in differ:
+            if row.state in (State.FAILED, State.CANCELLED):
+                self._store.jobs.reset(row.id)
 
     def _check_circle(self, row: SceneRow, scene: SceneBase) -> None:
         """Refuse what would make a scene wait for itself."""
-        todo = [item.ref[6:].partition("#")[0] for item in scene.inputs() if item.ref.startswith("scene:")]
+        todo = _read(scene)
+        if set(todo) <= set(_read(row.scene)):
+            return  # it reads nothing that it did not read before
         if row.id in todo:
             raise Refused("scene.reads_itself", scene=named(row))
         seen: set[str] = set()
@@ -110,22 +142,40 @@ class Scenes:
                 seen.add(at)
                 todo += self._store.queues.needs(at)
 
-    def delete(self, scene_id: str) -> None:
+    def delete(self, scene_id: str, *, force: bool = False) -> None:
+        """Raises Conflict while it is being rendered, and, unless `force`, while others read its picture."""
         row = self._store.queues.scene(scene_id)
         if row.state is State.RUNNING:
             raise Conflict("scene.running", scene=named(row))
-        self._store.queues.delete_scene(scene_id)
+        if not force:
+            self.check_unneeded([row])
+        with self._store.edits.recording(row.queue_id, "delete", [scene_id], title=_title(row), deep=True):
+            self._store.queues.delete_scenes(row.queue_id, [scene_id])
+
+    def check_unneeded(self, rows: Sequence[SceneRow]) -> None:
+        """Raises Conflict("scene.needed") when other scenes read the picture of one of these."""
+        readers = self._store.queues.readers([row.id for row in rows])
+        if readers:
+            here = {row.queue_id for row in rows}
+            names = [
+                f"{reader['position'] + 1} · {reader['label']}".rstrip(" ·")
+                + ("" if reader["queue_id"] in here else f" ({reader['queue']})")
+                for reader in readers
+            ]
+            raise Conflict(
+                "scene.needed", scene=", ".join(map(named, rows[:3])), count=len(readers),
+                scenes=", ".join(names[:12]), ids=[reader["id"] for reader in readers],
+            )  # fmt: skip
 
     def duplicate(self, scene_id: str) -> View:
         """A copy right after it, without takes."""
         row = self._store.queues.scene(scene_id)
         copy = row.scene.model_copy(
-            update={
-                "label": row.scene.label,
-                "lines": [line.model_copy(update={"id": ""}) for line in row.scene.lines],
-            }
-        )
-        return self.get(self._store.queues.add_scenes(row.queue_id, [copy], row.position + 1)[0])
+            update={"lines": [line.model_copy(update={"id": ""}) for line in row.scene.lines]}
+        )  # fmt: skip
+        with self._store.edits.recording(row.queue_id, "duplicate", title=_title(row)):
+            made = self._store.queues.add_scenes(row.queue_id, [copy], row.position + 1)[0]
+        return self.get(made)
 
     # ------------------------------------------------------------------------------------------ running
     def generate(
@@ -133,19 +183,20 @@ class Scenes:
     ) -> View:
         """A scene of its own, in the Inbox; rendered at once unless `run` is false."""
         scene = self.parse(values, base=base, trusted=trusted)
-        scene_id = self._store.queues.add_scenes(self._store.queues.inbox(), [scene])[0]
+        inbox = self._store.queues.inbox()
+        scene_id = self._store.queues.add_scenes(inbox, [scene])[0]
         if run:
             try:
                 self.run(scene_id)
             except StudioError:
-                self._store.queues.delete_scene(scene_id)  # refused: nothing was changed
+                self._store.queues.delete_scenes(inbox, [scene_id])  # refused: nothing was changed
                 raise
         return self.get(scene_id)
 
     def run(self, scene_id: str) -> View:
         """Render it (again)."""
         row = self._store.queues.scene(scene_id)
-        self._queues.run(row.queue_id, only=[scene_id])
+        self._runs.run(row.queue_id, only=[scene_id])
         return self.get(scene_id)
 
     def cancel(self, scene_id: str) -> View:
@@ -165,5 +216,14 @@ class Scenes:
         return len(running)
 
 
+def _read(scene: SceneBase) -> list[str]:
+    """The scenes whose picture it reads."""
+    return [item.ref[6:].partition("#")[0] for item in scene.inputs() if item.ref.startswith("scene:")]
+
+
+def _title(row: SceneRow) -> str:
+    return title_of(row.scene.label, row.scene.prompt)
+
+
 def _differs(old: SceneBase, new: SceneBase) -> bool:
-    return old.model_dump(exclude=HARMLESS) != new.model_dump(exclude=HARMLESS)
+    return old.model_dump(exclude=set(HARMLESS)) != new.model_dump(exclude=set(HARMLESS))

@@ -2,6 +2,7 @@
 
 import platform
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,32 +14,46 @@ from studio.errors import NotFound
 from studio.media.files import free_bytes
 from studio.pipelines.base import Machine
 from studio.runner import Runner
+from studio.service.estimates import MEGA, Paces, Span
+from studio.service.preflight_report import STANDARD_FPS, size_of
 from studio.service.views import View, title_of
 from studio.store import Store
 
 GIB = 1024**3
+SPEECH_SECONDS = 5.0  # of a scene that is as long as what is said in it, before that is known
 
 
 class System:
     def __init__(self, store: Store, runner: Runner, machine: Machine, outputs: Path) -> None:
         self._store, self._runner, self._machine, self._outputs = store, runner, machine, outputs
         self._started = time.monotonic()
+        self._counted: tuple[tuple[str, str], int, Span] = ("", ""), 0, Span()  # when, and what waited then
 
     def now(self) -> View:
         """What is being rendered, how much waits, and the versions that tell a page what to read again."""
         running = [row for row in map(self._running, list(self._runner.live)) if row]
-        waiting = self._store.jobs.waiting()
-        eta, guessed = self._eta(running, waiting)
+        waiting, ahead = self._waiting()
         changes = self._store.changes
         return {
             "running": running,
-            "waiting": sum(row["jobs"] for row in waiting),
-            "eta": eta,
-            "eta_is_guess": guessed,
-            "paused": any(queue.paused for queue in self._store.queues.all()),
+            "waiting": waiting,
+            "eta": round(ahead.median + sum(row["eta"] or 0.0 for row in running), 1) if running or waiting else None,
+            "eta_is_guess": ahead.guess,
+            "power": self._runner.power.coming(),
+            "paused": self._store.queues.any_paused(),
             "library": f"{changes.boot}-{changes.library}",
             "queues": f"{changes.boot}-{changes.queues}",
+            "notices": f"{changes.boot}-{changes.notices}",
         }
+
+    def _waiting(self) -> tuple[int, Span]:
+        """How many jobs, and how long they will take. Every page asks each second: counted when a row was changed, and
+        each minute, when a queue may begin."""
+        mark = self._store.changes.version, self._runner.now()[:16]
+        if mark != self._counted[0]:
+            rows, paces = self._store.jobs.waiting(self._runner.now()), Paces(self._store.survey)
+            self._counted = mark, sum(row["jobs"] for row in rows), sum((_taken(row, paces) for row in rows), Span())
+        return self._counted[1:]
 
     def progress(self, queue_id: str) -> View:
         """By scene: how far, of what layer, seconds left."""
@@ -77,22 +92,6 @@ class System:
             "seconds": round(self._runner.clock() - live.started, 1),
         }
 
-    def _eta(self, running: list[View], waiting: list[dict[str, Any]]) -> tuple[float | None, bool]:
-        """Seconds until everything is done, by this machine's history, and whether a task without history had to be
-        guessed. None: nothing to do, or no history at all."""
-        if not running and not waiting:
-            return None, False
-        paces = {(row["engine"], row["task"]): self._store.jobs.seconds_per_job(row["engine"], row["task"])
-                 for row in waiting}  # fmt: skip
-        known = [pace for pace in paces.values() if pace is not None]
-        known += [row["eta"] for row in running if row["eta"] is not None]
-        if not known:
-            return None, True
-        guess = sum(known) / len(known)  # for tasks that this machine has never done
-        total = sum(row["jobs"] * (paces[row["engine"], row["task"]] or guess) for row in waiting)
-        total += sum(row["eta"] or 0.0 for row in running)
-        return round(total, 1), None in paces.values()
-
     def status(self) -> View:
         """The machine, as the status line shows it."""
         memory = psutil.virtual_memory()
@@ -108,14 +107,19 @@ class System:
             "vram_gb": self._machine.vram_gb,
             "vram_used_gb": self._vram_used(),
             "worker": "busy" if self._runner.live else "idle",
+            "power": self._runner.power.status(),
         }
+
+    def stay_on(self) -> View:
+        """Neither sleep nor shut down for what is done by now; `cancelled`: was one of them coming?"""
+        return {"cancelled": self._runner.power.cancel()}
 
     def health(self) -> View:
         """For monitors; the shape of the peers' /health is a subset of it."""
         return {
             "status": "busy" if self._runner.live else "ready",
             "ok": True,
-            "queue_depth": sum(row["jobs"] for row in self._store.jobs.waiting()),
+            "queue_depth": self._waiting()[0],
             "gpu_free_gb": round(self._machine.vram_gb - (self._vram_used() or 0.0), 1) if self._machine.gpu else None,
             "version": __version__,
             "uptime_s": round(time.monotonic() - self._started),
@@ -124,7 +128,8 @@ class System:
     def mark(self) -> Any:
         """Changes whenever `now` would."""
         live = list(self._runner.live.items())
-        return self._store.changes.version, [(scene_id, view.done, view.total) for scene_id, view in live]
+        coming = self._runner.power.coming()
+        return self._store.changes.version, coming, [(scene_id, view.done, view.total) for scene_id, view in live]
 
     @cached_property
     def _nvml(self) -> Any:
@@ -136,6 +141,13 @@ class System:
         import pynvml
 
         return float(round(pynvml.nvmlDeviceGetMemoryInfo(self._nvml).used / GIB, 1))
+
+
+def _taken(row: Mapping[str, Any], paces: Paces) -> Span:
+    """Seconds of all jobs of one engine, task and size, as preflight reckons them."""
+    seconds = 1 / STANDARD_FPS if row["task"] == "text_to_image" else row["seconds"] / row["jobs"] or SPEECH_SECONDS
+    pixels = 0.0 if row["layer"] == "voice" else size_of(row) * seconds / MEGA
+    return paces.job(row["engine"], row["lane"], row["task"], pixels).times(row["jobs"])
 
 
 def this_machine(*, force_cpu: bool = False) -> Machine:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.domain import Kind, Layer
+from studio.domain import Kind, Layer, State
 from studio.errors import NotFound, Refused
 from studio.runner import Runner
+from studio.service.runs import Runs
 from studio.service.views import View, take_view
 from studio.store import Store
 
@@ -17,8 +18,8 @@ SMALL: Mapping[Kind, tuple[str, ...]] = {  # what is made beside a take of each 
 
 
 class Takes:
-    def __init__(self, store: Store, runner: Runner) -> None:
-        self._store, self._runner = store, runner
+    def __init__(self, store: Store, runner: Runner, runs: Runs) -> None:
+        self._store, self._runner, self._runs = store, runner, runs
 
     def list(
         self, *, q: str = "", task: str = "", kind: Kind | str = "", engine: str = "", queue: str = "",
@@ -59,11 +60,17 @@ class Takes:
         if not isinstance(rating, int) or not 0 <= rating <= 5:
             raise Refused("scene.field", scene=take_id, field="rating", reason="0-5")
         self._store.takes.mark(take_id, marks)
+        if rating or marks.get("selected") or marks.get("locked"):
+            self._store.review.settle(take_id)
         return self.get(take_id)
 
     def trash(self, take_id: str) -> None:
-        """Out of sight, not off the disk."""
+        """Out of sight, not off the disk. A picture that waits for this voice waits for another one then."""
+        take = self._store.takes.get(take_id)
         self._store.takes.trash(take_id)
+        live = self._store.jobs.live(scene_id=take.scene_id)
+        if take.layer == "voice" and (waiting := [job for job in live if job.state is State.QUEUED]):
+            self._runs.requeue(waiting[0].queue_id, [take.scene_id])
 
     def restore(self, take_id: str) -> None:
         self._store.takes.trash(take_id, restore=True)

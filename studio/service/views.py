@@ -1,6 +1,6 @@
 """Rows as faces show them: plain dicts, ready for JSON, in no language. Knows no store and no screen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,14 @@ from studio.domain import SceneBase, State, Take
 from studio.store import Queue, SceneRow
 
 View = dict[str, Any]
+
+
+PEER_SUFFIXES: Mapping[str, str] = {"video": ".mp4", "image": ".png", "audio": ".wav"}
+
+
+def peer_path(task_type: str, take: Mapping[str, Any]) -> str:
+    """What clients of SkyReels call a finished video. No path of the disk: the take is found in it by its id."""
+    return f"result/{task_type}/{take['id']}{PEER_SUFFIXES[take['kind']]}"
 
 
 def title_of(label: str, prompt: str, task: str = "") -> str:
@@ -23,7 +31,10 @@ def named(row: SceneRow) -> str:
     return f"{row.position + 1} · {row.scene.label}".rstrip(" ·")
 
 
-def card(row: SceneRow, take: Take | None, takes: int, blocked: Mapping[str, Any] | None) -> View:
+def card(
+    row: SceneRow, take: Take | None, takes: int, blocked: Mapping[str, Any] | None, changed: Sequence[str] = (),
+    heard: str = "",
+) -> View:  # fmt: skip
     """One scene in a list: under a kilobyte."""
     scene = row.scene
     return {
@@ -41,13 +52,17 @@ def card(row: SceneRow, take: Take | None, takes: int, blocked: Mapping[str, Any
         "state": row.state,
         "error": row.error,
         "blocked": blocked,
+        "changed": list(changed),
         "note": row.note,
+        "retake": row.retake,
         "degraded": take.degraded_reason if take else None,
         "in_cut": scene.in_cut,
+        "transition": scene.transition,
+        "trim": [scene.trim_start, scene.trim_end],
         "version": row.version,
         "takes": takes,
         "lines": [{"id": line.id, "character": line.character, "text": line.text[:80]} for line in scene.lines[:6]],
-        "take": _take_of_card(take) if take else None,
+        "take": _take_of_card(take) | ({"heard": heard} if heard else {}) if take else None,
         "still": _still(row.scene),
     }
 
@@ -59,7 +74,9 @@ def _still(scene: SceneBase) -> str | None:
 
 
 def _take_of_card(take: Take) -> View:
-    names = ("id", "number", "kind", "duration", "width", "height", "fps", "draft", "engine")
+    names = (
+        "id", "number", "kind", "duration", "width", "height", "fps", "draft", "engine", "locked", "private", "rating",
+    )  # fmt: skip
     return {name: getattr(take, name) for name in names}
 
 
@@ -68,7 +85,8 @@ def take_view(take: Take, where: Mapping[str, Any]) -> View:
     called = (where["label"] or "", where["prompt"] or "") if take.layer == "picture" else ("", where["said"] or "")
     names = (
         "id", "scene_id", "layer", "line_id", "number", "kind", "engine", "profile", "seed", "width", "height", "fps",
-        "num_frames", "duration", "draft", "selected", "locked", "private", "trashed", "created",
+        "num_frames", "duration", "draft", "selected", "chosen", "locked", "private", "trashed", "rating", "note",
+        "created",
     )  # fmt: skip
     return {
         **{name: getattr(take, name) for name in names},
@@ -77,18 +95,19 @@ def take_view(take: Take, where: Mapping[str, Any]) -> View:
         "task_type": where["task"],
         "title": title_of(*called),
         "prompt": where["prompt"] or "",
-        "rating": where["rating"],
         "bytes": where["bytes"],
         "degraded": take.degraded_reason,
         "file_name": take.path.name,
     }
 
 
-def queue_state(queue: Queue, counts: Mapping[str, int]) -> str:
-    """idle | running | paused | done | failed, from its scenes."""
+def queue_state(queue: Queue, counts: Mapping[str, int], now: str) -> str:
+    """idle | running | paused | scheduled | done | failed, from its scenes."""
     busy = counts[State.RUNNING] + counts[State.QUEUED]
     if queue.paused and busy:
         return "paused"
+    if busy and not counts[State.RUNNING] and (queue.starts_at or "") > now:
+        return "scheduled"
     if busy:
         return "running"
     if counts[State.FAILED]:
@@ -96,8 +115,8 @@ def queue_state(queue: Queue, counts: Mapping[str, int]) -> str:
     return "done" if counts["total"] and counts[State.DONE] == counts["total"] else "idle"
 
 
-def queue_view(queue: Queue, states: Mapping[str, int], seconds: float, film: View | None) -> View:
-    """`states`: how many scenes are in each; `seconds` of film so far."""
+def queue_view(queue: Queue, states: Mapping[str, int], seconds: float, film: View | None, now: str) -> View:
+    """`states`: how many scenes are in each; `seconds` of film so far; `now`: as the store writes times."""
     counts = {str(state): states.get(state, 0) for state in State} | {"total": sum(states.values())}
     return {
         "id": queue.id,
@@ -106,12 +125,15 @@ def queue_view(queue: Queue, states: Mapping[str, int], seconds: float, film: Vi
         "project": queue.project,
         "frame": queue.frame.model_dump() if queue.frame else None,
         "music": queue.music.model_dump() if queue.music else None,
-        "state": queue_state(queue, counts),
+        "state": queue_state(queue, counts, now),
         "paused": queue.paused,
         "inbox": queue.inbox,
         "counts": counts,
         "seconds": round(seconds, 3),
-        **{name: queue.policy[name] for name in ("allow_draft", "allow_paid", "on_error")},
+        "cut": queue.cut.model_dump(),
+        "priority": queue.priority,
+        "starts_at": queue.starts_at,
+        **queue.policy,
         "film": film,
         "created": queue.created,
     }

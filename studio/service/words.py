@@ -36,13 +36,25 @@ class Words:
         params = dict(facts.get("params", {}))
         if "why" in params:  # an error that explains another: `{reason}` is the other one's message
             params["reason"] = self.error(params["why"], lang)["message"].rstrip(".。")
-        hint = self.text(f"{key}.hint", lang, **params)
+        if facts["code"].startswith("input."):  # what a person chose in a form, by the name it has there
+            said = params | {"field": self.field(str(params.get("field", "")), lang)}
+        else:
+            said = params
+        hint = self.text(f"{key}.hint", lang, **said)
         return {
             "code": facts["code"],
             "params": {name: _plain(value) for name, value in params.items()},
-            "message": _clean(self.text(key, lang, **params)),
+            "message": _clean(self.text(key, lang, **said)),
             "hint": "" if hint == f"{key}.hint" else _clean(hint),
         }
+
+    def field(self, field: str, lang: str = "") -> str:
+        """What a field is called on screen: `References 2` for `ref_imgs.1`; itself where no form shows it."""
+        name, _, at = field.partition(".")
+        label = self.dictionary(lang).get(f"form.{name}", "")
+        if not label:
+            return field
+        return f"{label} {int(at) + 1}" if at.isdecimal() else label
 
     def pick(self, accept_language: str) -> str:
         """The first of the browser's languages that we speak."""

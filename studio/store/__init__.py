@@ -1,10 +1,11 @@
 """All SQL, and the only writer. Knows rows and the words of the domain; no engine, no worker, no screen.
 
-`Store` opens the database, migrates it and hands out its parts: `queues`, `jobs`, `takes`. They share one connection,
-one lock and one record of what changed.
+`Store` opens the database, migrates it and hands out its parts: `projects`, `queues`, `jobs`, `takes` and so on. They
+share one connection, one lock and one record of what changed.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,23 @@ from studio.domain import ids_after
 from studio.media.roots import Roots
 from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
-from studio.store.jobs import Jobs, NewTake, Wanted
+from studio.store.edits import Edits
+from studio.store.ends import Ends, NewTake
+from studio.store.history import History
+from studio.store.jobs import Jobs, Wanted
 from studio.store.migrations import migrations
+from studio.store.night import Night
+from studio.store.notices import Notices
+from studio.store.presets import Presets
+from studio.store.projects import Projects
 from studio.store.queues import POLICY, Queue, Queues, SceneRow
+from studio.store.review import Review
+from studio.store.runs import Runs
+from studio.store.standing import Standing
+from studio.store.storage import Storage
+from studio.store.survey import Survey
 from studio.store.takes import Takes
+from studio.store.transfers import Transfers
 
 __all__ = ["POLICY", "NewTake", "Queue", "SceneRow", "Store", "Wanted"]
 
@@ -26,15 +40,33 @@ class Store:
     def __init__(self, path: Path, roots: Roots) -> None:
         self._connection = Connection(path, migrations)
         newest = self._connection.value(
-            "select max(id) from (select max(id) id from jobs union all select max(id) from takes)"
+            "select max(id) from (select max(id) id from jobs union all select max(id) from takes union all"
+            " select max(id) from runs)"
         )
         if newest:
             ids_after(newest)
         self.changes = Changes()
         self.roots = roots
-        self.queues = Queues(self._connection, self.changes)
-        self.jobs = Jobs(self._connection, self.changes)
+        self.history = History(self._connection)
+        self.projects = Projects(self._connection, self.changes)
+        self.queues = Queues(self._connection, self.changes, self.projects)
+        self.notices = Notices(self._connection, self.changes)
+        self.runs = Runs(self._connection, self.changes, self.notices)
+        standing = Standing(self._connection, self.changes)
+        self.jobs = Jobs(self._connection, self.changes, self.runs, standing)
+        self.ends = Ends(self._connection, self.changes, self.runs, standing)
+        self.night = Night(self._connection, self.changes)
+        self.survey = Survey(self._connection)
+        self.presets = Presets(self._connection)
+        self.edits = Edits(self._connection, self.changes, standing.settle)
         self.takes = Takes(self._connection, self.changes, roots)
+        self.review = Review(self._connection, self.changes)
+        self.storage = Storage(self._connection, self.changes)
+        self.transfers = Transfers(self._connection, self.changes, roots, self.queues, self.projects)
+
+    def together(self) -> AbstractContextManager[object]:
+        """Several steps as one: all of them are written, or none, and nobody sees what is between."""
+        return self._connection.write()
 
     def events(self, scene_id: str, limit: int = 200) -> list[Row]:
         """What happened to a scene, oldest first."""

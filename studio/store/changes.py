@@ -14,6 +14,7 @@ class Changes:
     count: int = 0
     library: int = 0  # grows when a take appears or changes
     queues: int = 0  # grows when the list of queues changes
+    notices: int = 0  # grows when there is something to be told
     _scenes: dict[str, dict[str, int]] = field(default_factory=dict)  # queue -> scene -> count
     _removed: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -38,6 +39,10 @@ class Changes:
     def queue(self) -> None:
         self.count += 1
         self.queues = self.count
+
+    def notice(self) -> None:
+        self.count += 1
+        self.notices = self.count
 
     def take(self) -> None:
         self.count += 1

@@ -6,7 +6,7 @@ connection does all writes and checkpoints: SQLite 3.7 to 3.51.2 may corrupt a W
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +23,13 @@ Values = Sequence[Any] | dict[str, Any]
 BACKUPS_KEPT = 5
 
 
-def now() -> str:
+def stamp(at: datetime) -> str:
     """ISO 8601, UTC, milliseconds: sorts as text."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def now() -> str:
+    return stamp(datetime.now(UTC))
 
 
 class Connection:
@@ -104,6 +108,11 @@ class Connection:
         """Run one statement inside `write()`; how many rows it touched."""
         assert self._depth, "writes happen inside write()"
         return int(self.db.conn.execute(sql, values).rowcount)
+
+    def execute_many(self, sql: str, rows: Iterable[Values]) -> int:
+        """The same statement for many rows; how many it touched in all."""
+        assert self._depth, "writes happen inside write()"
+        return int(self.db.conn.executemany(sql, rows).rowcount)
 
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
         assert self._depth, "writes happen inside write()"

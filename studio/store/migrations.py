@@ -1,6 +1,10 @@
 """The schema, as a list of functions. One is added per release that changes it; none is ever edited afterwards."""
 
+import json
+
 from sqlite_utils import Database, Migrations
+
+from studio.store import fingerprint
 
 migrations = Migrations("studio")
 
@@ -10,6 +14,82 @@ def m001_spine(db: Database) -> None:
     for statement in _SPINE.split(";\n"):
         if statement.strip():
             db.execute(statement)
+
+
+@migrations()
+def m002_production(db: Database) -> None:
+    for statement in _PRODUCTION.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+    for take_id, layer, engine, settings, facts in list(
+        db.execute("select id, layer, engine, settings, facts from takes")
+    ):
+        letters = fingerprint.of_take(layer, engine, json.loads(settings), json.loads(facts))
+        db.execute("update takes set fingerprint = ? where id = ?", [letters, take_id])
+
+
+_PRODUCTION = """
+alter table queues add column priority integer not null default 0;
+alter table queues add column starts_at text;
+alter table queues add column cut text;
+alter table scenes add column retake text;
+alter table scenes add column retake_at text;
+create index assets_by_place on assets (root, path);
+alter table jobs add column seed integer;
+drop index one_live_job;
+create unique index one_live_job on jobs (scene_id, layer, coalesce(line_id, ''), coalesce(seed, -1))
+    where state in ('queued', 'running');
+create table leftovers (
+    id integer primary key, kind text not null, owner text not null, job_id text not null default '',
+    root text not null, path text not null, bytes integer not null default 0, queue text not null default '',
+    doomed integer not null default 0, at text not null);
+create index leftovers_by_file on leftovers (root, path);
+create index takes_by_file on takes (root, path);
+create index assets_by_file on assets (root, path);
+create trigger takes_leave_files before delete on scenes begin
+    insert into leftovers (kind, owner, job_id, root, path, bytes, queue, at)
+    select 'take', t.id, t.job_id, t.root, t.path, t.bytes, q.name, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    from takes t join queues q on q.id = old.queue_id where t.scene_id = old.id
+    and not exists (select 1 from leftovers l where l.root = t.root and l.path = t.path); end;
+create trigger films_leave_files before delete on exports when old.path is not null begin
+    insert into leftovers (kind, owner, root, path, bytes, queue, at)
+    select 'film', old.id, old.root, old.path, coalesce(json_extract(old.facts, '$.bytes'), 0), q.name,
+    strftime('%Y-%m-%dT%H:%M:%fZ', 'now') from queues q where q.id = old.queue_id
+    and not exists (select 1 from leftovers l where l.root = old.root and l.path = old.path); end;
+alter table jobs add column run_id text;
+alter table jobs add column failures integer not null default 0;
+alter table jobs add column not_before text;
+alter table jobs add column by_hand integer not null default 0;
+alter table takes add column note text;
+alter table takes add column fingerprint text not null default '';
+alter table characters add column portrait text;
+create table runs (
+    id text primary key, queue_id text not null references queues (id) on delete cascade, state text not null,
+    options text not null default '{}', facts text not null default '{}', started text not null, ended text);
+create index runs_by_queue on runs (queue_id);
+create table hooks (
+    id text primary key, kind text not null, name text not null default '', url text not null,
+    target text not null default '', secret text not null default '', local integer not null default 0,
+    lang text not null default 'en', events text not null, created text not null);
+create table deliveries (
+    id text primary key, hook_id text, run_id text, event text not null, url text not null default '',
+    body text not null, attempts integer not null default 0, next_at text not null,
+    state text not null default 'waiting', error text, created text not null, ended text);
+create index jobs_by_run on jobs (run_id, state);
+create index events_by_job on events (job_id);
+create index events_by_kind on events (kind);
+create index deliveries_by_time on deliveries (state, next_at);
+create table presets (
+    id text primary key, name text not null, task_type text not null, body text not null, created text not null,
+    unique (task_type, name));
+create table project_files (
+    project_id text not null references projects (id) on delete cascade, folder text not null, name text not null,
+    sha256 text not null, created text not null, primary key (project_id, folder, name)) without rowid;
+create table edits (
+    id text primary key, queue_id text not null references queues (id) on delete cascade, what text not null,
+    before text not null, undone integer not null default 0, created text not null);
+create index edits_by_queue on edits (queue_id);
+"""
 
 
 _SPINE = """

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studio.domain import Frame, Line, Music, SceneAdapter, SceneBase, State, new_id, slug
+from studio.domain import CutSettings, Frame, Line, Music, Policy, SceneAdapter, SceneBase, State, new_id, slug
 from studio.errors import Conflict, NotFound
 from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
+from studio.store.projects import Projects
 
-DEFAULT_PROJECT = "default"
-POLICY: Mapping[str, Any] = {"allow_draft": True, "allow_paid": False, "on_error": "skip"}
+POLICY: Mapping[str, Any] = Policy().model_dump()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,10 @@ class Queue:
     name: str
     frame: Frame | None
     music: Music | None
-    policy: Mapping[str, Any]
+    cut: CutSettings
+    policy: Mapping[str, Any]  # the fields of domain.Policy
+    priority: int
+    starts_at: str | None  # ISO 8601, UTC
     paused: bool
     inbox: bool
     created: str
@@ -42,24 +45,15 @@ class SceneRow:
     state: State
     error: Mapping[str, Any] | None
     note: str | None
+    retake: str | None  # what the reviewer wants otherwise; None: nothing
     version: int
 
 
 class Queues:
-    def __init__(self, connection: Connection, changes: Changes) -> None:
-        self._c, self._changes = connection, changes
+    def __init__(self, connection: Connection, changes: Changes, projects: Projects) -> None:
+        self._c, self._changes, self._projects = connection, changes, projects
 
-    # ------------------------------------------------------------------------------------------ projects and queues
-    def default_project(self) -> str:
-        """The id of the project that always exists."""
-        with self._c.write():
-            found = self._c.value("select id from projects where slug = ?", [DEFAULT_PROJECT])
-            if found:
-                return str(found)
-            project_id = new_id()
-            self._c.insert("projects", {"id": project_id, "slug": DEFAULT_PROJECT, "name": "Default", "created": now()})
-        return project_id
-
+    # ------------------------------------------------------------------------------------------ queues
     def create(
         self,
         name: str,
@@ -67,26 +61,24 @@ class Queues:
         project_id: str | None = None,
         frame: Frame | None = None,
         music: Music | None = None,
+        cut: CutSettings | None = None,
         policy: Mapping[str, Any] | None = None,
         inbox: bool = False,
     ) -> str:
         """A new queue with the next free code of its project; its id."""
         queue_id = new_id()
-        project_id = project_id or self.default_project()
+        project_id = project_id or self._projects.default()
         with self._c.write():
-            taken = self._c.value(
-                "select coalesce(max(cast(substr(code, 3) as integer)), 0) from queues where project_id = ?"
-                " and inbox = 0",
-                [project_id],
-            )
             position = self._c.value("select coalesce(max(position), -1) + 1 from queues")
             self._c.insert(
                 "queues",
                 {
-                    "id": queue_id, "project_id": project_id, "code": "INBOX" if inbox else f"EP{taken + 1:03d}",
+                    "id": queue_id, "project_id": project_id, "inbox": int(inbox), "created": now(),
+                    "code": "INBOX" if inbox else self._projects.next_code(project_id),
                     "name": name, "position": position, "frame": frame.model_dump_json() if frame else None,
                     "music": music.model_dump_json() if music else None,
-                    "policy": json.dumps({**POLICY, **(policy or {})}), "inbox": int(inbox), "created": now(),
+                    "cut": cut.model_dump_json(exclude_defaults=True) if cut else None,
+                    "policy": json.dumps(policy or {}),
                 },
             )  # fmt: skip
             self._changes.queue()
@@ -100,6 +92,9 @@ class Queues:
 
     def all(self) -> list[Queue]:
         return [_queue(row) for row in self._c.rows(_QUEUES + " order by q.position")]
+
+    def any_paused(self) -> bool:
+        return bool(self._c.value("select exists (select 1 from queues where paused)"))
 
     def get(self, queue_id: str) -> Queue:
         row = self._c.row(_QUEUES + " where q.id = ?", [queue_id])
@@ -115,6 +110,20 @@ class Queues:
                 values["policy"] = json.dumps({**self.get(queue_id).policy, **values["policy"]})
             sets = ", ".join(f"{name} = :{name}" for name in values)
             self._c.execute(f"update queues set {sets} where id = :id", {**values, "id": queue_id})
+            if "priority" in values:
+                self._c.execute(RERANK, [queue_id])
+            self._changes.queue()
+
+    def move(self, queue_id: str, to: int) -> None:
+        """To this place (from 0) among the queues; beyond the last: to the end. What waits is run in the new order."""
+        with self._c.write():
+            ids = [queue.id for queue in self.all() if queue.id != queue_id]
+            ids.insert(to, queue_id)
+            for position, one in enumerate(ids):
+                if self._c.execute(
+                    "update queues set position = ? where id = ? and position != ?", [position, one, position]
+                ):
+                    self._c.execute(RERANK, [one])
             self._changes.queue()
 
     def delete(self, queue_id: str) -> None:
@@ -195,16 +204,18 @@ class Queues:
         for source in {i.ref[6:].partition("#")[0] for i in scene.inputs() if i.ref.startswith("scene:")}:
             self._c.execute("insert or ignore into needs (scene_id, on_id) values (?, ?)", [scene_id, source])
 
-    def delete_scene(self, scene_id: str) -> None:
+    def delete_scenes(self, queue_id: str, scene_ids: Sequence[str]) -> None:
+        """Scenes of one queue; those that follow move up."""
         with self._c.write():
-            row = self._scene_row(scene_id)
-            self._c.execute("delete from scenes where id = ?", [scene_id])
             self._c.execute(
-                "update scenes set position = position - 1 where queue_id = ? and position > ?",
-                [row["queue_id"], row["position"]],
+                "delete from scenes where queue_id = ? and id in (select value from json_each(?))",
+                [queue_id, json.dumps(list(scene_ids))],
             )
-            self._changes.removed(row["queue_id"], scene_id)
-            self._renumbered(row["queue_id"])
+            left = self._c.rows("select id from scenes where queue_id = ? order by position", [queue_id])
+            self._number(row["id"] for row in left)
+            for scene_id in scene_ids:
+                self._changes.removed(queue_id, scene_id)
+            self._renumbered(queue_id)
             self._changes.take()
 
     def reorder(self, queue_id: str, scene_ids: Sequence[str]) -> None:
@@ -213,9 +224,11 @@ class Queues:
             rows = self._c.rows("select id from scenes where queue_id = ?", [queue_id])
             if sorted(scene_ids) != sorted(row["id"] for row in rows):
                 raise Conflict("queue.order", queue=queue_id)
-            for position, scene_id in enumerate(scene_ids):
-                self._c.execute("update scenes set position = ? where id = ?", [position, scene_id])
+            self._number(scene_ids)
             self._renumbered(queue_id)
+
+    def _number(self, scene_ids: Iterable[str]) -> None:
+        self._c.execute_many("update scenes set position = ? where id = ?", enumerate(scene_ids))
 
     def _renumbered(self, queue_id: str) -> None:
         self._c.execute(RERANK, [queue_id])
@@ -276,8 +289,8 @@ class Queues:
         rows = self._c.rows(
             "select n.scene_id, n.on_id, o.id, o.position, json_extract(o.body, '$.label') as label from needs n"
             " join scenes s on s.id = n.scene_id left join scenes o on o.id = n.on_id"
-            " where s.queue_id = ? and s.state = 'queued' and (o.id is null or (o.state in ('failed', 'cancelled',"
-            " 'draft') and not exists (select 1 from takes t where t.scene_id = o.id and t.layer = 'picture'"
+            " where s.queue_id = ? and s.state = 'queued' and (o.id is null or (o.state not in ('queued', 'running')"
+            " and not exists (select 1 from takes t where t.scene_id = o.id and t.layer = 'picture'"
             " and t.selected = 1 and t.trashed is null)))",
             [queue_id],
         )
@@ -286,6 +299,16 @@ class Queues:
     def needs(self, scene_id: str) -> list[str]:
         """The scenes whose picture this one reads."""
         return [row["on_id"] for row in self._c.rows("select on_id from needs where scene_id = ?", [scene_id])]
+
+    def readers(self, scene_ids: Iterable[str]) -> list[Row]:
+        """Other scenes that read the picture of any of these: {id, position, label, queue_id, queue}, in order."""
+        return self._c.rows(
+            "select distinct s.id, s.position, json_extract(s.body, '$.label') as label, s.queue_id, q.name as queue"
+            " from needs n join scenes s on s.id = n.scene_id join queues q on q.id = s.queue_id"
+            " where n.on_id in (select value from json_each(:ids)) and s.id not in (select value from json_each(:ids))"
+            " order by q.position, s.position",
+            {"ids": json.dumps(list(scene_ids))},
+        )
 
     # ------------------------------------------------------------------------------------------ cast
     def cast(self, project_id: str) -> dict[str, Row]:
@@ -299,23 +322,38 @@ class Queues:
         character = self.cast(project_id).get(slug(line.character))
         return str(character["voice"]) if character else ""
 
-    def add_character(self, project_id: str, name: str, voice: str = "") -> None:
-        """A new character, or a voice for one who has none."""
+    def add_character(self, project_id: str, name: str, voice: str = "", look: str = "", portrait: str = "") -> None:
+        """A new character; one who is there already gets the voice and the look that were missing or are new, and a
+        portrait where there was none. `portrait`: asset:<sha256>."""
         with self._c.write():
             self._c.execute(
-                "insert into characters (id, project_id, slug, name, voice, created) values (?, ?, ?, ?, ?, ?)"
-                " on conflict (project_id, slug) do update set voice = excluded.voice where excluded.voice != ''",
-                [new_id(), project_id, slug(name), name, voice, now()],
+                "insert into characters (id, project_id, slug, name, voice, look, portrait, created)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (project_id, slug) do update set"
+                " voice = case when excluded.voice != '' then excluded.voice else voice end,"
+                " look = case when excluded.look != '' then excluded.look else look end,"
+                " portrait = coalesce(nullif(portrait, ''), excluded.portrait)",
+                [new_id(), project_id, slug(name), name, voice, look, portrait or None, now()],
             )
 
 
-# The order in which queued jobs are looked at: Inbox, then queue by queue, scene by scene, voices before the picture.
+# The order in which queued jobs are looked at: Inbox, then queues by priority and as they stand, scene by scene, voices
+# before the picture.
 RERANK = """
 update jobs set rank = (
-    select (case when q.inbox then -1 else q.position end) * 1000000000 + s.position * 2 + (jobs.layer = 'picture')
+    select (case when q.inbox then 0 else (10 - q.priority) * 1000000 + q.position + 1 end) * 1000000000
+        + s.position * 2 + (jobs.layer = 'picture')
     from scenes s join queues q on q.id = s.queue_id where s.id = jobs.scene_id)
 where state = 'queued' and scene_id in (select id from scenes where queue_id = ?)
 """
+
+
+def tell_readers(connection: Connection, changes: Changes, scene_id: str) -> None:
+    """Another take stands for a scene: those that read it may be made of an older one now."""
+    for row in connection.rows(
+        "select s.id, s.queue_id from needs n join scenes s on s.id = n.scene_id where n.on_id = ?", [scene_id]
+    ):
+        changes.scene(row["queue_id"], row["id"])
+
 
 _QUEUES = "select q.*, p.name as project from queues q join projects p on p.id = q.project_id"
 
@@ -329,7 +367,10 @@ def _queue(row: Row) -> Queue:
         name=row["name"],
         frame=Frame.model_validate_json(row["frame"]) if row["frame"] else None,
         music=Music.model_validate_json(row["music"]) if row["music"] else None,
-        policy=json.loads(row["policy"]),
+        cut=CutSettings.model_validate_json(row["cut"] or "{}"),
+        policy={**POLICY, **json.loads(row["policy"])},
+        priority=row["priority"],
+        starts_at=row["starts_at"],
         paused=bool(row["paused"]),
         inbox=bool(row["inbox"]),
         created=row["created"],
@@ -347,6 +388,7 @@ def _scene_row(row: Row, lines: list[Row]) -> SceneRow:
         state=State(row["state"]),
         error=json.loads(row["error"]) if row["error"] else None,
         note=row["note"],
+        retake=row["retake"],
         version=row["version"],
     )
 

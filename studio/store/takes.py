@@ -10,6 +10,7 @@ from studio.errors import Conflict, NotFound
 from studio.media.roots import Roots
 from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
+from studio.store.queues import tell_readers
 
 
 class Takes:
@@ -47,6 +48,15 @@ class Takes:
             [layer, json.dumps(list(scene_ids))],
         )
         return {row["line_id"] or row["scene_id"]: self._take(row) for row in rows}
+
+    def spoken(self, scene_ids: Iterable[str]) -> dict[str, Row]:
+        """By line, of the voice takes that count: id, engine, fingerprint, duration, root, path."""
+        rows = self._c.rows(
+            "select line_id, id, engine, fingerprint, duration, root, path from takes where selected = 1"
+            " and trashed is null and layer = 'voice' and scene_id in (select value from json_each(?))",
+            [json.dumps(list(scene_ids))],
+        )
+        return {row["line_id"]: row for row in rows}
 
     def counts(self, scene_ids: Iterable[str]) -> dict[str, int]:
         rows = self._c.rows(
@@ -122,16 +132,18 @@ class Takes:
     def _changed(self, row: Row) -> None:
         self._changes.take()
         self._changes.scene(row["queue_id"], row["scene_id"])
+        if row["layer"] == "picture":
+            tell_readers(self._c, self._changes, row["scene_id"])
 
     def _take(self, row: Row) -> Take:
         values = {name: row[name] for name in _PLAIN}
-        values |= {name: bool(row[name]) for name in ("draft", "selected", "locked", "private", "trashed")}
+        values |= {name: bool(row[name]) for name in ("draft", "selected", "locked", "private", "trashed", "chosen")}
         values |= {"path": self.roots.file(row["root"], row["path"]), "facts": json.loads(row["facts"])}
         return Take(**values)
 
     # ------------------------------------------------------------------------------------------ assets
     def add_asset(self, asset: Asset, provenance: Mapping[str, Any]) -> None:
-        """Known by content: a second file with the same hash changes nothing but a lost path."""
+        """Known by content: a second file with the same hash is the one that is read from now on, and new again."""
         root, path = self.roots.place(asset.path)
         stat = asset.path.stat()
         with self._c.write():
@@ -139,18 +151,28 @@ class Takes:
                 "insert into assets (sha256, kind, root, path, name, size, mtime, width, height, fps, duration,"
                 " provenance, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " on conflict (sha256) do update set root = excluded.root, path = excluded.path,"
-                " mtime = excluded.mtime",
+                " mtime = excluded.mtime, created = excluded.created",
                 [
                     asset.sha256, asset.kind, root, path, asset.name, asset.size, stat.st_mtime, asset.width,
                     asset.height, asset.fps, asset.duration, json.dumps(provenance), now(),
                 ],
             )  # fmt: skip
 
+    def add_assets(self, assets: Iterable[Asset], provenance: Mapping[str, Any]) -> None:
+        """Many in one transaction: each by itself would be a wait for the disk."""
+        with self._c.write():
+            for asset in assets:
+                self.add_asset(asset, provenance)
+
     def asset(self, sha256: str) -> Asset:
         row = self._c.row("select * from assets where sha256 = ?", [sha256])
         if row is None:
             raise NotFound("asset.unknown", asset=sha256[:12])
         return self._asset(row)
+
+    def assets(self, limit: int) -> list[Asset]:
+        """Newest first."""
+        return [self._asset(row) for row in self._c.rows("select * from assets order by created desc limit ?", [limit])]
 
     def asset_at(self, path: Path) -> Asset | None:
         """The asset that lies there unchanged (same size and time)."""
@@ -192,6 +214,11 @@ class Takes:
             raise NotFound("export.unknown", export=export_id)
         return row
 
+    def delete_export(self, export_id: str) -> None:
+        with self._c.write():
+            self._c.execute("delete from exports where id = ?", [export_id])
+            self._changes.queue()
+
     def ended_export(self, export_id: str) -> bool:
         """Is this the id of an export that is over, in whatever way?"""
         found = "select 1 from exports where id = ? and state not in ('queued', 'running')"
@@ -211,7 +238,7 @@ class Takes:
 
 _PLAIN = (
     "id", "scene_id", "line_id", "layer", "number", "kind", "engine", "profile", "seed", "width", "height", "fps",
-    "num_frames", "duration", "created", "job_id", "degraded_reason",
+    "num_frames", "duration", "created", "job_id", "degraded_reason", "rating", "note", "fingerprint",
 )  # fmt: skip
 _FROM = " from takes t join scenes s on s.id = t.scene_id join queues q on q.id = s.queue_id"
 _WORDS = (  # as text, not as JSON: there `à` is `\\u00e0`, and every scene has a "prompt"

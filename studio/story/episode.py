@@ -4,25 +4,27 @@
 References to other scenes come out as `{{new:N}}`, N counting the file's scenes from 0. Knows no store and no disk.
 """
 
-import json
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from studio.domain import SCENE_CLASSES, Frame, Input, Kind, Music, SceneAdapter, SceneBase
+from studio.domain import SCENE_CLASSES, CutSettings, Frame, Input, Kind, Music, SceneAdapter, SceneBase
 from studio.errors import Refused, TooLarge
-from studio.story import skyreels
+from studio.story.dialects import OURS, translated
 from studio.story.problem import Problem
+from studio.story.text import content_of
+from studio.story.text import plain as plain
+from studio.story.translation import Beside
 
-MAX_BYTES = 20_000_000
 MAX_SCENES = 10_000
-MAX_DEPTH = 40  # of nested lists and objects; our own files need six
+MAX_SAID = 50  # problems, and notes, of one scene: its next thousand helps nobody
 PEERS_FLAGS = ("offload", "low_vram")  # `profile: auto`, the default, decides by itself what they asked for
+
+TOLD = ("resolution", "aspect", "duration", "seed")  # whoever left these open wants to know what they became
 
 _PREV = re.compile(r"\{\{\s*prev\s*\}\}(#first|#last)?")
 _JOB = re.compile(r"\{\{\s*job:(\d{1,6})\s*\}\}(#first|#last)?")
@@ -34,6 +36,7 @@ class Cast(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
     name: str = Field(min_length=1, max_length=120)
     voice: str = Field("", max_length=120)
+    look: str = Field("", max_length=1000, description="how they look, in words for a prompt")
 
 
 class Head(BaseModel):
@@ -44,6 +47,7 @@ class Head(BaseModel):
     defaults: dict[str, Any] = Field(default_factory=dict)
     music: Music | None = None
     frame: Frame | None = None
+    cut: CutSettings | None = None
     cast: list[Cast] = Field(default_factory=list, max_length=200)
 
 
@@ -57,6 +61,7 @@ class Entry:
     scene: SceneBase | None
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    defaults: tuple[str, ...] = ()  # those of TOLD that nobody said
 
     def with_problem(self, problem: Problem) -> "Entry":
         return replace(self, problems=(*self.problems, problem))
@@ -66,11 +71,12 @@ class Entry:
 class Episode:
     head: Head
     entries: tuple[Entry, ...]
+    dialect: str = OURS
 
 
-def parse(text: bytes | str) -> Episode:
+def parse(text: bytes | str, beside: Beside | None = None) -> Episode:
     """Raises Refused or TooLarge when the file as a whole cannot be read."""
-    content, notes = _translated(text)
+    dialect, content, notes = translated(content_of(text), beside or Beside())
     if isinstance(content, dict) and "scenes" not in content and "task_type" in content:
         content = [content]  # one scene alone
     if isinstance(content, list):
@@ -87,64 +93,21 @@ def parse(text: bytes | str) -> Episode:
     except ValidationError as error:
         first = problems_of(error)[0]
         raise Refused("episode.head", field=first.field, why={"code": first.code, "params": first.params}) from error
+    return Episode(head, tuple(_without_cycles(_entries(scenes, head.defaults, notes))), dialect)
+
+
+def _entries(scenes: Sequence[Any], defaults: Mapping[str, Any], notes: Mapping[int, Sequence[Problem]]) -> list[Entry]:
     entries: list[Entry] = []
+    previous = -1  # the nearest earlier scene with a picture
     for index, values in enumerate(scenes):
-        entry = _entry(values, head.defaults, entries)
-        entries.append(replace(entry, notes=(*entry.notes, *notes.get(index, ()))))
-    return Episode(head, tuple(_without_cycles(entries)))
-
-
-def _translated(text: bytes | str) -> tuple[Any, skyreels.Notes]:
-    """What the file holds, in our fields whoever wrote it, and what was translated, by scene."""
-    decoded = _decoded(text)
-    markdown = skyreels.from_markdown(decoded) if decoded.lstrip().startswith("#") else None
-    content = plain(markdown) if markdown else _json(decoded)
-    if markdown or skyreels.recognises(content):
-        return skyreels.translate(content)
-    return content, {}
-
-
-def _decoded(text: bytes | str) -> str:
-    if len(text) > MAX_BYTES:
-        raise TooLarge("episode.too_large", size=len(text), most=MAX_BYTES)
-    try:
-        return text.decode("utf-8-sig") if isinstance(text, bytes) else text
-    except UnicodeDecodeError as error:
-        raise Refused("episode.not_utf8", position=error.start) from error
-
-
-def _json(text: str) -> Any:
-    try:
-        return plain(json.loads(text, parse_constant=_no_constant))
-    except RecursionError as error:
-        raise Refused("episode.too_deep", most=MAX_DEPTH) from error
-    except json.JSONDecodeError as error:
-        raise Refused("episode.not_json", line=error.lineno, column=error.colno, reason=error.msg) from error
-    except ValueError as error:  # the only one left: a number of thousands of digits
-        raise Refused("episode.bad_number", value="…") from error
-
-
-def _no_constant(name: str) -> Any:
-    raise Refused("episode.bad_number", value=name)
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """JSON that every part of the house can store and send: half emoji replaced, numbers too large for any machine
-    made null. Raises RecursionError when it is nested deeper than MAX_DEPTH."""
-    if depth > MAX_DEPTH:
-        raise RecursionError
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if isinstance(value, list):
-        return [plain(item, depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {plain(name): plain(item, depth + 1) for name, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        entry = _entry(values, defaults, index, previous)
+        entries.append(replace(entry, notes=(*entry.notes, *notes.get(index, ()))[:MAX_SAID]))
+        previous = previous if entry.task_type == "speech" else index
+    return entries
 
 
 # ------------------------------------------------------------------------------------------------ one scene
-def _entry(values: Any, defaults: Mapping[str, Any], earlier: list[Entry]) -> Entry:
-    index = len(earlier)
+def _entry(values: Any, defaults: Mapping[str, Any], index: int, previous: int) -> Entry:
     if not isinstance(values, dict):
         return Entry(index, "", "", None, (Problem("", "scene.not_an_object"),))
     task = str(values.get("task_type") or defaults.get("task_type") or "")
@@ -156,18 +119,23 @@ def _entry(values: Any, defaults: Mapping[str, Any], earlier: list[Entry]) -> En
     known = SCENE_CLASSES[task].model_fields
     merged = {k: v for k, v in defaults.items() if k in known} | values | {"task_type": task}
     merged = {k: v for k, v in merged.items() if k not in PEERS_FLAGS}
+    notes = []
+    if task == "talking_avatar" and str(merged.get("resolution")).upper() == "540P":
+        merged["resolution"] = "480P"  # no avatar has it, and everybody's exports ask for it
+        notes.append(Problem("resolution", "translated.resolution", {"wanted": "540P", "got": "480P"}))
     try:
         scene = cast(SceneBase, SceneAdapter.validate_python(merged))
     except ValidationError as error:
-        return Entry(index, label, task, None, tuple(problems_of(error)))
-    scene, problems = _with_references(scene, earlier)
-    return Entry(index, label, task, scene, tuple(problems))
+        return Entry(index, label, task, None, tuple(problems_of(error, MAX_SAID)), tuple(notes))
+    silent = ("duration",) if task == "talking_avatar" else ()  # the speech decides
+    left_open = tuple(k for k in TOLD if k in known and merged.get(k) is None and k not in silent)
+    scene, problems = _with_references(scene, previous)
+    return Entry(index, label, task, scene, tuple(problems), tuple(notes), left_open)
 
 
-def _with_references(scene: SceneBase, earlier: list[Entry]) -> tuple[SceneBase, list[Problem]]:
+def _with_references(scene: SceneBase, previous: int) -> tuple[SceneBase, list[Problem]]:
     """`{{prev}}` (the nearest earlier scene with a picture) and `{{job:N}}` as `{{new:N}}`; N may be out of range."""
     refs, problems = {}, []
-    previous = max((entry.index for entry in earlier if entry.task_type != "speech"), default=-1)
     for item in scene.inputs():
         if match := _PREV.fullmatch(item.ref):
             refs[item.field] = _new(previous, match[1])
@@ -201,13 +169,15 @@ def misfit(field: str, wanted: Kind, task: str, number: int) -> Problem | None:
 
 def _without_cycles(entries: list[Entry]) -> list[Entry]:
     """Scenes whose references lead nowhere, or back to themselves, get a problem."""
+    reads = [[source for _, source in sources(entry.scene)] if entry.scene else [] for entry in entries]
+    ring = _rings(reads)
     checked = []
     for entry in entries:
-        for item, source in sources(entry.scene) if entry.scene else ():
+        for item, source in sources(entry.scene) if entry.scene and reads[entry.index] else ():
             params = {"number": source + 1}
             if not 0 <= source < len(entries):
                 entry = entry.with_problem(Problem(item.field, "reference.no_scene", params))
-            elif _reaches(entries, source, entry.index):
+            elif source == entry.index or ring[source] == ring[entry.index]:
                 entry = entry.with_problem(Problem(item.field, "reference.circle", params))
             elif entries[source].task_type in SCENE_CLASSES:
                 problem = misfit(item.field, item.kind, entries[source].task_type, source + 1)
@@ -216,18 +186,40 @@ def _without_cycles(entries: list[Entry]) -> list[Entry]:
     return checked
 
 
-def _reaches(entries: list[Entry], start: int, target: int) -> bool:
-    seen, todo = set(), [start]
-    while todo:
-        at = todo.pop()
-        if at == target:
-            return True
-        if at in seen or not 0 <= at < len(entries):
-            continue
-        seen.add(at)
-        scene = entries[at].scene
-        todo += [source for _, source in sources(scene)] if scene else []
-    return False
+def _rings(reads: Sequence[Sequence[int]]) -> list[int]:
+    """For each scene the number of its ring: two that reach each other have the same (Kosaraju, without recursion:
+    a chain may be ten thousand scenes long)."""
+    count = len(reads)
+    readers: list[list[int]] = [[] for _ in range(count)]
+    for reader, its in enumerate(reads):
+        for source in its:
+            if 0 <= source < count:
+                readers[source].append(reader)
+    ring = [-1] * count
+    for number, start in enumerate(reversed(_finished(reads))):
+        todo = [start]
+        while todo:
+            at = todo.pop()
+            if ring[at] < 0:
+                ring[at] = number
+                todo += readers[at]
+    return ring
+
+
+def _finished(reads: Sequence[Sequence[int]]) -> list[int]:
+    """All scenes in the order in which a depth-first walk is done with them."""
+    count, seen, order = len(reads), [False] * len(reads), []
+    for start in range(count):
+        todo = [(start, False)]
+        while todo:
+            at, done = todo.pop()
+            if done:
+                order.append(at)
+            elif not seen[at]:
+                seen[at] = True
+                todo.append((at, True))
+                todo += [(source, False) for source in reads[at] if 0 <= source < count and not seen[source]]
+    return order
 
 
 # ------------------------------------------------------------------------------------------------ pydantic's complaints
@@ -260,12 +252,14 @@ _CODES = {  # pydantic's type -> (our code, the parameters of the message)
     "string_pattern_mismatch": ("field.characters", ()),
     "string_unicode": ("field.not_text", ()),
     "cut_prefix": ("field.cut_prefix", ("known",)),
+    "music_end": ("field.music_end", ("start",)),
+    "file_name": ("field.file_name", ("wrong", "known")),
 }
 
 
-def problems_of(error: ValidationError) -> list[Problem]:
-    """What is wrong, field by field, in codes that have words."""
-    return [_problem(detail) for detail in error.errors(include_url=False)]
+def problems_of(error: ValidationError, most: int | None = None) -> list[Problem]:
+    """What is wrong, field by field, in codes that have words; only the first `most`."""
+    return [_problem(detail) for detail in error.errors(include_url=False)[:most]]
 
 
 def _problem(detail: ErrorDetails) -> Problem:

@@ -26,6 +26,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 ACTIONS = """
 import('/ui/js/generate.js').then((generate) => generate.actions(element.querySelector('.l-host'), {
   props, watch, go: () => trigger('go'), enqueue: (queue) => trigger('enqueue', queue),
+  keep: (preset) => trigger('keep', preset),
 }));
 """
 
@@ -73,8 +74,12 @@ def build(studio: Studio) -> None:
 
 
 def _grant(studio: Studio, desk: Desk, wished: str) -> None:
-    """What the page asks the form to become: "task:<type>", "take:<id>:<turn>", or as it was."""
+    """What the page asks the form to become: "task:<type>", "take:<id>:<turn>", "preset:<id>:<turn>", or as it was."""
     kind, _, rest = wished.partition(":")
+    if kind == "preset":
+        scene = {"task_type": desk.task, **desk.scenes.get(desk.task, {})}
+        desk.lay(studio.presets.merged(rest.partition(":")[0], scene))
+        return
     if kind == "task" and rest in SCENE_CLASSES:
         desk.take_up(rest)
     elif kind == "take":
@@ -114,10 +119,19 @@ def _wire(studio: Studio, desk: Desk, form: Form, wish: gr.HTML, language: str) 
             return form.explain(error, studio, language), facts | {"turn": time.time_ns()}
         return None, facts | {"added": queue.name, "queue": queue_id, "turn": time.time_ns()}
 
+    def keep_preset(preset: gr.EventData, *values: Any) -> tuple[Any, Any]:
+        keep(*values)
+        try:
+            kept = studio.presets.save(preset.name, form.read_shown(*values))
+        except StudioError as error:
+            return form.explain(error, studio, language), facts | {"turn": time.time_ns()}
+        return None, facts | {"kept": kept["name"], "turn": time.time_ns()}
+
     changed = [control.change if isinstance(control, gr.HTML) else control.input for control in form.components]
     gr.on(changed, keep, form.components, None, trigger_mode="always_last", queue=False, **QUIET)
     form.engine.input(other_engine, form.components, wish, queue=False, **QUIET)
     actions.go(go, form.components, [form.problem, actions], queue=False, **QUIET)
+    actions.keep(keep_preset, form.components, [form.problem, actions], queue=False, **QUIET)
     actions.enqueue(enqueue, form.components, [form.problem, actions], queue=False, **QUIET)
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from studio.domain import SpokenLine
+from studio.media.yuv import i420_from_bgr
 from studio.pipelines.draft.camera import drift, glide, smoother
 from studio.pipelines.draft.framing import Framed, frame_portrait
 from studio.pipelines.draft.landmarks import Landmarks
@@ -20,7 +21,6 @@ from studio.pipelines.draft.lipsync import mouth_curves
 from studio.pipelines.draft.look import Finish
 from studio.pipelines.draft.pictures import read_picture
 from studio.pipelines.draft.puppet import Lids, Mouth
-from studio.pipelines.draft.yuv import i420_from_bgr
 
 PUSH = 0.045  # how much closer the camera is at the end
 PLATE_PUSH = 0.4  # of that for what is far behind

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from studio.domain import CUT_PREFIXES
+from studio.media.yuv import i420_from_bgr, i420_planes
 from studio.pipelines.draft.camera import camera_path, drift, glide, smoother
 from studio.pipelines.draft.clean import cleaned, is_stamped
 from studio.pipelines.draft.compose import dimmed, light_of, with_shadow
@@ -28,7 +29,6 @@ from studio.pipelines.draft.stage import Stage
 from studio.pipelines.draft.steady import LATE, steady
 from studio.pipelines.draft.subject import Subject, find_subject, nearer_view
 from studio.pipelines.draft.weather import Weather, falling
-from studio.pipelines.draft.yuv import i420_from_bgr, i420_planes
 
 Made = tuple[Iterator[np.ndarray], dict[str, object]]
 ZOOM_IN, ZOOM_OUT, STATIC, PAN_LEFT, PAN_RIGHT = CUT_PREFIXES

@@ -57,6 +57,7 @@ class Draft(Engine):
             "single_shot_extension": (0.2, 600), "shot_switching_extension": (0.2, 600), "talking_avatar": (0.2, 600),
         },
         fps=FPS,
+        in_frame=True,
     )  # fmt: skip
 
     def run(self, scene: Any, options: Any, run: Run) -> Made:
@@ -81,8 +82,8 @@ class Draft(Engine):
         return Made(run.save_audio(samples, rate), facts)
 
     def _still(self, take: Take) -> Made:
+        from studio.media.yuv import bgr_from_i420
         from studio.pipelines.draft.cards import Stamp
-        from studio.pipelines.draft.yuv import bgr_from_i420
 
         shot, facts = _drawn_shot(take, num_frames=2)
         frame = shot.frame(0)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from studio.media.yuv import i420_from_bgr, i420_planes
 from studio.pipelines.draft.camera import CameraPath, camera_path, smoother
 from studio.pipelines.draft.clean import cleaned, is_card, is_stamped
 from studio.pipelines.draft.look import Grain
@@ -19,7 +20,6 @@ from studio.pipelines.draft.motion import Between, Motion, global_motion, noise_
 from studio.pipelines.draft.prompt import Directions
 from studio.pipelines.draft.steady import steady
 from studio.pipelines.draft.weather import Weather, falling
-from studio.pipelines.draft.yuv import i420_from_bgr, i420_planes
 
 SECONDS_READ = 2.2
 COAST_SECONDS = 1.1  # in which the camera's own motion falls to a third

@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from studio.pipelines.draft.faces import Eye, Face, find_face
+from studio.media.faces import Eye, Face, find_face
 
 PATCH_WIDTH = 180  # pixels across the region in which a mouth is looked for
 MOUTH_BELOW_EYES = 1.06  # in distances between the eyes

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
+from studio.media.yuv import i420_from_planes, yuv_from_bgr
 from studio.pipelines.draft.camera import CameraPath
 from studio.pipelines.draft.look import PLAIN, Finish, Grade
 from studio.pipelines.draft.weather import Weather
-from studio.pipelines.draft.yuv import i420_from_planes, yuv_from_bgr
 
 Matrix = np.ndarray  # (2, 3) float32, layer pixels -> frame pixels
 MARGIN = 2  # transparent pixels around a cut-out, so that its edge is interpolated
@@ -364,8 +364,8 @@ class Shot:
 
 def flattened(layers: Sequence[Layer], size: tuple[int, int]) -> np.ndarray:
     """The layers at rest as one picture: (H, W, 3) uint8 BGR."""
+    from studio.media.yuv import bgr_from_i420
     from studio.pipelines.draft.camera import camera_path
-    from studio.pipelines.draft.yuv import bgr_from_i420
 
     still = camera_path("static", 1, 24, np.random.default_rng(0))
     return bgr_from_i420(Shot([replace(layer) for layer in layers], size, 24, still).frame(0))

@@ -7,8 +7,8 @@ from functools import cache, lru_cache
 import cv2
 import numpy as np
 
+from studio.media.yuv import i420_planes
 from studio.pipelines.draft.camera import smoother
-from studio.pipelines.draft.yuv import i420_planes
 
 
 @dataclass(frozen=True, slots=True)

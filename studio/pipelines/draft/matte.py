@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from studio.pipelines.draft.faces import Face, find_face
+from studio.media.faces import Face, find_face
 
 KEPT = 24  # cut-outs in memory
 GRAB_SIZE = 400  # longest side that GrabCut works at

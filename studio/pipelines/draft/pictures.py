@@ -9,12 +9,15 @@ from PIL import Image, ImageOps
 
 from studio.errors import MediaError
 from studio.media.probe import open_media
+from studio.pipelines.draft.clean import cleaned, is_stamped
 
 LONGEST = 1600  # pixels; more is not seen in a draft
+SMALLEST_STAMPED = 120  # pixels of the short side; a pill in less is a smudge
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """(h, w, 4) uint8 BGR + alpha, turned upright, no side longer than LONGEST. Raises MediaError."""
+    """(h, w, 4) uint8 BGR + alpha, turned upright, no side longer than LONGEST. A frame of a draft comes without its
+    pill: what is made of it gets one of its own. Raises MediaError."""
     try:
         with Image.open(path) as image:
             image.draft("RGB", (LONGEST, LONGEST))  # JPEG decodes smaller at no cost
@@ -25,6 +28,9 @@ def read_picture(path: Path) -> np.ndarray:
     longest = max(bgra.shape[:2])
     if longest > LONGEST:
         bgra = cv2.resize(bgra, None, fx=LONGEST / longest, fy=LONGEST / longest, interpolation=cv2.INTER_AREA)
+    bgr = np.ascontiguousarray(bgra[..., :3])
+    if min(bgr.shape[:2]) >= SMALLEST_STAMPED and bgra[..., 3].min() == 255 and is_stamped(bgr):
+        bgra = cv2.cvtColor(cleaned(bgr), cv2.COLOR_BGR2BGRA)
     return bgra
 
 

@@ -6,8 +6,8 @@ Works in place on (H, W, 3) uint8 BGR. Knows no sound and no time; how far is sa
 import cv2
 import numpy as np
 
+from studio.media.faces import Eye
 from studio.pipelines.draft.camera import smoother
-from studio.pipelines.draft.faces import Eye
 from studio.pipelines.draft.landmarks import Landmarks, Lips
 
 OPEN_FLAT, OPEN_TEXTURED = 0.30, 0.235  # a fully open mouth, in distances between the eyes

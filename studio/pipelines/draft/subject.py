@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from studio.pipelines.draft.faces import Face
+from studio.media.faces import Face
 from studio.pipelines.draft.matte import main_face
 from studio.pipelines.draft.prompt import find
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from studio.media.yuv import i420_planes
 from studio.pipelines.draft.camera import smoother
 from studio.pipelines.draft.layers import Canvas, Shot
-from studio.pipelines.draft.yuv import i420_planes
 
 STARTS = 0.42  # of the shot, before which only the first picture is seen
 ALIKE = 0.55  # share of pixels whose flow there and back agrees

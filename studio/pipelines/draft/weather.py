@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from studio.pipelines.draft.yuv import i420_planes
+from studio.media.yuv import i420_planes
 
 # how many, length, speed (both fractions of the height), brightness
 RAIN = ((420, 0.05, 1.5, 52), (200, 0.09, 2.1, 70), (60, 0.16, 2.9, 84))

@@ -29,7 +29,9 @@ def engine_choices(studio: Studio, task_type: str, chosen: str) -> list[tuple[st
     """
     would = engine_for(studio, task_type, "auto")
     auto = str(I18nData("form.engine.auto"))
-    choices = [(f"{auto} · {would['id']}" if would else auto, "auto")]
+    by = f"form.engine.auto.{would['id']}" if would else ""  # a sentence of its own where its name has a translation
+    named = str(I18nData(by)) if by in studio.words.dictionary("en") else f"{auto} · {would['id']}" if would else auto
+    choices = [(named, "auto")]
     for engine in studio.engines.list():
         if task_type in engine["tasks"]:
             state, engine_id = engine["availability"]["state"], engine["id"]

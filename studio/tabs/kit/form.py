@@ -167,7 +167,9 @@ class _Drawing:
     ) -> None:
         self.studio, self.task_type, self.prefix, self.scene, self.engine = studio, task_type, prefix, scene, engine
         hidden = POINTLESS.get(task_type, frozenset()) | {"task_type", "options"}
-        self.fields = {name: spec for name, spec in fields.items() if name not in hidden}
+        self.fields = {  # what only the cut reads is set on the timeline
+            name: spec for name, spec in fields.items() if name not in hidden and spec.get("group") != "cut"
+        }
         self.controls: list[Control] = []
         self.defaults: dict[str, Any] = {}
 

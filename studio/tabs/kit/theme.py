@@ -16,7 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 LANGUAGES = ("en", "pt", "zh")
-STYLES = ("tokens", "shell", "form", "queues", "generate", "gallery", "welcome")  # later ones win
+STYLES = (  # later ones win
+    "tokens", "shell", "form", "queues", "takes", "generate", "gallery", "welcome", "editing", "notices", "preflight",
+    "packages", "timeline", "film", "importer",
+)  # fmt: skip
 
 INK, PANEL, CONTROL = "#0d0f12", "#13161a", "#1a1e23"
 TEXT, TEXT_2, TEXT_3 = "#ece9e2", "#a6a8ab", "#7f848b"

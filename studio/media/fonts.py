@@ -1,8 +1,9 @@
-"""The bundled faces, and text that mixes Latin and Chinese: every letter is drawn by the first face that has it.
+"""The bundled faces, text that mixes Latin and Chinese, and where it breaks into lines.
 
-Pillow reads woff2 directly. Knows no layout.
+Every letter is drawn by the first face that has it. Pillow reads woff2 directly.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import ImageDraw, ImageFont
 
 from studio.errors import EngineError
 
-FONTS = Path(__file__).parents[3] / "assets" / "fonts"
+FONTS = Path(__file__).parents[2] / "assets" / "fonts"
 LATIN = "aZ9ãçéõâíúÁÇ.,—…“”’"
 HAN = "场景夜晚的城市，。"
 
@@ -30,6 +31,7 @@ ROLES: dict[str, tuple[tuple[str, int, str], ...]] = {
         _CHINESE,
     ),
 }
+CLOSING = re.compile(r"[，。！？；：、”）」』,.!?;:)]")  # what may not begin a line
 _MISSING = "\uffff"  # no face has it: what it draws is the face's empty box
 
 
@@ -61,7 +63,8 @@ class Face:
 class Type:
     """A role at a size: measures and draws. Letters that no face has (emoji) are left out."""
 
-    def __init__(self, role: str, size: float) -> None:
+    def __init__(self, role: str, size: int) -> None:
+        self.size = size
         self._faces = [Face(*row, size) for row in ROLES[role]]
         self.ascent = self._faces[0].font.getmetrics()[0]
 
@@ -100,3 +103,19 @@ class Type:
 def type_of(role: str, size: int) -> Type:
     """size: pixels. Raises EngineError when a bundled face is missing or lacks its letters."""
     return Type(role, size)
+
+
+def wrapped(text: str, type_: Type, width: float) -> list[str]:
+    """Lines no wider than `width`, broken at spaces and between Chinese characters; inside a word only if it must."""
+    tokens = re.findall(r"[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+\s*|\s+", text)
+    lines, line = [], ""
+    for token in tokens:
+        if line and type_.length(line + token.rstrip()) > width and not CLOSING.fullmatch(token):
+            lines.append(line.rstrip())
+            line = ""
+        line = line + token if line else token.lstrip()
+        while type_.length(line.rstrip()) > width and not re.search(r"\s\S|[\u2e80-\uffef]", line):  # one endless word
+            cut = max(1, int(len(line) * width / type_.length(line)) - 1)
+            lines.append(line[:cut])
+            line = line[cut:]
+    return [*lines, line.rstrip()] if line.strip() else lines

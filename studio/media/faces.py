@@ -160,7 +160,7 @@ def _pupils(white: np.ndarray, dark: np.ndarray, reach: float) -> list[tuple[flo
 
 def _seen_from(image: np.ndarray, dx: int, dy: int) -> np.ndarray:
     """What each place sees at (dx, dy) from itself; nothing outside the picture."""
-    shift = np.float32([[1, 0, -dx], [0, 1, -dy]])
+    shift = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
     return cv2.warpAffine(image, shift, image.shape[1::-1])
 
 

@@ -1,0 +1,193 @@
+"""Preflight: what will happen when scenes are run, before anybody waits for it. Nothing is written, nothing is loaded.
+
+For each scene: what is wrong (`error`: it cannot run; `warning`: it will, but look; `info`), the engine that will make
+it and why, how long that takes and how long the scene becomes. For all: when it is finished, whether that is in time,
+the room on the disk, and the three questions that a queue answers once. A stored queue and a file are judged alike.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from studio.domain import Frame, Lane, SceneBase, Speech
+from studio.errors import Conflict, StudioError
+from studio.media.files import free_bytes
+from studio.runner import Runner
+from studio.service.engines import Choice, Engines, bad_options
+from studio.service.estimates import MEGA, Paces, Room, Span
+from studio.service.library import Library
+from studio.service.preflight_facts import Facts, Hashes, Stored, facts_of_episode
+from studio.service.preflight_report import Plan, Queued, report, size_of
+from studio.service.preflight_rules import (
+    Finding,
+    Item,
+    Length,
+    Said,
+    error,
+    length_of,
+    line_rules,
+    rules,
+    with_bad_sources,
+    with_circles,
+)
+from studio.service.spoken import Speaking
+from studio.service.stale import Stale
+from studio.service.views import View, named
+from studio.store import POLICY, Queue, SceneRow, Store
+from studio.story.episode import Episode, parse
+
+
+@dataclass
+class Judged:
+    """One scene, judged: what was found, who makes it, and what it takes."""
+
+    item: Item
+    choice: Choice | None = None  # of its picture; of its lines, for a scene that is only heard
+    voices: Sequence[Choice | None] = ()  # of the lines that must be spoken
+    length: Length = field(default_factory=lambda: Length(0.0, 0.0, 0.0))
+    said: Said = field(default_factory=Said)
+
+
+class Preflight:
+    def __init__(
+        self,
+        store: Store,
+        runner: Runner,
+        library: Library,
+        engines: Engines,
+        outputs: Path,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        """`outputs`: whose disk takes are written to. `clock`: now, aware."""
+        self._store, self._runner, self._library, self._engines = store, runner, library, engines
+        self._outputs, self._clock, self._free = outputs, clock, free
+        self._hashes, self._stale = Hashes(), Stale(store)
+
+    # ------------------------------------------------------------------------------------------ verbs
+    def queue(self, queue_id: str, only: Iterable[str] | None = None) -> View:
+        """What a run would do: of everything that is not done or was changed since, or of the scenes of `only`."""
+        queue = self._store.queues.get(queue_id)
+        rows = self._store.queues.scenes(queue_id, only)
+        wanted = rows if only is not None else self._stale.unfinished(rows)
+        stored = Stored(self._store, self._stale, self._hashes, queue, wanted)
+        judged = self._judged(stored.facts(), queue.policy)
+        music = stored.music()
+        plan = Plan(
+            policy=queue.policy, frame=queue.frame, starts_at=queue.starts_at, done=len(rows) - len(wanted),
+            ahead=self._ahead(queue_id, wanted), findings=[music] if music else [],
+        )  # fmt: skip
+        return self._report(judged, plan)
+
+    def episode(self, text: bytes | str, *, base: Path | None = None, trusted: bool = False) -> View:
+        """The same for an episode file, as it would be imported now into a queue of its own."""
+        return self.of_episode(parse(text), base, trusted=trusted)
+
+    def of_episode(self, episode: Episode, base: Path | None, *, trusted: bool) -> View:
+        speaking = Speaking(self._store.survey.voices())
+        facts = facts_of_episode(episode, self._library, speaking, base, trusted)
+        frame = episode.head.frame or Frame()
+        return self._report(self._judged(facts, POLICY), Plan(policy=POLICY, frame=frame))
+
+    def gate(self, queue: Queue, rows: Sequence[SceneRow], *, override: bool = False, afresh: bool = False) -> set[str]:
+        """The scenes that cannot run, which whoever overrides leaves out. `afresh`: every line is spoken again. Raises
+        Conflict("preflight.errors") naming the first when nobody overrides."""
+        stored = Stored(self._store, self._stale, self._hashes, queue, rows, afresh=afresh)
+        judged = self._judged(stored.facts(), queue.policy)
+        bad = [one.item for one in judged.values() if one.item.cannot_run]
+        if bad and not override:
+            first = next(finding.problem for finding in bad[0].findings if finding.level == "error")
+            row = next(row for row in rows if row.id == bad[0].key)
+            raise Conflict(
+                "preflight.errors", count=len(bad), total=len(rows), scene=named(row), field=first.field,
+                why={"code": first.code, "params": dict(first.params)},
+                address=f"/api/queues/{queue.id}/preflight",
+            )  # fmt: skip
+        return {item.key for item in bad}
+
+    # ------------------------------------------------------------------------------------------ judging
+    def _judged(self, facts: Facts, policy: Mapping[str, Any]) -> dict[str, Judged]:
+        casting = Casting(self._engines, policy)
+        judged = {key: _judge(item, facts.said.get(key, Said()), casting) for key, item in facts.items.items()}
+        items = with_circles({key: one.item for key, one in judged.items()}, facts.reads)
+        items = with_bad_sources(items, facts.reads, facts.with_take.__contains__)
+        for key, item in items.items():
+            judged[key].item = item
+        return judged
+
+    # ------------------------------------------------------------------------------------------ time and room
+    def _ahead(self, queue_id: str, rows: Sequence[SceneRow]) -> dict[Lane, Span]:
+        """By lane: what goes before, with the same estimates."""
+        paces, ahead = Paces(self._store.survey), dict[Lane, Span]()
+        for job in self._store.survey.ahead(queue_id, [row.id for row in rows]):
+            task = "speech" if job["layer"] == "voice" else job["task"]
+            pixels = 0.0 if job["layer"] == "voice" else size_of(job) * (job["duration"] or 0.0)
+            lane = job["lane"]
+            ahead[lane] = ahead.get(lane, Span()) + paces.job(job["engine"], lane, task, pixels / MEGA)
+        return ahead
+
+    def _report(self, judged: Mapping[str, Judged], plan: Plan) -> View:
+        places = {lane: max(1, len(getattr(self._runner.lanes, lane))) for lane in ("gpu", "cpu", "net")}
+        paces, room = Paces(self._store.survey), Room(self._store.survey.sizes())
+        queued = [Queued.of(one, plan, paces, room) for one in judged.values()]
+        return report(queued, plan, places, self._free(self._outputs), self._clock())
+
+
+# ------------------------------------------------------------------------------------------------ one scene
+class Casting:
+    """Who makes what, asked once for each task and wish: availability may look at many files."""
+
+    def __init__(self, engines: Engines, policy: Mapping[str, Any]) -> None:
+        self._engines, self.policy = engines, policy
+        self._ready = engines.ready()
+        self._known: dict[tuple[str, str], Choice | StudioError] = {}
+
+    def wildcards(self, scene: SceneBase) -> Iterable[StudioError]:
+        """What keeps the wildcards of a scene from being chosen."""
+        return self._engines.wildcard_problems(scene)
+
+    def of(self, task: str, wish: str) -> Choice | StudioError:
+        """The choice, or why there is none."""
+        if (task, wish) not in self._known:
+            try:
+                self._known[task, wish] = self._engines.pick(task, wish, self.policy, self._ready)
+            except StudioError as refused:
+                refused.params.setdefault("field", "engine")
+                self._known[task, wish] = refused
+        return self._known[task, wish]
+
+
+def _judge(item: Item, said: Said, casting: Casting) -> Judged:
+    if item.scene is None:
+        return Judged(item, said=said)
+    scene = item.scene
+    findings = [error(problem) for problem in casting.wildcards(scene)]
+    picture = casting.of(item.task, scene.engine)
+    voices = [_voice(scene, number, casting, findings) for number in said.afresh] if said.afresh else []
+    length = length_of(scene, said)
+    if isinstance(picture, Choice):
+        findings += rules(scene, picture, said, length, allow_8bit=casting.policy["allow_8bit"])
+    else:
+        findings.append(error(picture))
+    findings += line_rules(scene, said.afresh, voices)
+    known = {(finding.problem.field, finding.problem.code) for finding in item.findings}
+    fresh = [one for one in findings if (one.problem.field, one.problem.code) not in known]
+    return Judged(item.found(fresh), picture if isinstance(picture, Choice) else None, voices, length, said)
+
+
+def _voice(scene: SceneBase, number: int, casting: Casting, findings: list[Finding]) -> Choice | None:
+    """Who speaks a line, and what that engine has against the scene's knobs."""
+    wish = scene.engine if isinstance(scene, Speech) else "auto"
+    choice = casting.of("speech", wish)
+    if isinstance(choice, StudioError):
+        if not isinstance(scene, Speech):  # there the scene's own engine has been found wanting already
+            refused = type(choice)(choice.code, **{**choice.params, "field": f"lines.{number}"})
+            findings.append(error(refused))
+        return None
+    problem = bad_options(choice.engine, scene) if choice.engine.id in scene.options else None
+    if problem and not isinstance(scene, Speech) and number == 0:
+        findings.append(error(problem))
+    return choice

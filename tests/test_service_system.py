@@ -1,0 +1,53 @@
+"""What goes on now: right after every change, and cheap for pages that ask every second."""
+
+from typing import Any
+
+import pytest
+
+from studio.service import Studio
+
+SHOT = {"task_type": "text_to_video", "prompt": "a shot"}
+
+
+def test_the_time_left_grows_with_what_is_asked_for(studio: Studio) -> None:
+    queue = str(studio.queues.create("Night")["id"])
+    for _ in range(3):
+        studio.scenes.add(queue, {**SHOT, "duration": 1, "resolution": "480P"})
+    studio.runs.run(queue)
+    assert studio.system.now()["eta_is_guess"]
+    studio.drain()
+    assert studio.system.now()["eta"] is None
+
+    def left(**how: Any) -> float:
+        scene = studio.scenes.add(queue, {**SHOT, **how})["id"]
+        studio.runs.run(queue, only=[scene])
+        now = studio.system.now()
+        studio.scenes.delete(scene)
+        assert not now["eta_is_guess"]
+        return float(now["eta"])
+
+    short = left(duration=100, resolution="480P")
+    assert left(duration=500, resolution="480P") == pytest.approx(5 * short, rel=0.05)
+    assert left(duration=100, resolution="720P") > 2 * short
+
+
+def test_what_waits_is_counted_once_for_every_change(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    count = studio._store.jobs.waiting
+
+    def waiting(at: str) -> list[dict[str, Any]]:
+        counted.append(at)
+        return count(at)
+
+    monkeypatch.setattr(studio._store.jobs, "waiting", waiting)
+    minute = studio._runner.date()
+    monkeypatch.setattr(studio._runner, "date", lambda: minute)
+    queue = str(studio.queues.create("Night")["id"])
+    studio.scenes.add(queue, SHOT)
+    assert [studio.system.now()["waiting"] for _ in range(3)] == [0, 0, 0]
+    assert len(counted) == 1
+    studio.runs.run(queue)
+    assert (studio.system.now()["waiting"], studio.system.now()["paused"]) == (1, False)
+    studio.runs.pause(queue)
+    assert (studio.system.now()["waiting"], studio.system.now()["paused"]) == (0, True)
+    assert len(counted) == 3
