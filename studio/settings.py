@@ -196,6 +196,11 @@ class Settings(BaseSettings):
         return self.data_dir / "cache"
 
     @property
+    def models_dir(self) -> Path:
+        """Checkpoints, LoRAs and the list of folders that models were imported from."""
+        return self.data_dir / "models"
+
+    @property
     def assets_dir(self) -> Path:
         """Fonts, icons, styles, locales and the sample: they come with the program, not with the user's folders."""
         return ROOT / "assets"
@@ -244,6 +249,7 @@ class Settings(BaseSettings):
         environment["DO_NOT_TRACK"] = "1"
         environment["GRADIO_TEMP_DIR"] = str(self.cache_dir / "gradio")
         environment["HF_HOME"] = str(self.hf_home)
+        environment["LANTERNA_SHELF"] = str(self.models_dir)
         environment["PYTORCH_CUDA_ALLOC_CONF"] = self.cuda_alloc_conf
         if self.transformers_cache:
             environment["HF_HUB_CACHE"] = str(self._inside(self.transformers_cache))

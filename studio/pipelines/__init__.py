@@ -8,6 +8,7 @@ from studio.errors import NotFound
 from studio.pipelines.base import Engine
 
 ENGINES: dict[str, str] = {
+    "wan2.1-t2v-1.3b": "studio.pipelines.wan:WanT2V13",
     "draft": "studio.pipelines.draft.engine:Draft",
 }
 

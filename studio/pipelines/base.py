@@ -13,9 +13,13 @@ from pydantic import BaseModel, ConfigDict
 
 from studio.domain import AVATAR_AUDIO_SECONDS, CUT_PREFIXES, JSON, Frame, Lane, SpokenLine
 from studio.errors import Cancelled
+from studio.pipelines.parts import Part, Shelf
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from studio.pipelines.footprint import Footprint, Shape
+    from studio.pipelines.pool import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class Limits:
     prefixes: tuple[str, ...] = CUT_PREFIXES  # one of them begins the prompt of a shot_switching_extension
     in_frame: bool = False  # renders in the queue's frame, whatever size the scene has
 
+    def frames(self, seconds: float) -> int:
+        """How many it makes of so many seconds: rounded up to what it can."""
+        wanted = max(1, round(seconds * self.fps))
+        return -(-(wanted - 1) // self.frame_step) * self.frame_step + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Availability:
@@ -47,12 +56,21 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What this computer offers, as the app knows it without loading torch."""
+    """What this computer offers, as the app knows it without loading torch. GB are 10^9 bytes."""
 
     cores: int
     ram_gb: float
     gpu: str = ""  # name; empty: none
     vram_gb: float = 0.0
+    ram_free_gb: float | None = None  # None: as much as there is
+    vram_free_gb: float | None = None
+    ceiling_gb: float = 0.0  # of VRAM that the user lets us have; 0: all of it
+    headroom_gb: float = 1.0  # of VRAM that stays free for everybody else
+    pin_gb: float | None = None  # of RAM that may be page-locked; None: half of it
+    system: str = "Linux"  # platform.system()
+    copy_gb_s: float = 0.0  # RAM to device, measured; 0: not measured yet
+    disk_gb_s: float = 0.0
+    tflops: float = 0.0  # of 16-bit matrix products, measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +78,25 @@ class Plan:
     """How much memory an engine may use and how it gets by with it. Engines read the fields, never the name."""
 
     profile: str = "cpu"
-    device: str = "cpu"
+    device: str = "cpu"  # torch's name of it: "cuda:0"
+    dtype: str = "float32"  # of weights and sums, torch's name of it
+    text_encoder: Literal["device", "stream", "ram"] = "device"  # where it works; "ram": on the CPU
+    image_encoder: Literal["device", "ram"] = "device"
+    transformer: Literal["resident", "swap", "stream"] = "resident"  # swap: on the device only while it works
+    resident_blocks: int = 0  # of a streamed transformer: blocks that stay on the device, evenly spaced
+    slots: int = 2  # of a streamed transformer: places through which the other blocks flow
+    weights: Literal["ram", "disk"] = "ram"  # where streamed blocks come from
+    weight_bits: Literal[16, 8] = 16  # how the transformer's blocks are stored
+    token_chunk: int = 0  # tokens that a block handles at once outside of attention; 0: all
+    vae: Literal["device", "swap", "ram"] = "device"
+    vae_tile: int = 0  # pixels of a tile's side when decoding; 0: the whole picture
+    vae_tiles_to_ram: bool = False
+    attention: str = "native"  # diffusers' name of the backend
+    compile: bool = False
+    peak_bytes: int = 0  # of device memory, predicted; 0: nobody reckoned
+    ram_bytes: int = 0
+    pinned_bytes: int = 0
+    step_seconds: float = 0.0  # predicted; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +172,18 @@ class Run:
         num_frames: int,
         layout: Literal["rgb24", "bgr24", "yuv420p"] = "rgb24",
         audio: Path | None = None,
+        progress: bool = True,
     ) -> Path:
         """Encode frames as they come; each (H, W, 3) uint8, or (H * 3 / 2, W) uint8 for yuv420p.
 
         `audio` defaults to the scene's soundtrack. Calls `step` after each frame, so an engine that yields frames
-        lazily needs no progress and no preview of its own. Raises MediaError, DiskFull, Cancelled."""
+        lazily needs no progress and no preview of its own; `progress=False` where its steps were the work and saving
+        is not. Raises MediaError, DiskFull, Cancelled."""
         from studio.media.writer import write_video
 
         path = self._part.with_name(self._part.name + ".mp4.part")
         write_video(
-            path, self._watched(frames, num_frames, layout), fps, num_frames, layout=layout,
+            path, self._watched(frames, num_frames, layout, progress), fps, num_frames, layout=layout,
             audio=audio or self.inputs.soundtrack, comment=self._comment, posters=self._posters,
         )  # fmt: skip
         return path
@@ -166,10 +204,15 @@ class Run:
         write_audio(path, samples, rate, comment=self._comment, posters=self._posters)
         return path
 
-    def _watched(self, frames: "Iterable[np.ndarray]", num_frames: int, layout: Any) -> "Iterable[np.ndarray]":
+    def _watched(
+        self, frames: "Iterable[np.ndarray]", num_frames: int, layout: Any, progress: bool
+    ) -> "Iterable[np.ndarray]":
         for done, frame in enumerate(frames, start=1):
             yield frame
-            self.step(done, num_frames, partial(_small, frame, layout))
+            if progress:
+                self.step(done, num_frames, partial(_small, frame, layout))
+            elif self._cancelled():
+                raise Cancelled
 
 
 def _small(frame: "np.ndarray", layout: Any) -> "np.ndarray":
@@ -191,6 +234,11 @@ class Engine:
     costs_money: ClassVar[bool] = False
     draft: ClassVar[bool] = False  # stamps its takes: a drawing of the film, not the film
     limits: ClassVar[Limits] = Limits()
+    parts: ClassVar[tuple[Part, ...]] = ()  # what must be on disk before it can run
+    licence: ClassVar[str] = ""  # of the weights, as it is shown before they are fetched
+    footprint: ClassVar["Footprint | None"] = None  # what it weighs; None: it needs no plan
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # name -> options; "fast" is few steps
+    pool: "Pool"  # components that engines share; given by the manager before `load`
 
     class Options(BaseModel):
         """Knobs of this engine; screens and REST draw their controls from it."""
@@ -198,7 +246,15 @@ class Engine:
         model_config = ConfigDict(extra="forbid")
 
     def availability(self, machine: Machine) -> Availability:
+        """May it run here? Asked in the app process, so it loads nothing."""
+        missing = [part for part in self.parts if Shelf.here().find(part) is None]
+        if missing:
+            return Availability("needs_download", bytes=sum(part.bytes for part in missing), licence=self.licence)
         return Availability()
+
+    def shape(self, scene: Any, options: Any, inputs: Inputs) -> "Shape | None":
+        """Pixels and frames that a run of this scene works on; None where no plan is needed."""
+        return None
 
     def load(self, plan: Plan) -> None:
         """Be where `plan` wants the weights. Called before every run; cheap when already there."""

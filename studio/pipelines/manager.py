@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from studio.errors import Cancelled
 from studio.pipelines import engine_class
 from studio.pipelines.base import Engine, Plan
+from studio.pipelines.pool import Pool
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ class PipelineManager:
         self, find: Callable[[str], type[Engine]] = engine_class, keep_loaded: int = 1, keep_parked: int = 1
     ) -> None:
         self._find, self._keep_loaded, self._keep_parked = find, keep_loaded, keep_parked
+        self.pool = Pool()
         self._loaded: OrderedDict[str, Engine] = OrderedDict()  # least recently used first
         self._parked: OrderedDict[str, Engine] = OrderedDict()
 
@@ -66,6 +68,7 @@ class PipelineManager:
         while len(self._parked) > self._keep_parked:
             self._close(*self._parked.popitem(last=False))
         self._loaded[engine_id] = engine
+        engine.pool = self.pool
         engine.load(plan)
         return engine
 

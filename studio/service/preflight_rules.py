@@ -125,8 +125,7 @@ def _frames(scene: SceneBase, limits: Limits, length: Length) -> Iterator[Findin
     """An engine that makes only certain numbers of frames rounds up; said where it is more than a frame."""
     if limits.frame_step <= 1 or scene.kind != "video" or not length.seconds:
         return
-    wanted = max(1, round(length.seconds * limits.fps))
-    frames = -(-(wanted - 1) // limits.frame_step) * limits.frame_step + 1
+    wanted, frames = max(1, round(length.seconds * limits.fps)), limits.frames(length.seconds)
     if frames - wanted > 1:
         params = {"frames": frames, "seconds": round(frames / limits.fps, 2), "wished": round(length.seconds, 2)}
         yield Finding("info", Problem("duration", "preflight.frames", params))

@@ -28,6 +28,28 @@ def m002_production(db: Database) -> None:
         db.execute("update takes set fingerprint = ? where id = ?", [letters, take_id])
 
 
+@migrations()
+def m003_models(db: Database) -> None:
+    for statement in _MODELS.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_MODELS = """
+create table downloads (
+    id text primary key, model text not null, state text not null default 'waiting', done integer not null default 0,
+    total integer not null default 0, error text, queue_id text, created text not null, ended text);
+create index downloads_by_model on downloads (model);
+create table licences (name text primary key, accepted text not null) without rowid;
+create table measured (
+    id integer primary key, engine text not null, task text not null, profile text not null, width integer not null,
+    height integer not null, num_frames integer not null, steps integer not null, predicted_bytes integer not null,
+    peak_bytes integer not null, step_seconds real not null, facts text not null default '{}', at text not null);
+create index measured_by_engine on measured (engine, profile);
+create table machine (name text primary key, value real not null, at text not null) without rowid;
+"""
+
+
 _PRODUCTION = """
 alter table queues add column priority integer not null default 0;
 alter table queues add column starts_at text;

@@ -1,0 +1,85 @@
+"""Real pipeline classes at tiny size with random weights, built offline, as folders like those that are published.
+
+`build("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", folder)` writes one repository. Recipes follow the published layouts: the
+same classes, the same files, only small numbers.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"
+
+
+def t5_tokenizer() -> Any:
+    """T5Tokenizer with one piece per character: 4 specials and 84 pieces."""
+    from transformers import T5Tokenizer
+
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0)]
+    vocab += [(c, -3.0) for c in CHARACTERS] + [("\u2581" + c, -3.5) for c in CHARACTERS]
+    return T5Tokenizer(vocab=vocab, extra_ids=0)
+
+
+def umt5() -> Any:
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    return UMT5EncoderModel(UMT5Config(
+        vocab_size=128, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4, relative_attention_num_buckets=8,
+        feed_forward_proj="gated-gelu", dropout_rate=0.0, pad_token_id=0, eos_token_id=1,
+    )).eval()  # fmt: skip
+
+
+def wan_vae() -> Any:
+    from diffusers import AutoencoderKLWan
+
+    return AutoencoderKLWan(
+        base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
+    ).eval()
+
+
+def wan_transformer(**more: Any) -> Any:
+    from diffusers import WanTransformer3DModel
+
+    return WanTransformer3DModel(**{
+        "patch_size": (1, 2, 2), "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 16,
+        "out_channels": 16, "text_dim": 32, "freq_dim": 256, "ffn_dim": 32, "num_layers": 4, "cross_attn_norm": True,
+        "qk_norm": "rms_norm_across_heads", "rope_max_seq_len": 64, **more,
+    }).eval()  # fmt: skip
+
+
+def wan_scheduler(flow_shift: float) -> Any:
+    from diffusers import UniPCMultistepScheduler
+
+    return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=flow_shift)
+
+
+def wan_t2v() -> Any:
+    from diffusers import WanPipeline
+
+    return WanPipeline(
+        tokenizer=t5_tokenizer(), text_encoder=umt5(), vae=wan_vae(), scheduler=wan_scheduler(3.0),
+        transformer=wan_transformer(),
+    )  # fmt: skip
+
+
+REPOS: dict[str, Callable[[], Any]] = {
+    "Wan-AI/Wan2.1-T2V-1.3B-Diffusers": wan_t2v,
+}
+
+
+def build(repo: str, folder: Path) -> Path:
+    """Write a repository's tiny twin; the same weights every time."""
+    import torch
+
+    torch.manual_seed(0)
+    if not folder.exists():
+        REPOS[repo]().save_pretrained(folder)
+    return folder
+
+
+def put_on_shelf(shelf: Path, folders: Path) -> None:
+    """Build every repository below `folders` and point the shelf at them, as an import from a folder does."""
+    named = {repo: [str(build(repo, folders / repo.replace("/", "--")))] for repo in REPOS}
+    shelf.mkdir(parents=True, exist_ok=True)
+    (shelf / "folders.json").write_text(json.dumps(named), "utf-8")
