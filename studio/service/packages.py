@@ -12,6 +12,7 @@ from typing import Any
 from studio import __version__
 from studio.domain import Input, Policy, SceneBase, State, new_id, one_line, slug
 from studio.errors import NotFound, Refused, StudioError
+from studio.media.files import free_name
 from studio.runner import Runner, broken
 from studio.service.episodes import Episodes
 from studio.service.exports import Exports, Step
