@@ -142,6 +142,8 @@ class Run:
         report: Callable[[int, int, "Callable[[], np.ndarray] | None"], None] = lambda done, total, preview: None,
         commit: Callable[[str, JSON], None] = lambda key, value: None,
         cancelled: Callable[[], bool] = lambda: False,
+        enough: Callable[[], bool] = lambda: False,
+        phase: Callable[[str], None] = lambda name: None,
         comment: Mapping[str, JSON] | None = None,
     ) -> None:
         """`part`: where to write, without suffix. `posters`: stem of the poster and the hover strip that are collected
@@ -150,12 +152,24 @@ class Run:
         self.kept: dict[str, JSON] = dict(kept or {})
         self._part, self._posters = part, posters
         self._report, self._commit, self._cancelled = report, commit, cancelled
+        self._enough, self._phase = enough, phase
         self._comment = dict(comment or {})
+
+    @property
+    def enough(self) -> bool:
+        """The user wants what is there so far: an engine that `stops_early` takes no further step and saves that."""
+        return self._enough()
+
+    def phase(self, name: Literal["text", "steps", "decode", "save"]) -> None:
+        """What the engine does from now on, for whoever watches. Raises Cancelled if the user wants none of it."""
+        if self._cancelled():
+            raise Cancelled
+        self._phase(name)
 
     def step(self, done: int, total: int, preview: "Callable[[], np.ndarray] | None" = None) -> None:
         """Say how far we are. `preview()` gives (H, W, 3) uint8 RGB and is called only if somebody looks.
 
-        Raises Cancelled if the user has had enough."""
+        Raises Cancelled if the user wants none of it."""
         if self._cancelled():
             raise Cancelled
         self._report(done, total, preview)
@@ -232,6 +246,7 @@ class Engine:
     tasks: ClassVar[frozenset[str]]
     lane: ClassVar[Lane] = "gpu"
     costs_money: ClassVar[bool] = False
+    stops_early: ClassVar[bool] = False  # heeds `Run.enough`; the others cannot be asked for it
     draft: ClassVar[bool] = False  # stamps its takes: a drawing of the film, not the film
     limits: ClassVar[Limits] = Limits()
     parts: ClassVar[tuple[Part, ...]] = ()  # what must be on disk before it can run
