@@ -62,6 +62,20 @@ def test_a_run_with_nothing_to_do_is_none(studio: Studio) -> None:
     assert len(studio.reports.list(queue)) == 1
 
 
+def test_a_scene_whose_takes_are_all_in_the_trash_is_made_again(studio: Studio) -> None:
+    queue = queue_of(studio, FINE, FINE)
+    studio.runs.run(queue)
+    studio.drain()
+    first, second = ids(studio, queue)
+    (bad,) = studio.scenes.get(first)["take_list"]
+    studio.takes.trash(bad["id"])
+    assert studio.runs.run(queue)["queued"] == 1
+    studio.drain()
+    shown = [scene["take"]["id"] for scene in studio.queues.get(queue)["scenes"]]
+    assert len(set(shown)) == 2 and bad["id"] not in shown
+    assert len(studio.scenes.get(second)["take_list"]) == 1
+
+
 def test_what_is_queued_while_a_run_goes_on_joins_it(studio: Studio) -> None:
     queue = queue_of(studio, FINE)
     studio.runs.run(queue)

@@ -49,10 +49,12 @@ class Stale:
         return {row.id: self._of(row, takes.get(row.id), known) for row in rows}
 
     def unfinished(self, rows: Sequence[SceneRow]) -> Sequence[SceneRow]:
-        """Without those that are done and still show what they say; with those that read what is made anew."""
+        """Without those that are done and still show what they say; with those that read what is made anew, and those
+        of which every take is in the trash."""
         takes = self._store.takes.selected([row.id for row in rows])
         changed = self.of(rows, takes)
-        open_ones = {row.id for row in rows if row.state is not State.DONE or changed[row.id].layers}
+        gone = {row.id for row in rows if row.scene.kind != "audio" and row.id not in takes}
+        open_ones = gone | {row.id for row in rows if row.state is not State.DONE or changed[row.id].layers}
         drawn = {row.id for row in rows if row.id in open_ones and list(changed[row.id].layers) != ["voice"]}
         open_ones |= self.readers(rows, takes, drawn)
         return [row for row in rows if row.id in open_ones]
