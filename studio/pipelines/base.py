@@ -93,10 +93,25 @@ class Plan:
     vae_tiles_to_ram: bool = False
     attention: str = "native"  # diffusers' name of the backend
     compile: bool = False
-    peak_bytes: int = 0  # of device memory, predicted; 0: nobody reckoned
-    ram_bytes: int = 0
-    pinned_bytes: int = 0
-    step_seconds: float = 0.0  # predicted; 0: unknown
+    # what is predicted does not count when plans are compared: the same placement is the same plan
+    peak_bytes: int = field(default=0, compare=False)  # that tensors take of the device; 0: nobody reckoned
+    working_bytes: int = field(default=0, compare=False)  # of that, what is no weight
+    phase: Literal["", "text", "denoise", "decode"] = field(default="", compare=False)  # in which that is
+    ram_bytes: int = field(default=0, compare=False)
+    pinned_bytes: int = field(default=0, compare=False)
+    step_seconds: float = field(default=0.0, compare=False)  # 0: unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that something takes now, or may take."""
+
+    device: int = 0
+    ram: int = 0  # pinned bytes are among them
+    pinned: int = 0  # page-locked: no program can have them swapped out
+
+    def __add__(self, other: "Room") -> "Room":
+        return Room(self.device + other.device, self.ram + other.ram, self.pinned + other.pinned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +174,11 @@ class Run:
     def enough(self) -> bool:
         """The user wants what is there so far: an engine that `stops_early` takes no further step and saves that."""
         return self._enough()
+
+    @property
+    def cancelled(self) -> bool:
+        """The user wants none of it: for loops that are shorter than a step. `step` and `phase` raise by themselves."""
+        return self._cancelled()
 
     def phase(self, name: Literal["text", "steps", "decode", "save"]) -> None:
         """What the engine does from now on, for whoever watches. Raises Cancelled if the user wants none of it."""
@@ -282,3 +302,7 @@ class Engine:
 
     def close(self) -> None:
         """Leave both."""
+
+    def held(self) -> Mapping[Any, Room]:
+        """What it takes now, by component; engines that share one give it under the same key."""
+        return {}
