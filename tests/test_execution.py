@@ -77,7 +77,7 @@ class Contract:
     def test_a_job_tells_its_story_and_leaves_a_whole_file(self, executor: Executor, tmp_path: Path) -> None:
         job = assignment(tmp_path, frames=5)
         first, loaded, *between, final = executor.submit(job)
-        assert first == Started() and isinstance(loaded, Loaded)
+        assert first == Started(loads=True) and isinstance(loaded, Loaded)
         assert all(isinstance(event, Progress | Preview) for event in between)
         assert [event for event in between if isinstance(event, Progress)][-1] == Progress(5, 5)
         assert isinstance(final, Finished) and final.path == tmp_path / "out" / "shot 1.mp4"
@@ -90,7 +90,8 @@ class Contract:
         assert sidecar and (sidecar["job_id"], sidecar["attempt"], sidecar["seed"]) == (job.job_id, 1, 7)
         assert sidecar["facts"] == final.facts and sidecar["settings"] == {"prompt": "a lamp"}
         again = replace(assignment(tmp_path, frames=5), out=tmp_path / "out" / "shot 2")
-        assert not any(isinstance(event, Loaded) for event in executor.submit(again))  # it is there now
+        first, *rest = executor.submit(again)
+        assert first == Started() and not any(isinstance(event, Loaded) for event in rest)  # it is there now
         assert names(tmp_path / "posters") == {"shot 1.poster.jpg", "shot 1.strip.jpg"}
 
     @pytest.mark.parametrize(
@@ -213,6 +214,47 @@ class Contract:
         assert names(tmp_path) == set()
         assert isinstance(last(executor.submit(assignment(tmp_path))), Finished)
 
+    # ---------------------------------------------------------------------------------------- enough
+    def test_a_running_job_keeps_what_it_has_when_that_is_enough(self, executor: Executor, tmp_path: Path) -> None:
+        job = assignment(tmp_path, trouble="until_enough", frames=3)
+        for event in executor.submit(job):
+            if isinstance(event, Progress) and event.total == 0:
+                executor.enough(job.job_id)
+        assert isinstance(event, Finished) and event.facts["num_frames"] == 3
+        executor.enough(job.job_id)  # too late: nothing happens
+
+    def test_enough_is_known_before_anybody_listens_and_only_to_its_job(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        job = assignment(tmp_path, trouble="until_enough")
+        events = executor.submit(job)
+        executor.enough(job.job_id)
+        assert isinstance(last(events), Finished)
+        other = assignment(tmp_path / "2", trouble="until_enough")
+        for event in executor.submit(other):
+            if isinstance(event, Progress) and event.done >= 20:
+                executor.cancel(other.job_id)
+        assert isinstance(event, Failed) and event.code == "cancelled"
+
+    # ---------------------------------------------------------------------------------------- phases and memory
+    def test_phases_and_steps_are_timed(self, executor: Executor, tmp_path: Path) -> None:
+        *events, final = executor.submit(assignment(tmp_path, phases=True))
+        said = [event.note for event in events if isinstance(event, Progress)]
+        assert [name for name, _ in itertools.groupby(said)] == ["text", "steps", "decode", "save"]
+        assert isinstance(final, Finished) and final.facts["steps"] == 4
+        assert set(final.facts["phases"]) >= {"text", "steps", "decode", "save"} and final.facts["step_seconds"] >= 0
+        quiet = last(executor.submit(assignment(tmp_path / "2")))
+        assert isinstance(quiet, Finished) and not {"phases", "steps", "step_seconds"} & set(quiet.facts)
+
+    def test_it_says_how_much_memory_it_holds(self, executor: Executor, tmp_path: Path) -> None:
+        job = assignment(tmp_path, trouble="forever")
+        for event in executor.submit(job):
+            held = executor.held()
+            if isinstance(event, Progress) and held:
+                assert 10_000_000 < held.ram_bytes < 10**11 and held.device_bytes == 0
+                executor.cancel(job.job_id)
+        assert isinstance(event, Failed) and event.code == "cancelled"
+
     # ---------------------------------------------------------------------------------------- tools
     def test_a_tool_reports_and_answers(self, executor: Executor) -> None:
         *progress, final = executor.call("test.double", {"number": 21})
@@ -242,6 +284,46 @@ def test_an_engine_that_steps_quickly_is_not_heard_each_time(tmp_path: Path) -> 
     assert done[0] == 1 and done[-1] == 48 and 20 <= len(done) <= 27
     previews = [event for event in events if isinstance(event, Preview)]
     assert len(previews) == 3
+
+
+def test_a_step_takes_what_the_last_ones_took(tmp_path: Path) -> None:
+    """Twenty steps by a clock of our own: 1 s each, but for the first, which warms up, and one that waits."""
+    now, told, facts = [0.0], [], {}
+
+    class Stepping(tiny_engines.Tiny):
+        def run(self, scene: Any, options: Any, run: Any) -> Any:
+            run.phase("text")
+            now[0] += 5
+            run.phase("steps")
+            for done in range(1, 21):
+                now[0] += 30 if done in (1, 9) else 1
+                run.step(done, 20)
+            run.phase("decode")
+            now[0] += 4
+            return super().run(scene, options, run)
+
+    def emit(event: Event) -> None:
+        told.append(event)
+
+    manager = PipelineManager(lambda _: Stepping)
+    final = perform(assignment(tmp_path), manager, emit, lambda: False, clock=lambda: now[0])
+    assert isinstance(final, Finished)
+    facts = dict(final.facts)
+    by_step = {e.done: e.step_seconds for e in told if isinstance(e, Progress) and e.note == "steps"}
+    assert by_step[0] is None and by_step[1] == 30 and by_step[9] == 1 and by_step[20] == 1
+    assert (facts["steps"], facts["step_seconds"]) == (20, 1)
+    assert facts["phases"] == {"load": 0, "text": 5, "steps": 78, "decode": 4}
+
+
+def test_the_plan_stands_in_the_facts(tmp_path: Path) -> None:
+    plan = Plan("hybrid", transformer="stream", resident_blocks=12, peak_bytes=9_000_000_000)
+    final = perform(
+        replace(assignment(tmp_path), plan=plan), PipelineManager(lambda _: tiny_engines.Tiny), print, lambda: False
+    )
+    assert isinstance(final, Finished) and final.facts["profile"] == "hybrid"
+    assert final.facts["plan"] == {
+        "profile": "hybrid", "transformer": "stream", "resident_blocks": 12, "peak_bytes": 9_000_000_000,
+    }  # fmt: skip
 
 
 class TestInProcess(Contract):

@@ -21,7 +21,7 @@ FPS = 24.0
 LOADS: list[str] = []  # what in-process engines were told, in order
 
 Trouble = Literal[
-    "", "kill", "segfault", "exit", "memory", "stop", "full", "refused", "bug", "forever", "stuck"
+    "", "kill", "segfault", "exit", "memory", "stop", "full", "refused", "bug", "forever", "stuck", "until_enough"
 ]  # fmt: skip
 
 
@@ -33,9 +33,10 @@ class Tiny(Engine):
 
     class Options(BaseModel, extra="forbid"):
         frames: int = 5
-        trouble: Trouble = ""  # "forever" steps and never ends, "stuck" does not even step
+        trouble: Trouble = ""  # "forever" steps and never ends, "until_enough" until told, "stuck" does not step
         marker: str = ""  # a file that whoever commits what is kept writes; `committed`: it was there after `keep`
         preview: bool = False
+        phases: bool = False  # says what it does, and takes four steps
 
     def load(self, plan: Plan) -> None:
         LOADS.append(f"load {self.id}")
@@ -58,6 +59,11 @@ class Tiny(Engine):
             return Made(run.save_image(np.full((64, 96, 3), 90, np.uint8)), facts)
         if scene.task_type == "speech":
             return Made(run.save_audio(np.zeros(24_000, np.float32), 24_000), facts)
+        if options.phases:
+            for phase, steps in (("text", 0), ("steps", 4), ("decode", 0), ("save", 0)):
+                run.phase(phase)
+                for done in range(1, steps + 1):
+                    run.step(done, steps)
         frames = self._frames(options, run)
         count = options.frames if run.inputs.duration is None else round(run.inputs.duration * FPS)
         return Made(run.save_video(itertools.islice(frames, count), FPS, count), facts)
@@ -94,6 +100,12 @@ def _trouble(kind: Trouble, run: Run) -> None:
         case "forever":
             for step in itertools.count():
                 run.step(step, 0)
+                time.sleep(0.002)
+        case "until_enough":
+            for step in itertools.count():
+                run.step(step, 0)
+                if run.enough:
+                    return
                 time.sleep(0.002)
         case "stuck":
             threading.Event().wait()

@@ -64,6 +64,13 @@ def cancel_scene(request: Request, scene_id: str) -> dict[str, Any]:
     return studio_of(request).scenes.cancel(scene_id)
 
 
+@router.post("/scenes/{scene_id}/enough")
+def enough(request: Request, scene_id: str) -> dict[str, Any]:
+    """Finish with the steps done so far and keep that. 409 when it is not being rendered, or by an engine that cannot
+    stop early (`stops_early` in /engines)."""
+    return studio_of(request).scenes.enough(scene_id)
+
+
 @router.post("/scenes/{scene_id}/duplicate", status_code=201)
 def duplicate_scene(request: Request, scene_id: str) -> dict[str, Any]:
     return studio_of(request).scenes.duplicate(scene_id)

@@ -54,7 +54,9 @@ class Assignment:
 # ------------------------------------------------------------------------------------------------ events
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The engine is being loaded."""
+    """The worker has it. `loads`: the engine has to be brought onto the device first."""
+
+    loads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Loaded:
 class Progress:
     done: int
     total: int
-    note: str = ""  # of a tool, one word: "conform", "sound", "join"
+    note: str = ""  # one word: of a tool "conform", "sound", "join"; of a job its phase: "text", "steps", "decode"
+    step_seconds: float | None = field(default=None, compare=False)  # the median of the last steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,14 @@ class Failed:
         return cls(error.code, dict(error.params), type(error).__name__, transient)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Memory that a working process holds."""
+
+    ram_bytes: int
+    device_bytes: int = 0  # by torch's account: what tensors take
+
+
 LAST = (Finished, ToolDone, Failed)
 CANCELLED = Failed.of(errors.Cancelled())
 Event = Started | Loaded | Progress | Preview | Kept | Finished | ToolDone | Failed
@@ -125,8 +136,8 @@ Event = Started | Loaded | Progress | Preview | Kept | Finished | ToolDone | Fai
 class Executor(Protocol):
     """The same verbs for the caller's process, a worker process and, later, a cluster.
 
-    One thing at a time: a second `submit` or `call` waits for the first. `cancel` and `close` may be called from any
-    thread; one thread iterates over one piece of work."""
+    One thing at a time: a second `submit` or `call` waits for the first. `cancel`, `enough`, `held` and `close` may be
+    called from any thread; one thread iterates over one piece of work."""
 
     def submit(self, assignment: Assignment) -> Iterator[Event]:
         """Carry out a job: Started, Loaded where the engine had to be, then Progress, Preview and Kept in any order,
@@ -137,6 +148,13 @@ class Executor(Protocol):
 
     def cancel(self, job_id: str) -> None:
         """Ask a job to stop at its next step. Nothing happens where the job is not known (any more)."""
+
+    def enough(self, job_id: str) -> None:
+        """Tell a job that what it has so far is wanted; its engine may heed it (`Engine.stops_early`). Nothing happens
+        where the job is not known (any more)."""
+
+    def held(self) -> Held | None:
+        """The memory of the process that works; None while there is none, or it has not said yet."""
 
     def adopt(self) -> set[str]:
         """Ids of the jobs that are here: waiting or running."""

@@ -8,12 +8,13 @@ import contextvars
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from studio import logs
 from studio.domain import JSON, new_id
 from studio.errors import Cancelled, Unavailable
-from studio.execution import CANCELLED, LAST, Assignment, Event, Failed, Finished, ToolDone
+from studio.execution import CANCELLED, LAST, Assignment, Event, Failed, Finished, Held, ToolDone, meter
 from studio.execution.work import perform, use
 from studio.pipelines.manager import PipelineManager
 
@@ -22,51 +23,68 @@ POLL_SECONDS = 0.1  # how late a job that waits hears of its cancel
 Last = Finished | ToolDone | Failed
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked of a piece of work from outside."""
+
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    enough: threading.Event = field(default_factory=threading.Event)
+
+
 class InProcess:
     """An Executor in this process. Engines run in one thread of their own, always the same.
 
-    `_works` is read by `cancel` and `adopt` from other threads; each change of it is one atomic step. `_turn` is held
-    for the life of one piece of work."""
+    `_works` is read by `cancel`, `enough` and `adopt` from other threads; each change of it is one atomic step. `_turn`
+    is held for the life of one piece of work."""
 
     def __init__(self, manager: PipelineManager | None = None) -> None:
         self._manager = manager or PipelineManager()
-        self._works: dict[str, threading.Event] = {}  # job -> cancelled
+        self._works: dict[str, _Asked] = {}  # by job
         self._turn = threading.Lock()
         self._closed = False  # written and read under `_turn`
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lanterna work")
 
     def submit(self, assignment: Assignment) -> Iterator[Event]:
+        asked = self._entered(assignment.job_id)
+
         def work(emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> Last:
             with logs.scene_log(assignment.scene_id, assignment.job_id):
-                return perform(assignment, self._manager, emit, cancelled)
+                return perform(assignment, self._manager, emit, cancelled, enough=asked.enough.is_set)
 
-        return self._relay(assignment.job_id, self._entered(assignment.job_id), work)
+        return self._relay(assignment.job_id, asked.cancelled, work)
 
     def call(self, tool: str, arguments: Mapping[str, JSON], *, job_id: str = "") -> Iterator[Event]:
         job_id = job_id or new_id()
-        return self._relay(job_id, self._entered(job_id), lambda emit, cancelled: use(tool, arguments, emit, cancelled))
+        asked = self._entered(job_id)
+        return self._relay(job_id, asked.cancelled, lambda emit, cancelled: use(tool, arguments, emit, cancelled))
 
     def cancel(self, job_id: str) -> None:
         """Asked only: nobody can kill a thread."""
-        cancelled = self._works.get(job_id)
-        if cancelled:
-            cancelled.set()
+        if asked := self._works.get(job_id):
+            asked.cancelled.set()
+
+    def enough(self, job_id: str) -> None:
+        if asked := self._works.get(job_id):
+            asked.enough.set()
+
+    def held(self) -> Held:
+        return meter.held()
 
     def adopt(self) -> set[str]:
         return set(self._works)
 
     def close(self) -> None:
-        for cancelled in list(self._works.values()):
-            cancelled.set()
+        for asked in list(self._works.values()):
+            asked.cancelled.set()
         with self._turn:
             if not self._closed:
                 self._closed = True
                 self._thread.submit(self._manager.close).result()
                 self._thread.shutdown()
 
-    def _entered(self, job_id: str) -> threading.Event:
+    def _entered(self, job_id: str) -> _Asked:
         assert job_id not in self._works, f"{job_id} is here already"
-        self._works[job_id] = threading.Event()
+        self._works[job_id] = _Asked()
         return self._works[job_id]
 
     def _relay(

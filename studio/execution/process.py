@@ -17,8 +17,21 @@ from typing import Literal
 
 from studio.domain import JSON, new_id
 from studio.errors import Unavailable
-from studio.execution import CANCELLED, LAST, Assignment, Event, Failed, Kept
-from studio.execution.wire import Acknowledge, Cancel, Do, Greeting, Order, Quit, Said, Use, Word, WorkerSettings
+from studio.execution import CANCELLED, LAST, Assignment, Event, Failed, Held, Kept
+from studio.execution.wire import (
+    Acknowledge,
+    Beat,
+    Cancel,
+    Do,
+    Enough,
+    Greeting,
+    Order,
+    Quit,
+    Said,
+    Use,
+    Word,
+    WorkerSettings,
+)
 from studio.execution.work import found
 from studio.execution.worker import serve
 
@@ -36,6 +49,7 @@ class _Work:
     order: Do | Use
     assignment: Assignment | None = None  # None: a tool
     cancelled_at: float | None = None  # by the clock
+    enough: bool = False
 
 
 class WorkerProcess:
@@ -65,6 +79,7 @@ class WorkerProcess:
         self._process: SpawnProcess | None = None
         self._conn: Connection[Order, Word] | None = None
         self._closed = False
+        self._held: Held | None = None  # by the last heartbeat
 
     # -------------------------------------------------------------------------------------------- the verbs
     def submit(self, assignment: Assignment) -> Iterator[Event]:
@@ -83,6 +98,18 @@ class WorkerProcess:
             work.cancelled_at = self._clock()
             if self._running is work:
                 self._write(Cancel(work.id))
+
+    def enough(self, job_id: str) -> None:
+        with self._lock:
+            work = self._works.get(job_id)
+            if work is None or work.enough:
+                return
+            work.enough = True
+            if self._running is work:
+                self._write(Enough(work.id))
+
+    def held(self) -> Held | None:
+        return self._held
 
     def adopt(self) -> set[str]:
         with self._lock:
@@ -149,6 +176,8 @@ class WorkerProcess:
                 return CANCELLED
             self._running = work
             self._write(work.order)
+            if work.enough:
+                self._write(Enough(work.id))
         event: Event | None = None
         try:
             while not isinstance(event := self._next(work), LAST):
@@ -178,6 +207,8 @@ class WorkerProcess:
                 return word.event
             if word is not None:
                 heard = now
+            if isinstance(word, Beat):
+                self._held = word.held
             if work.cancelled_at is not None and now - work.cancelled_at > self._cancel_grace:
                 return self._verdict(work, self._kill("did not stop"))
             if now - heard > self._frozen_after:
@@ -261,7 +292,7 @@ class WorkerProcess:
         """Forget a process that is dead or about to be. Returns how it ended: a signal's name or "exit 1"."""
         with self._lock:
             process, conn = self._process, self._conn
-            self._process = self._conn = self.greeting = None
+            self._process = self._conn = self.greeting = self._held = None
         if process is None or conn is None:
             return ""
         conn.close()  # a worker that is still there sees that and ends

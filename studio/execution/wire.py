@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from studio.domain import JSON
-from studio.execution import Assignment, Event
+from studio.execution import Assignment, Event, Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,13 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Enough:
+    """What is there so far is wanted."""
+
+    work_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge:
     """What the last Kept said is committed."""
 
@@ -60,7 +67,7 @@ class Quit:
     pass
 
 
-Order = Do | Use | Cancel | Acknowledge | Quit
+Order = Do | Use | Cancel | Enough | Acknowledge | Quit
 
 
 # ------------------------------------------------------------------------------------------------ worker -> parent
@@ -76,6 +83,8 @@ class Greeting:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """Alive, and at work."""
+
+    held: Held
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -33,9 +34,10 @@ from studio.execution import (
     Progress,
     Started,
     ToolDone,
+    meter,
 )
 from studio.media import files
-from studio.pipelines.base import Engine, Inputs, Made, Run
+from studio.pipelines.base import Engine, Inputs, Made, Plan, Run
 from studio.pipelines.manager import PipelineManager
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.1  # the least between two reports; an engine may step 300 times a second
 PREVIEW_SECONDS = 1.0
+LAST_STEPS = 9  # whose median is the time of a step: the first one warms up, and one now and then waits for the disk
 SIDECAR = {"lanterna", "job_id", "attempt", "engine", "seed", "task", "settings", "file", "facts"}  # what we write
 PREVIEW_SIDES = (640, 480, 320, 160)  # pixels, the longer side: the first that fits PREVIEW_BYTES
 
@@ -55,6 +58,7 @@ def perform(
     emit: Callable[[Event], None],
     cancelled: Callable[[], bool],
     *,
+    enough: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Finished | Failed:
     """Carry out a job, saying so through `emit`; the last word is returned. Never raises an Exception.
@@ -64,8 +68,8 @@ def perform(
     started = clock()
     try:
         faults.point("worker.received")
-        emit(Started())
-        finished = _made(assignment, manager, emit, cancelled, clock)
+        emit(Started(loads=not manager.holds(assignment.engine)))
+        finished = _made(assignment, manager, emit, cancelled, enough, clock)
     except Exception as error:
         failed = Failed.of(named(error, assignment.engine, assignment.out.parent))
         if failed.code == "cancelled":
@@ -93,6 +97,7 @@ def _made(
     manager: PipelineManager,
     emit: Callable[[Event], None],
     cancelled: Callable[[], bool],
+    enough: Callable[[], bool],
     clock: Callable[[], float],
 ) -> Finished:
     if cancelled():
@@ -101,9 +106,12 @@ def _made(
     assignment.out.parent.mkdir(parents=True, exist_ok=True)
     reporter = _Reporter(emit, clock)
     held, asked = manager.holds(assignment.engine), clock()
+    meter.watch_peak()
     with _soundtrack(assignment, scene) as inputs, manager.lease(assignment.engine, assignment.plan) as engine:
         if not held:
-            emit(Loaded(clock() - asked))
+            loaded = clock() - asked
+            reporter.seconds["load"] = loaded
+            emit(Loaded(loaded))
         faults.point("worker.loaded")
         run = Run(
             assignment.seed, inputs, assignment.plan, assignment.part, assignment.posters,
@@ -111,11 +119,21 @@ def _made(
             report=reporter.report,
             commit=lambda key, value: emit(Kept(key, value)),
             cancelled=cancelled,
+            enough=enough,
+            phase=reporter.phase,
             comment=assignment.comment,
         )  # fmt: skip
         made = engine.run(scene, _options(scene, engine), run)
-    reporter.last()
-    return _placed(assignment, made)
+    reporter.end()
+    return _placed(assignment, replace(made, facts={**_how(assignment, reporter), **made.facts}))
+
+
+def _how(assignment: Assignment, reporter: "_Reporter") -> dict[str, JSON]:
+    """How it was made: the plan, what it really took of the device, and the time of each phase and step."""
+    usual = asdict(Plan())
+    planned = {name: value for name, value in asdict(assignment.plan).items() if value != usual[name]}
+    peak = meter.peak_bytes()
+    return reporter.facts() | ({"plan": planned} if planned else {}) | ({"peak_bytes": peak} if peak else {})
 
 
 def _options(scene: SceneBase, engine: Engine) -> Any:
@@ -146,16 +164,55 @@ def _soundtrack(assignment: Assignment, scene: SceneBase) -> Iterator[Inputs]:
 
 
 class _Reporter:
-    """Turns an engine's steps into events, no more of them than anybody can look at."""
+    """Turns an engine's steps into events, no more of them than anybody can look at, and times steps and phases."""
 
     def __init__(self, emit: Callable[[Event], None], clock: Callable[[], float]) -> None:
         self._emit, self._clock = emit, clock
         self._said = self._shown = float("-inf")
         self._unsaid: Progress | None = None
+        self.seconds: dict[str, float] = {}  # by phase
+        self._phase, self._since = "", 0.0  # the phase it is in, and since when
+        self._done, self._total = 0, 0
+        self._stepped: float | None = None  # when the last step ended
+        self._steps: list[float] = []  # seconds of each
+
+    def phase(self, name: str) -> None:
+        now = self._clock()
+        self._leave(now)
+        self._phase, self._since = name, now
+        if name == "steps":
+            self._done, self._stepped = 0, now
+        self._unsaid, self._said = self._progress(self._done, self._total, name), now
+        self.last()
+
+    def end(self) -> None:
+        """The engine has done its work."""
+        self.last()
+        if self._phase:
+            self._leave(self._clock())
+
+    def facts(self) -> dict[str, JSON]:
+        """Of an engine that said its phases: seconds of each, of a step in the median, and how many steps it took."""
+        if not self._phase:
+            return {}
+        timed: dict[str, JSON] = {"phases": {name: round(seconds, 3) for name, seconds in self.seconds.items()}}
+        if self._steps:
+            timed |= {"step_seconds": round(median(self._steps), 4), "steps": len(self._steps)}
+        return timed
+
+    def _leave(self, now: float) -> None:
+        if self._phase:
+            self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + now - self._since
+
+    def _progress(self, done: int, total: int, note: str) -> Progress:
+        return Progress(done, total, note, median(self._steps[-LAST_STEPS:]) if self._steps else None)
 
     def report(self, done: int, total: int, preview: "Callable[[], np.ndarray] | None" = None, note: str = "") -> None:
         now = self._clock()
-        self._unsaid = Progress(done, total, note)
+        if self._stepped is not None and done > self._done and self._phase in ("", "steps"):
+            self._steps += [(now - self._stepped) / (done - self._done)] * (done - self._done)
+        self._done, self._total, self._stepped = done, total, now
+        self._unsaid = self._progress(done, total, note or self._phase)
         if now - self._said >= PROGRESS_SECONDS:
             self._said = now
             self.last()

@@ -16,8 +16,21 @@ from multiprocessing.connection import Connection
 
 from studio import logs
 from studio.errors import Cancelled
-from studio.execution import Event, Failed, Kept
-from studio.execution.wire import Beat, Cancel, Do, Greeting, Order, Quit, Said, Use, Word, WorkerSettings
+from studio.execution import Event, Failed, Kept, meter
+from studio.execution.wire import (
+    Acknowledge,
+    Beat,
+    Cancel,
+    Do,
+    Enough,
+    Greeting,
+    Order,
+    Quit,
+    Said,
+    Use,
+    Word,
+    WorkerSettings,
+)
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +91,7 @@ def _work(link: "_Link", settings: WorkerSettings) -> None:
         else:
             assignment = order.assignment
             with logs.scene_log(assignment.scene_id, assignment.job_id):
-                last = perform(assignment, manager, task.emit, task.cancelled.is_set)
+                last = perform(assignment, manager, task.emit, task.cancelled.is_set, enough=task.enough.is_set)
             # a fault that has no name may have poisoned the device: after some, every later call of this process fails
             leaving = isinstance(last, Failed) and last.code == "engine.failed" and assignment.plan.device != "cpu"
         link.finish(task, last, leaving)
@@ -95,6 +108,8 @@ class _Task:
         self._link, self.order = link, order
         self.cancelled = threading.Event()
         self.acknowledged = threading.Event()
+        self.enough = threading.Event()
+        self.asked = {Cancel: self.cancelled, Acknowledge: self.acknowledged, Enough: self.enough}
 
     def emit(self, event: Event) -> None:
         """Say something on the way. Kept: returns when it is committed. Raises Cancelled if nobody will."""
@@ -154,9 +169,9 @@ class _Link:
             self._newest = _Task(self, order)
             self._tasks.put(self._newest)
         elif self._newest is not None and order.work_id == self._newest.order.work_id:
-            (self._newest.cancelled if isinstance(order, Cancel) else self._newest.acknowledged).set()
+            self._newest.asked[type(order)].set()
 
     def _beat(self) -> None:
         while self._busy.wait():  # only then: an idle worker's beats would fill a pipe that nobody reads
-            self.say(Beat())
+            self.say(Beat(meter.held()))
             time.sleep(BEAT_SECONDS)

@@ -18,10 +18,11 @@ from typing import Any
 from studio import faults, naming
 from studio.domain import JSON, Job, Lane, State
 from studio.errors import StudioError, Unavailable
-from studio.execution import Assignment, Executor, Failed, Finished, Kept, Loaded, Preview, Progress, ToolDone
+from studio.execution import Assignment, Executor, Failed, Finished, Kept, Loaded, Preview, Progress, Started, ToolDone
 from studio.logs import scene_log
 from studio.pipelines import engine_class
 from studio.runner.assign import Assigner, Expand
+from studio.runner.live import Expected, Live
 from studio.runner.power import Power
 from studio.runner.recovery import finished_files, sweep
 from studio.store import NewTake, Store
@@ -33,24 +34,6 @@ CRASHED = {"code": "job.crashed", "params": {}}
 INTERRUPTED = {"code": "export.interrupted", "params": {}}
 MAY_PASS = ("EngineError", "OutOfMemory")  # kinds that may go well next time; any other fails the same way again
 RETRY_SECONDS = (5.0, 300.0)  # until the first next try, doubled for each after it; never more than
-
-
-@dataclass
-class Live:
-    """What a running job looks like right now; in memory only, written by the thread that runs it."""
-
-    job: Job
-    started: float
-    moved: float  # when it last took a step
-    done: int = 0
-    total: int = 0
-    preview: bytes | None = None
-
-    def eta(self, now: float) -> float | None:
-        """Seconds left by the pace so far; None before there is one."""
-        if self.done < 2 or not self.total:
-            return None
-        return (now - self.started) / self.done * (self.total - self.done)
 
 
 @dataclass(frozen=True)
@@ -92,8 +75,10 @@ class Runner:
         self._beginning = Thread(target=self._begin, name="recover", daemon=True)
         self._drawing, self._extracting = Lock(), Lock()  # one maker of small pictures, and one of single frames
         self._owners: dict[str, Executor] = {}  # by job: who runs it
+        self.expected: Callable[[Job], Expected] = lambda job: Expected()  # how long it will take
         self.on_spoken: Callable[[Job], None] = lambda job: None  # hears of every line that was spoken
         self._cancelled: set[str] = set()  # jobs to be stopped, also those that have not reached their worker yet
+        self._enough: set[str] = set()  # jobs whose user wants what is there so far; the same
 
     # ------------------------------------------------------------------------------------------ start and stop
     def start(self) -> None:
@@ -177,6 +162,7 @@ class Runner:
             live = self.live[job.scene_id] = Live(job, self.clock(), self.clock())
             self._owners[job.id] = executor
             try:
+                live.expected = self.expected(job)
                 assignment = self.assigner.assignment(
                     job, lambda path, which, out: self._frame(executor, path, which, out)
                 )
@@ -193,6 +179,7 @@ class Runner:
                     del self.live[job.scene_id]
                 self._owners.pop(job.id, None)
                 self._cancelled.discard(job.id)
+                self._enough.discard(job.id)
                 self._end_runs()
                 self._wake.set()  # what waited for this may be ready
 
@@ -206,13 +193,18 @@ class Runner:
         for event in executor.submit(assignment):
             if job.id in self._cancelled:
                 executor.cancel(job.id)  # it may have been asked before the executor knew the job
+            if job.id in self._enough:
+                executor.enough(job.id)
             match event:
-                case Progress(done, total):
-                    live.moved = live.moved if done == live.done else self.clock()
-                    live.done, live.total = done, total
+                case Started(loads):
+                    live.phase, live.began = ("load", None) if loads else ("", self.clock())
+                case Progress(done, total, phase, step_seconds):
+                    live.moved = live.moved if (done, phase) == (live.done, live.phase) else self.clock()
+                    live.done, live.total, live.phase, live.step_seconds = done, total, phase, step_seconds
                 case Loaded(seconds):
                     self.store.runs.loaded(job, seconds)
-                    live.moved = self.clock()
+                    live.moved = live.began = self.clock()
+                    live.phase = ""
                 case Preview(jpeg):
                     live.preview = jpeg
                 case Kept(key, value):
@@ -329,6 +321,16 @@ class Runner:
         job = self.store.jobs.find(job_id)
         if job is None or job.state is not State.RUNNING:  # it ended meanwhile: nobody is going to look
             self._cancelled.discard(job_id)
+
+    def enough(self, job_id: str) -> None:
+        """Its engine takes no further step and saves what it has."""
+        self._enough.add(job_id)
+        executor = self._owners.get(job_id)
+        if executor:
+            executor.enough(job_id)
+        job = self.store.jobs.find(job_id)
+        if job is None or job.state is not State.RUNNING:
+            self._enough.discard(job_id)
 
     # ------------------------------------------------------------------------------------------ after a crash
     def recover(self) -> None:

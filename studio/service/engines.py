@@ -44,6 +44,7 @@ class Engines:
             "lane": cls.lane,
             "draft": cls.draft,
             "costs_money": cls.costs_money,
+            "stops_early": cls.stops_early,
             "limits": {
                 "resolutions": cls.limits.resolutions,
                 "seconds": {task: list(span) for task, span in cls.limits.seconds.items()},

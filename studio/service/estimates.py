@@ -4,6 +4,7 @@ Seconds are scaled by pixels times frames where sizes differ. The guesses are do
 scene and no queue.
 """
 
+import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from studio.domain import Lane
+from studio.runner.live import Expected
 from studio.store.survey import Survey
 
 MEGA = 1_000_000
@@ -25,6 +27,7 @@ BITS_PER_PIXEL = 0.3  # of video: 8 Mb/s at 720p, the most that docs/benchmarks.
 SOUND_BYTES = 24_000  # a second, beside a picture
 PNG_BYTES = 2.0  # per pixel
 WAV_BYTES = 96_000  # a second
+AFTER = ("decode", "save")  # the phases after an engine's last step
 RESERVE = 2_000_000_000  # bytes that stay free whatever is rendered
 
 
@@ -86,6 +89,24 @@ def spread(values: list[float]) -> Span:
         return Span(values[0], values[0], values[0])
     tenths = statistics.quantiles(values, n=10, method="inclusive")
     return Span(tenths[4], tenths[0], tenths[8])
+
+
+def expected(rows: Sequence[Mapping[str, Any]], size: float) -> Expected:
+    """How long a job will take by the phases of takes like it (`store.survey.phases`). `size`: its pixels times its
+    seconds; 0 where there are none (a voice)."""
+    if not rows:
+        return Expected()
+    timed = [json.loads(row["phases"]) for row in rows]
+    scales = [size / (row["width"] * row["height"] * (row["duration"] or 1.0) or size or 1.0) or 1.0 for row in rows]
+    phases = [
+        {name: seconds * scale for name, seconds in one.items() if name != "load"}
+        for one, scale in zip(timed, scales, strict=True)
+    ]
+    return Expected(
+        load=next((one["load"] for one in timed if "load" in one), 0.0),
+        whole=statistics.median(sum(one.values()) for one in phases),
+        after=statistics.median(sum(one.get(name, 0.0) for name in AFTER) for one in phases),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ room

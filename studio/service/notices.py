@@ -9,7 +9,8 @@ from collections.abc import Callable
 from threading import Event, Thread
 
 from studio.errors import NotFound
-from studio.runner import Live, Runner
+from studio.runner import Runner
+from studio.runner.live import Live
 from studio.service.hooks import Hooks
 from studio.service.messages import said
 from studio.service.views import View

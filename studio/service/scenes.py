@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from studio.domain import SCENE_CLASSES, SceneAdapter, SceneBase, State
 from studio.errors import Conflict, Refused, StudioError
 from studio.logs import read_scene_log
+from studio.pipelines import engine_class
 from studio.runner import Runner
 from studio.service.field_errors import field_error
 from studio.service.library import Library
@@ -206,6 +207,19 @@ class Scenes:
         for job in self._store.jobs.live(scene_id=scene_id):  # asked after: a job may start at any moment before
             if job.state is State.RUNNING:
                 self._runner.cancel(job.id)
+        return self.get(scene_id)
+
+    def enough(self, scene_id: str) -> View:
+        """Its picture ends with the steps that are done by now and is kept. Raises Conflict when it is not being
+        rendered, or by an engine that cannot stop early."""
+        row = self._store.queues.scene(scene_id)
+        live = self._store.jobs.live(scene_id=scene_id)
+        running = next((job for job in live if job.state is State.RUNNING and job.layer == "picture"), None)
+        if running is None:
+            raise Conflict("scene.not_running", scene=named(row))
+        if not engine_class(running.engine).stops_early:
+            raise Conflict("engine.stops_not", engine=running.engine)
+        self._runner.enough(running.id)
         return self.get(scene_id)
 
     def skip(self) -> int:

@@ -10,11 +10,14 @@ from typing import Any
 import psutil
 
 from studio import __version__
+from studio.domain import Job
 from studio.errors import NotFound
 from studio.media.files import free_bytes
+from studio.pipelines import engine_class
 from studio.pipelines.base import Machine
 from studio.runner import Runner
-from studio.service.estimates import MEGA, Paces, Span
+from studio.runner.live import Expected
+from studio.service.estimates import MEGA, Paces, Span, expected
 from studio.service.preflight_report import STANDARD_FPS, size_of
 from studio.service.views import View, title_of
 from studio.store import Store
@@ -27,6 +30,7 @@ class System:
     def __init__(self, store: Store, runner: Runner, machine: Machine, outputs: Path) -> None:
         self._store, self._runner, self._machine, self._outputs = store, runner, machine, outputs
         self._started = time.monotonic()
+        runner.expected = self._expected
         self._counted: tuple[tuple[str, str], int, Span] = ("", ""), 0, Span()  # when, and what waited then
 
     def now(self) -> View:
@@ -64,6 +68,8 @@ class System:
                 found[scene_id] = {
                     "done": live.done, "total": live.total, "layer": live.job.layer,
                     "eta": None if eta is None else round(eta, 1), "preview": live.preview is not None,
+                    "phase": live.phase, "step_seconds": _rounded(live.step_seconds),
+                    "stops_early": engine_class(live.job.engine).stops_early,
                 }  # fmt: skip
         return found
 
@@ -87,10 +93,21 @@ class System:
             "done": live.done,
             "total": live.total,
             "eta": None if eta is None else round(eta, 1),
+            "phase": live.phase,
+            "step_seconds": _rounded(live.step_seconds),
             "layer": live.job.layer,
             "engine": live.job.engine,
             "seconds": round(self._runner.clock() - live.started, 1),
         }
+
+    def _expected(self, job: Job) -> Expected:
+        """How long a job will take, by what this machine took for takes of its engine."""
+        scene = self._store.queues.scene(job.scene_id).scene
+        wished = scene.options.get(job.engine, {})
+        width, height = (wished.get(name) or side for name, side in zip(("width", "height"), scene.size, strict=True))
+        seconds = 1.0 if scene.kind == "image" else getattr(scene, "duration", None) or SPEECH_SECONDS
+        size = 0.0 if job.layer == "voice" else width * height * seconds
+        return expected(self._store.survey.phases(job.engine), size)
 
     def status(self) -> View:
         """The machine, as the status line shows it."""
@@ -106,8 +123,17 @@ class System:
             "gpu": self._machine.gpu,
             "vram_gb": self._machine.vram_gb,
             "vram_used_gb": self._vram_used(),
+            **self._held(),
             "worker": "busy" if self._runner.live else "idle",
             "power": self._runner.power.status(),
+        }
+
+    def _held(self) -> View:
+        """GB of RAM and of the device that our own workers hold."""
+        held = [one for one in (executor.held() for executor in self._runner.lanes.all()) if one]
+        return {
+            "worker_ram_gb": round(sum(one.ram_bytes for one in held) / GIB, 1),
+            "worker_vram_gb": round(sum(one.device_bytes for one in held) / GIB, 1),
         }
 
     def stay_on(self) -> View:
@@ -129,7 +155,11 @@ class System:
         """Changes whenever `now` would."""
         live = list(self._runner.live.items())
         coming = self._runner.power.coming()
-        return self._store.changes.version, coming, [(scene_id, view.done, view.total) for scene_id, view in live]
+        return (
+            self._store.changes.version,
+            coming,
+            [(scene_id, view.done, view.total, view.phase) for scene_id, view in live],
+        )
 
     @cached_property
     def _nvml(self) -> Any:
@@ -141,6 +171,10 @@ class System:
         import pynvml
 
         return float(round(pynvml.nvmlDeviceGetMemoryInfo(self._nvml).used / GIB, 1))
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _taken(row: Mapping[str, Any], paces: Paces) -> Span:

@@ -27,6 +27,16 @@ class Survey:
             [engine, task, RUNS],
         )
 
+    def phases(self, engine: str) -> list[Row]:
+        """Rows of width, height, duration and `phases` (JSON: seconds by phase) of an engine's newest takes that were
+        timed, newest first."""
+        return self._c.rows(
+            "select width, height, duration, phases from (select width, height, duration,"
+            " json_extract(facts, '$.phases') as phases from takes where engine = ? order by id desc limit ?)"
+            " where phases is not null",
+            [engine, RUNS],
+        )
+
     def sizes(self) -> list[Row]:
         """Rows of engine, kind, width, height, duration and bytes of the newest takes."""
         return self._c.rows(
