@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     )
     hf_home: Path = _named("hf_home", "HF_HOME", default=Path(), description="model cache; default data/models")
     transformers_cache: Path | None = _named("transformers_cache", "TRANSFORMERS_CACHE", description="its hub folder")
+    hf_endpoint: str = _named("hf_endpoint", "HF_ENDPOINT", default="", description="where models come from; a mirror")
+    offline: bool = _named("offline", "HF_HUB_OFFLINE", default=False, description="fetch nothing from the internet")
+    proxy: str = _named("proxy", "HTTPS_PROXY", "https_proxy", default="", description="through which models come")
 
     fal_key: SecretStr | None = _named("fal_key", "FAL_KEY", description="key of fal.ai")
     elevenlabs_api_key: SecretStr | None = _named(
@@ -250,9 +253,14 @@ class Settings(BaseSettings):
         environment["GRADIO_TEMP_DIR"] = str(self.cache_dir / "gradio")
         environment["HF_HOME"] = str(self.hf_home)
         environment["LANTERNA_SHELF"] = str(self.models_dir)
+        environment["LANTERNA_CACHE"] = str(self.cache_dir)
         environment["PYTORCH_CUDA_ALLOC_CONF"] = self.cuda_alloc_conf
         if self.transformers_cache:
             environment["HF_HUB_CACHE"] = str(self._inside(self.transformers_cache))
+        if self.hf_endpoint:
+            environment["HF_ENDPOINT"] = self.hf_endpoint
+        if self.offline:
+            environment["HF_HUB_OFFLINE"] = "1"
         if self.hf_token:
             environment["HF_TOKEN"] = self.hf_token.get_secret_value()
         if self.force_cpu:

@@ -100,6 +100,8 @@ class Plan:
     ram_bytes: int = field(default=0, compare=False)
     pinned_bytes: int = field(default=0, compare=False)
     step_seconds: float = field(default=0.0, compare=False)  # 0: unknown
+    learnt_memory: float = field(default=1.0, compare=False)  # factor of history in `working_bytes`
+    learnt_time: float = field(default=1.0, compare=False)  # factor of history in `step_seconds`
 
 
 @dataclass(frozen=True, slots=True)

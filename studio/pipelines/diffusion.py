@@ -1,38 +1,52 @@
 """What every engine on a stock diffusers pipeline has in common: load the parts, place them, encode, denoise, decode.
 
 A family (wan.py, svd.py …) says which parts there are and how the pipeline is called; see docs/engines.md. The phases
-are apart, because each has the device to itself: text encoder, then transformer, then VAE.
+are apart, because each has the device to itself: text encoder, then transformer, then VAE. Encoders are read from disk
+only when something is to be encoded that was not encoded before.
 """
 
+import gc
+import inspect
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from studio.errors import Refused
-from studio.pipelines.base import Engine, Inputs, Made, Plan, Run
+from studio.domain import JSON
+from studio.errors import OutOfMemory, Refused
+from studio.pipelines.base import Engine, Inputs, Made, Plan, Room, Run
 from studio.pipelines.footprint import Shape
 from studio.pipelines.parts import Part, Shelf
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from studio.pipelines.places import Places
+    from studio.pipelines.steps import Watch
+
 log = logging.getLogger(__name__)
+
+ENCODING = ("encode_prompt", "encode_image", "_encode_image")  # methods of pipelines whose answers are remembered
+LOOKS = frozenset({"image_encoder", "image_processor", "feature_extractor"})  # parts that encode pictures, not words
+SHARED = frozenset({"vae", "tokenizer", "tokenizer_2", *LOOKS})  # beside the encoders: no run leaves anything in them
 
 
 class DiffusersEngine(Engine):
     """Subclass it in the file of a model family."""
 
+    stops_early = True
     pipeline: ClassVar[str]  # name of its class in diffusers
     classes: ClassVar[Mapping[str, str]]  # part -> "diffusers:WanTransformer3DModel"
     built_with: ClassVar[Mapping[str, Any]] = {}  # more arguments of the pipeline: expand_timesteps, boundary_ratio
     blocks: ClassVar[Mapping[str, Sequence[str]]] = {"transformer": ("blocks",)}  # what may be streamed, in order
-    encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)  # parts that the first phase needs
-    denoisers: ClassVar[tuple[str, ...]] = ("transformer",)  # parts that the second phase needs
+    encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)  # modules that the first phase needs
+    denoisers: ClassVar[tuple[str, ...]] = ("transformer",)  # modules that the second phase needs
     keep_float32: ClassVar[frozenset[str]] = frozenset()  # parts that lose too much in 16 bit
     multiple: ClassVar[int] = 16  # pixels: width and height are multiples of it
 
@@ -43,60 +57,52 @@ class DiffusersEngine(Engine):
         width: int | None = Field(None, ge=16, le=4096, description="pixels; empty: by resolution and aspect")
         height: int | None = Field(None, ge=16, le=4096)
 
-    # ------------------------------------------------------------------------------------------ loading
-    def load(self, plan: Plan) -> None:
-        if getattr(self, "plan", None) == plan:
-            return
-        self.close()
-        import torch
-
-        self._keys: list[Any] = []
-        parts = {part.name: self._part(part, getattr(torch, plan.dtype)) for part in self.parts}
-        self.pipe = _on(plan.device, self.pipeline)(**parts, **self.built_with)
-        self.pipe.set_progress_bar_config(disable=True)
-        modules = {name: part for name, part in parts.items() if isinstance(part, torch.nn.Module)}
-        from studio.pipelines.placing import Placement
-
-        self.placement = Placement(plan, modules, self.blocks)
-        self.plan = plan
-
-    def _part(self, part: Part, dtype: Any) -> Any:
-        folder = Shelf.here().find(part)
-        if folder is None:
-            raise Refused("model.part_missing", engine=self.id, part=part.name, repo=part.repo)
-        precision = "float32" if part.name in self.keep_float32 else str(dtype)
-        key = (part.repo, part.revision, part.where, precision)
-        self._keys.append(key)
-        return self.pool.borrow(key, lambda: _read(self.classes[part.name], folder, precision, dtype))
-
-    def park(self) -> None:
-        if getattr(self, "plan", None):
-            self.placement.park()
-
-    def close(self) -> None:
-        if getattr(self, "plan", None):
-            self.placement.close()
-            for key in self._keys:
-                self.pool.give_back(key)
-            del self.pipe, self.placement, self.plan
-
     # ------------------------------------------------------------------------------------------ what a family says
     def arguments(self, scene: Any, options: Any, run: Run, shape: Shape) -> dict[str, Any]:
-        """What the pipeline is called with, beside the encoded prompts and the generator."""
+        """What the pipeline is called with, beside the encoded prompts and the generator. Asked while the denoisers are
+        in use; `with self.placement.using("vae")` where a reference is encoded first."""
         return {
             "width": shape.width, "height": shape.height, "num_frames": shape.num_frames,
             "num_inference_steps": options.num_inference_steps, "guidance_scale": options.guidance_scale,
         }  # fmt: skip
 
     def encoded(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
-        """Tensors by the pipeline's arguments: the prompts."""
+        """Tensors by the pipeline's arguments: the prompts. By the pipeline's own `encode_prompt` and `encode_image`:
+        their answers are remembered by what they are asked, and only a new question fetches and places an encoder."""
         raise NotImplementedError
+
+    def denoised(self, arguments: dict[str, Any], watch: "Watch") -> Any:
+        """The latents, or whatever else `decoded` and `saved` want of one call of the pipeline."""
+        return self.pipe(
+            **arguments, output_type="latent", return_dict=False, callback_on_step_end=watch.told
+        )[0]  # fmt: skip
+
+    def pictured(self, latents: Any) -> Any:
+        """(C, F, h, w) or (C, h, w) at the VAE's own scale, for the preview, from the latents of a step."""
+        import torch
+
+        config = self.pipe.vae.config
+        if "latents_mean" in config and config.latents_mean is not None:
+            mean, std = (
+                torch.tensor(values, device=latents.device, dtype=latents.dtype).view(-1, *[1] * (latents.dim() - 2))
+                for values in (config.latents_mean, config.latents_std)
+            )
+            return latents[0] * std + mean
+        return latents[0] / config.scaling_factor
 
     def decoded(self, latents: Any) -> Any:
-        """(F, 3, H, W) in -1..1 on the device, from what the pipeline returns as latents."""
+        """(F, 3, H, W) in -1..1 from what `denoised` returns, while the VAE is in use."""
         raise NotImplementedError
 
-    # ------------------------------------------------------------------------------------------ a run
+    def saved(self, latents: Any, scene: Any, run: Run) -> Path:
+        """Decode and write the file."""
+        with self.placement.using("vae"):
+            frames = self.decoded(latents)  # (F, 3, H, W)
+        run.phase("save")
+        if scene.kind == "image":
+            return run.save_image(next(_uint8(frames)))
+        return run.save_video(_uint8(frames), self.limits.fps, len(frames), progress=False)
+
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         width, height = scene.size
         width = options.width or width // self.multiple * self.multiple
@@ -106,34 +112,235 @@ class DiffusersEngine(Engine):
         frames = 1 if scene.kind == "image" else self.limits.frames(inputs.duration or 5.0)
         return Shape(width, height, frames)
 
+    # ------------------------------------------------------------------------------------------ loading
+    def __init__(self) -> None:
+        self.plan: Any = None  # where things are; None: nowhere
+        self.placement: Places
+        self.pipe: Any
+        self._keys: dict[str, Hashable] = {}  # in the pool, by part
+        self._colours: Any = None  # of the preview
+        self._encoding: ExitStack | None = None  # the first phase: what it brought to the device leaves with it
+        self._in_use: set[str] = set()  # encoders, by that stack
+
+    def load(self, plan: Plan) -> None:
+        if self.plan == plan:
+            return
+        if self.plan is not None and (self.plan.dtype, self.plan.weight_bits) == (plan.dtype, plan.weight_bits):
+            self.placement.close()
+        else:
+            self.close()
+            self._read(plan)
+        self._place(plan)
+
+    def park(self) -> None:
+        if self.plan is not None:
+            self.placement.park()
+
+    def close(self) -> None:
+        if self.plan is not None:
+            self.placement.close()
+            del self.pipe, self.placement
+            self.plan = None
+        for key in self._keys.values():
+            self.pool.give_back(key)
+        self._keys.clear()
+        self._colours = None
+
+    def held(self) -> Mapping[Hashable, Room]:
+        return {} if self.plan is None else self.placement.held()
+
+    def _read(self, plan: Plan) -> None:
+        """The pipeline on the parts that every run needs; encoders come when one is asked."""
+        self._precision = plan.dtype, plan.weight_bits
+        eager = {part.name: self._borrow(part.name) for part in self.parts if part.name not in self.encoders}
+        self.pipe = _on(plan.device, self.pipeline)(**eager, **dict.fromkeys(self.encoders), **self.built_with)
+        self.pipe.set_progress_bar_config(disable=True)
+        for name in ENCODING:
+            if hasattr(self.pipe, name):
+                setattr(self.pipe, name, partial(self._encode, name, getattr(self.pipe, name)))
+
+    def _place(self, plan: Plan) -> None:
+        import torch
+
+        from studio.pipelines.places import Places
+
+        shared = {*self.encoders, *SHARED}
+        modules = {name: getattr(self.pipe, name) for name in self._keys}
+        own = {n: m for n, m in modules.items() if isinstance(m, torch.nn.Module) and n not in shared}
+        keys = {part.name: self._key(part) for part in self.parts if part.name in {*self.encoders, "vae"}}
+        type(self.pipe).works_on = plan.device
+        self.placement = Places(plan, own, keys, self.blocks, self.pool, self._bring)
+        self.plan = plan
+
+    def _bring(self, name: str) -> None:
+        if name not in self._keys:
+            self.pipe.register_modules(**{name: self._borrow(name)})
+
+    def _borrow(self, name: str) -> Any:
+        import torch
+
+        from studio.pipelines.checkpoints import read_part
+
+        part = self._part(name)
+        dtype = torch.float32 if name in self.keep_float32 else getattr(torch, self._precision[0])
+        key = self._key(part)
+        module = self.pool.borrow(key, lambda: read_part(self.classes[name], self._folder(part), dtype))
+        self._keys[name] = key
+        return module
+
+    def _key(self, part: Part) -> tuple[Hashable, ...]:
+        """Encoders, tokenizers and VAE are everybody's; a network that may be streamed, cast or dressed is ours."""
+        precision = "float32" if part.name in self.keep_float32 else self._precision[0]
+        mine = () if part.name in {*self.encoders, *SHARED} else (self.id, self._precision[1])
+        return (part.repo, part.revision, part.where, precision, *mine)
+
+    def _part(self, name: str) -> Part:
+        return next(part for part in self.parts if part.name == name)
+
+    def _folder(self, part: Part) -> Path:
+        folder = Shelf.here().find(part)
+        if folder is None:
+            raise Refused("model.part_missing", engine=self.id, part=part.name, repo=part.repo)
+        return folder
+
+    # ------------------------------------------------------------------------------------------ a run
     def run(self, scene: Any, options: Any, run: Run) -> Made:
         import torch
 
-        shape, started = self.shape(scene, options, run.inputs), time.monotonic()
-        with torch.inference_mode():
-            with self.placement.using(*self.encoders):
+        from studio.pipelines.steps import Cost
+
+        shape, cost = self.shape(scene, options, run.inputs), Cost(self.plan.device)
+        with torch.no_grad():
+            run.phase("text")
+            with self._encoders():
                 prompts = self.encoded(scene, options, run)
-            with self.placement.using(*self.denoisers):
-                latents = self.pipe(
-                    **prompts, **self.arguments(scene, options, run, shape), output_type="latent", return_dict=False,
-                    generator=torch.Generator("cpu").manual_seed(run.seed),
-                    callback_on_step_end=self._stepped(run, options.num_inference_steps),
-                )[0]  # fmt: skip
-            seconds = time.monotonic() - started
-            with self.placement.using("vae"):
-                frames = self.decoded(latents)  # (F, 3, H, W)
-        facts = {"steps": options.num_inference_steps, "denoise_seconds": round(seconds, 3)}
-        if scene.kind == "image":
-            return Made(run.save_image(next(_uint8(frames))), facts)
-        path = run.save_video(_uint8(frames), self.limits.fps, len(frames), progress=False)
-        return Made(path, facts)
+            run.phase("steps")
+            latents, facts = self._steps(scene, options, run, shape, prompts, cost)
+            run.phase("decode")
+            path = self.saved(latents, scene, run)
+        return Made(path, {**facts, **self._facts(shape), **cost.facts()})
 
-    def _stepped(self, run: Run, total: int) -> Any:
-        def told(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            run.step(index + 1, total)
-            return tensors
+    def _steps(
+        self, scene: Any, options: Any, run: Run, shape: Shape, prompts: dict[str, Any], cost: Any
+    ) -> tuple[Any, dict[str, JSON]]:
+        """Latents, and how they came about. Out of memory: once more from the beginning, with less on the device. The
+        seed decides all of it, so the second time makes what the first would have made."""
+        import torch
 
-        return told
+        from studio.pipelines.steps import out_of_memory
+
+        retries = 0
+        while True:
+            try:
+                latents, facts = self._denoise(scene, options, run, shape, prompts, cost)
+                return latents, {**facts, **({"oom_retries": retries} if retries else {})}
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                if retries or not self.placement.lower():
+                    raise OutOfMemory("engine.out_of_memory", engine=self.id) from error
+                log.warning("out of memory, once more with less on the device: %s", error)
+            retries += 1
+            gc.collect()  # the failed step's tensors hang on its traceback
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _denoise(
+        self, scene: Any, options: Any, run: Run, shape: Shape, prompts: dict[str, Any], cost: Any
+    ) -> tuple[Any, dict[str, JSON]]:
+        import torch
+
+        from studio.pipelines.steps import Enough, Watch
+
+        watch, started = Watch(run, options.num_inference_steps, self._picture(), cost), time.monotonic()
+        with self.placement.using(*self.denoisers), watch.inside(self._blocks()):
+            arguments = {**prompts, **self.arguments(scene, options, run, shape)}
+            arguments["generator"] = torch.Generator("cpu").manual_seed(run.seed)
+            try:
+                latents = self.denoised(arguments, watch)
+            except Enough as enough:
+                latents = enough.latents
+        return latents, {**watch.facts(), "denoise_seconds": round(time.monotonic() - started, 3)}
+
+    def _blocks(self) -> list[Any]:
+        """The modules between which a long step can be left."""
+        found = [
+            getattr(getattr(self.pipe, name), attr) for name in self.denoisers for attr in self.blocks.get(name, ())
+        ]
+        return [block for blocks in found for block in blocks.children()]
+
+    def _facts(self, shape: Shape) -> dict[str, JSON]:
+        from studio.pipelines.checkpoints import mark
+
+        plan, network = self.plan, self._part(self.denoisers[0])
+        return {
+            "profile": plan.profile, "dtype": plan.dtype, "attention": plan.attention, "vae_tile": plan.vae_tile,
+            "revision": mark(self._folder(network)), "size": [shape.width, shape.height, shape.num_frames],
+        }  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ encoders, remembered
+    def _encode(self, method: str, original: Any, *args: Any, **named: Any) -> Any:
+        """`encode_prompt` and its like: from disk, or by the encoder, which is placed for it."""
+        import torch
+
+        from studio.pipelines.embeddings import Remembered, content
+
+        bound = inspect.signature(original).bind(*args, **named)
+        bound.apply_defaults()
+        asked = bound.arguments
+        if method == "encode_prompt" and any(isinstance(value, torch.Tensor) for value in asked.values()):
+            return original(*args, **named)  # the pipeline itself, which was given the prompts encoded
+        looks = method != "encode_prompt"
+        names = [part.name for part in self.parts if part.name in {*self.encoders, *SHARED} - {"vae"}]
+        names = [name for name in names if (name in LOOKS) == looks]
+        key = {"asked": [[name, content(value)] for name, value in asked.items()], **self._identity(method, names)}
+        answer = Remembered.here().get(key, partial(self._make, names, original, args, named))
+        return _moved(answer, self.plan.device)
+
+    def _make(self, names: Sequence[str], original: Any, args: Any, named: Any) -> Any:
+        """The answer of encoders, which stay in use until the phase is over: it may ask them again."""
+        with ExitStack() as alone:
+            for name in names:
+                if name in self.encoders and name not in self._in_use:
+                    (self._encoding or alone).enter_context(self.placement.using(name))
+                    if self._encoding:
+                        self._in_use.add(name)
+            return original(*args, **named)
+
+    @contextmanager
+    def _encoders(self) -> Iterator[None]:
+        """The first phase."""
+        try:
+            with ExitStack() as self._encoding:
+                yield
+        finally:
+            self._encoding = None
+            self._in_use.clear()
+
+    def _identity(self, what: str, names: Sequence[str]) -> dict[str, JSON]:
+        """Of the parts that make an answer, as they lie on disk, and of the libraries that run them."""
+        from studio.pipelines.checkpoints import mark
+
+        parts = [self._part(name) for name in names]
+        return {
+            "what": [self.pipeline, what],
+            "parts": [[part.repo, part.where, mark(self._folder(part)), str(self._key(part)[3])] for part in parts],
+            "with": [version("diffusers"), version("transformers")],
+        }
+
+    # ------------------------------------------------------------------------------------------ preview
+    def _picture(self) -> Any:
+        """Latents of a step to (H, W, 3) uint8."""
+        from studio.pipelines import preview
+        from studio.pipelines.embeddings import Remembered
+
+        if self._colours is None:
+            identity, remembered = self._identity("colours", ["vae"]), Remembered.here()
+            with ExitStack() as stack:
+                if not preview.known(identity, remembered):
+                    stack.enter_context(self.placement.using("vae"))
+                self._colours = preview.colours(self.pipe.vae, identity, remembered)
+        return lambda latents: preview.picture(self.pictured(latents), self._colours)
 
 
 def _uint8(frames: Any) -> "Iterator[np.ndarray]":
@@ -144,16 +351,10 @@ def _uint8(frames: Any) -> "Iterator[np.ndarray]":
         yield (frame.float() * 127.5 + 127.5).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
-def _read(where: str, folder: Path, precision: str, dtype: Any) -> Any:
-    """One component from its folder, by its own `from_pretrained`."""
-    import torch
-
-    module, _, name = where.partition(":")
-    cls = getattr(import_module(module), name)
-    if not issubclass(cls, torch.nn.Module):
-        return cls.from_pretrained(folder)
-    named = {"dtype" if module == "transformers" else "torch_dtype": torch.float32 if precision == "float32" else dtype}
-    return cls.from_pretrained(folder, use_safetensors=True, local_files_only=True, **named).eval()
+def _moved(answer: Any, device: str) -> Any:
+    if isinstance(answer, (tuple, list)):
+        return tuple(_moved(item, device) for item in answer)
+    return None if answer is None else answer.to(device)
 
 
 def _on(device: str, name: str) -> type:
@@ -162,5 +363,6 @@ def _on(device: str, name: str) -> type:
     import torch
 
     cls = getattr(diffusers, name)
-    where = property(lambda self: torch.device(device))
-    return type(name, (cls,), {"_execution_device": where, "device": where, "__module__": cls.__module__})
+    where = property(lambda self: torch.device(type(self).works_on))
+    members = {"_execution_device": where, "device": where, "works_on": device, "__module__": cls.__module__}
+    return type(name, (cls,), members)

@@ -1,0 +1,155 @@
+"""Reads weights from disk and says in words what is wrong with a file. Knows no engine and fetches nothing.
+
+Two shapes of a model: folders as the hub has them, part by part, and single files ("checkpoints") as people trade them.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from studio.errors import Refused
+from studio.pipelines.parts import Shelf
+
+PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})  # reading one runs whatever its author put in
+KINDS = {  # diffusers' name of what a single file holds -> how people call it
+    "v1": "Stable Diffusion 1.x", "v2": "Stable Diffusion 2.x", "inpainting": "Stable Diffusion 1.x Inpainting",
+    "inpainting_v2": "Stable Diffusion 2.x Inpainting", "xl_base": "SDXL", "xl_refiner": "SDXL Refiner",
+    "xl_inpaint": "SDXL Inpainting", "playground-v2-5": "Playground 2.5", "upscale": "Stable Diffusion Upscaler",
+    "ltx-video": "LTX-Video", "ltx-video-0.9.1": "LTX-Video", "ltx-video-0.9.5": "LTX-Video",
+    "ltx-video-0.9.7": "LTX-Video", "wan-t2v-1.3B": "Wan 2.1 T2V 1.3B", "wan-t2v-14B": "Wan 2.1 T2V 14B",
+    "wan-i2v-14B": "Wan 2.1 I2V 14B", "wan-vace-1.3B": "Wan VACE 1.3B", "wan-vace-14B": "Wan VACE 14B",
+    "flux-dev": "FLUX.1", "flux-schnell": "FLUX.1", "flux-2-dev": "FLUX.2", "sd3": "Stable Diffusion 3",
+    "sd35_medium": "Stable Diffusion 3.5", "sd35_large": "Stable Diffusion 3.5", "hunyuan-video": "HunyuanVideo",
+    "controlnet": "ControlNet", "controlnet_xl_large": "ControlNet XL", "z-image-turbo": "Z-Image",
+}  # fmt: skip
+
+
+def read_part(where: str, folder: Path, dtype: Any, variant: str = "") -> Any:
+    """One component from its folder by its own `from_pretrained`; `where` is "diffusers:AutoencoderKLWan".
+
+    Raises Refused: a damaged file, or weights of another network than the folder's configuration describes."""
+    import torch
+
+    module, _, name = where.partition(":")
+    cls = getattr(import_module(module), name)
+    if not issubclass(cls, torch.nn.Module):
+        return cls.from_pretrained(folder, local_files_only=True)
+    for file in sorted(folder.glob("*.safetensors")):
+        header(file)
+    named = {"dtype" if module == "transformers" else "torch_dtype": dtype, **({"variant": variant} if variant else {})}
+    try:
+        model, told = cls.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **named
+        )
+    except (RuntimeError, ValueError, KeyError) as error:  # shapes that do not fit the configuration
+        raise Refused("model.wrong_architecture", file=str(folder), wanted=name, found=_first_line(error)) from error
+    wrong = [*told["missing_keys"], *(str(key) for key in told["mismatched_keys"])]
+    if wrong:
+        raise Refused("model.wrong_architecture", file=str(folder), wanted=name, found=f"- {sorted(wrong)[0]}")
+    return model.eval()
+
+
+def read_single(pipeline: Any, file: Path, config: Path, dtype: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Modules of a pipeline by name from a single file; `config`: the folder of the repository it is a variant of.
+
+    `parts`: what the file need not hold, such as tokenizers and the scheduler. Raises Refused."""
+    import torch
+    from diffusers.loaders.single_file_utils import SingleFileComponentError
+
+    header(file)
+    try:
+        pipe = pipeline.from_single_file(
+            str(file), config=str(config), local_files_only=True, torch_dtype=dtype, **parts
+        )
+    except (
+        SingleFileComponentError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        IndexError,
+        TypeError,
+    ) as error:
+        logging.getLogger(__name__).warning("%s cannot be read as %s: %s", file, pipeline.__name__, error)
+        raise Refused(
+            "model.wrong_architecture", file=file.name, wanted=pipeline.__name__, found=looks_like(file)
+        ) from error
+    return {name: part.eval() for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
+
+
+def find_file(name: str, kind: str) -> Path:
+    """A file of the user below `checkpoints` or `loras` of the models folder. Raises Refused."""
+    root = (Shelf.here().folder / kind).resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise Refused("model.file_outside", file=name, folder=str(root))
+    if path.suffix.lower() in PICKLES:
+        raise Refused("model.pickle", file=name)
+    if path.suffix.lower() != ".safetensors":
+        raise Refused("model.file_unknown", file=name)
+    if not path.is_file():
+        raise Refused("model.file_missing", file=name, folder=str(root))
+    return path
+
+
+def header(file: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes by key, and proof that the file is whole: its header says how long it must be.
+
+    Raises Refused("model.file_corrupt")."""
+    size = file.stat().st_size
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= size - 8:
+                raise ValueError("no header")
+            entries = json.loads(stream.read(length))
+        entries.pop("__metadata__", None)
+        whole = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        shapes = {key: tuple(entry["shape"]) for key, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused("model.file_corrupt", file=file.name, size=size) from error
+    if whole != size:
+        raise Refused("model.file_cut", file=file.name, size=size, whole=whole)
+    return shapes
+
+
+def looks_like(file: Path) -> str:
+    """What a single file seems to be, as people call it; its first key where nobody knows."""
+    from diffusers.loaders.single_file_utils import infer_diffusers_model_type
+
+    shapes = header(file)
+    if not any(
+        key.startswith(("model.diffusion_model.", "diffusion_model.", "blocks.", "transformer")) for key in shapes
+    ):
+        return f"({next(iter(shapes), '-')})"
+    try:
+        kind = infer_diffusers_model_type({key: _Shaped(shape) for key, shape in shapes.items()})
+    except (KeyError, IndexError, AttributeError):
+        return f"({next(iter(shapes), '-')})"
+    return KINDS.get(kind, kind)
+
+
+def mark(path: Path) -> str:
+    """What tells files from others without reading them: the commit of a snapshot, else names, sizes and times."""
+    from studio.pipelines.embeddings import digest
+
+    if path.parent.parent.name == "snapshots" or path.parent.name == "snapshots":
+        return path.name if path.parent.name == "snapshots" else path.parent.name
+    files = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
+    facts = [(str(file.relative_to(path.parent)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return digest(facts)[:16]
+
+
+class _Shaped:
+    """A tensor as far as `infer_diffusers_model_type` looks at it."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:200]

@@ -1,0 +1,101 @@
+"""Where all modules of one engine are: its own by its plan, shared ones by the pool. Knows torch, no model.
+
+Read where nobody needs them yet, shared components would fill RAM for nothing: `bring` fetches one on first use.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from studio.pipelines.base import Plan, Room
+from studio.pipelines.placing import Placement
+from studio.pipelines.pool import Pool
+
+
+class Places:
+    """The modules of one engine under one plan. `using` is all that a family calls."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        own: Mapping[str, Any],
+        shared: Mapping[str, Hashable],
+        blocks: Mapping[str, Sequence[str]],
+        pool: Pool,
+        bring: Callable[[str], None],
+    ) -> None:
+        """`own`: modules by name. `shared`: keys in the pool by name, which `bring(name)` borrows if it was not yet."""
+        self._plan, self._own, self._shared = plan, dict(own), dict(shared)
+        self._blocks, self._pool, self._bring = blocks, pool, bring
+        self._placement = Placement(plan, self._own, self._of(own))
+
+    @contextmanager
+    def using(self, *names: str) -> Iterator[None]:
+        """These can be called inside the block."""
+        with ExitStack() as stack:
+            for name in names:
+                if name in self._shared:
+                    self._bring(name)
+                    stack.enter_context(self._place(name).using(name))
+            if own := [name for name in names if name in self._own]:
+                stack.enter_context(self._placement.using(*own))
+            yield
+
+    def park(self) -> None:
+        """Leave the device, stay in RAM."""
+        for placement in (self._placement, *self._shared_placements()):
+            placement.park()
+
+    def close(self) -> None:
+        """Let go of them; they lie in RAM as they were read. Shared ones stay with whoever else has them."""
+        self._placement.close()
+        self._own.clear()
+
+    def lower(self) -> bool:
+        """Keep less on the device from now on. False: it is as little as can be."""
+        return self._placement.lower()
+
+    def held(self) -> dict[Hashable, Room]:
+        """Bytes by component: a shared one is counted once, whoever asks."""
+        found: dict[Hashable, Room] = {(id(self), name): weight(module) for name, module in self._own.items()}
+        for key in self._shared.values():
+            if (module := self._pool.peek(key)) is not None:
+                found[key] = weight(module)
+        return found
+
+    def _place(self, name: str) -> Placement:
+        key = self._shared[name]
+        how = replace(
+            self._plan, profile="", transformer="resident", resident_blocks=0, token_chunk=0, attention="",
+            compile=False, vae_tile=0, vae_tiles_to_ram=False, peak_bytes=0, ram_bytes=0, pinned_bytes=0,
+            step_seconds=0.0,
+        )  # fmt: skip
+        return self._pool.place(key, how, lambda module: Placement(self._plan, {name: module}, self._of([name])))
+
+    def _shared_placements(self) -> list[Placement]:
+        return [found for key in self._shared.values() if (found := self._pool.placement(key)) is not None]
+
+    def _of(self, names: Any) -> dict[str, Sequence[str]]:
+        return {name: self._blocks[name] for name in names if name in self._blocks}
+
+
+def weight(module: Any) -> Room:
+    """Bytes of a module's weights where they lie now."""
+    total = Room()
+    for tensor in (*module.parameters(), *module.buffers()):
+        for plain in _plain(tensor):
+            if plain.device.type == "cpu":
+                total += Room(ram=plain.nbytes, pinned=plain.nbytes if plain.is_pinned() else 0)
+            elif plain.device.type != "meta":
+                total += Room(device=plain.nbytes)
+    return total
+
+
+def _plain(tensor: Any) -> Iterator[Any]:
+    """What a tensor is made of: one in 8 bit says the size that it stands for."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        for name in tensor.__tensor_flatten__()[0]:
+            yield from _plain(getattr(tensor, name))
+    else:
+        yield tensor
