@@ -16,3 +16,4 @@ import "./scene_cut.js";
 import "./take_clip.js";
 import "./casting.js";
 import "./relink_queue.js";
+import "./settings.js";

@@ -1,6 +1,7 @@
 // The Generate tab around the form: the list of tasks and the two buttons. The form itself is Gradio's
 // (studio/tabs/generate.py), which draws what `wish.props.value` asks for: "task:<type>" or "take:<id>:<turn>".
 import { api, button, el, icon, openMenu, promptDialog, pulse, setText, showTab, t, toast } from "./core.js";
+import { PlanLine } from "./plan.js";
 import { openPresets } from "./presets.js";
 import { follow } from "./result.js";
 import { TASK_ICONS, taskName } from "./words_of.js";
@@ -57,7 +58,7 @@ export function actions(root, { props, watch, go, enqueue, keep }) {
     apply: (preset) => ask(`preset:${preset.id}:${Date.now()}`),
     save: (name) => keep({ name }),
   }), { iconName: "bookmark", class: "l-btn l-btn-presets", title: t("preset.title"), "aria-label": t("preset.title"), "aria-haspopup": "menu", id: "generate-presets" });
-  root.append(by, el("div", { class: "l-acts" }, render, add, presets));
+  root.append(by, new PlanLine("generate").element, el("div", { class: "l-acts" }, render, add, presets));
 
   const free = () => {
     render.disabled = add.disabled = false;

@@ -3,6 +3,7 @@
 import { api, button, confirmDialog, debounce, el, errorWords, has, iconButton, menuOf, on, openDialog, openMenu, setText, t, toastError } from "./core.js";
 import { act, sceneVerbs, selectedCard, state } from "./queues.js";
 import { changedNote } from "./editing.js";
+import { PlanLine } from "./plan.js";
 import { scenePresets } from "./presets.js";
 import { TakesRow } from "./takes_row.js";
 import { mood, stateText, taskName } from "./words_of.js";
@@ -40,7 +41,8 @@ export function foot(element) {
   parts.run = button(t("scene.run"), saveThenRun, { kind: "primary" });
   parts.cancel = button(t("scene.cancel"), () => sceneVerbs.cancel(state.selected), { iconName: "square" });
   parts.save = button(t("common.save"), save);
-  element.append(el("div", { class: "l-insp-acts" }, parts.run, parts.cancel, parts.save));
+  parts.plan = new PlanLine("scene");
+  element.append(parts.plan.element, el("div", { class: "l-insp-acts" }, parts.run, parts.cancel, parts.save));
   const form = document.getElementById("l-insp-form");
   watchForm(form);
   for (const event of ["input", "change"]) form.addEventListener(event, touched, true);
@@ -75,6 +77,7 @@ function open() {
   savedAt = null;
   scene = id ? { ...selectedCard(), take_list: [], line_takes: {} } : null;
   draw();
+  parts.plan?.clear();
   if (id && parts.run) readSoon();
 }
 

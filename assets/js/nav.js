@@ -5,7 +5,7 @@ let shown = null;
 
 const button = (id) => document.querySelector(`#l-nav button[data-tab-id="${id}"]`);
 
-/** Shows one of the tabs of the rail: "generate" | "queues" | "gallery". */
+/** Shows one of the tabs of the rail: "generate" | "queues" | "gallery" | "settings". */
 export function showTab(id) {
   button(id)?.click();
 }

@@ -1,6 +1,7 @@
 // Preflight: what a run of the open queue will do, before anybody waits for it. The Check button and its dialog, and the
 // Run button's way to a run: clean and answered, it just runs; anything else is shown first.
 import { api, button, command, el, fmt, icon, lang, openDialog, t, toast, toastError } from "./core.js";
+import { needsButton, needsOf } from "./fetching.js";
 import { act, select, state } from "./queues.js";
 import { openRelink } from "./relink_queue.js";
 import { engineName } from "./words_of.js";
@@ -38,7 +39,7 @@ export async function openPreflight(found = null) {
   const { id, name } = state.queue;
   const view = { id, found, onlyProblems: false, shown: CHUNK };
   try {
-    view.found ??= await look(id);
+    [view.found, view.needs] = await Promise.all([view.found ?? look(id), needsOf(id)]);
   } catch (error) {
     toastError(error);
     return;
@@ -89,7 +90,7 @@ function draw(view) {
     return;
   }
   const kept = document.activeElement?.id;
-  view.body.replaceChildren(strip(view), ...found.problems.map(trouble), ...lost(view), consents(view), list(view));
+  view.body.replaceChildren(strip(view), ...found.problems.map(trouble), ...wanted(view), ...lost(view), consents(view), list(view));
   if (kept) document.getElementById(kept)?.focus();
 }
 
@@ -121,6 +122,10 @@ const tile = (key, value, ...more) => el("div", { class: "l-pf-tile" }, el("span
 
 const trouble = ({ level, message, hint }) =>
   el("div", { class: `l-trouble l-trouble-${level === "error" ? "failed" : "degraded"}` }, message, hint ? el("div", { class: "l-hint" }, hint) : null);
+
+/** A way to the models that its scenes need and that are not here. */
+const wanted = (view) => (view.needs ? [el("div", { class: "l-pf-needs" }, needsButton(view.id, view.needs, () => view.dialog.close()),
+  el("span", { class: "l-hint" }, t("needs.models", { models: view.needs.models.map((model) => model.title).join(", ") })))] : []);
 
 /** A way back to files that have gone. */
 function lost(view) {

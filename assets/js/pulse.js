@@ -8,6 +8,7 @@ const BUSY_MS = 1000;
 const IDLE_MS = 2500;
 const HIDDEN_MS = 6000;
 const STATUS_MS = 15000;
+const BUSY_STATUS_MS = 4000; // while something is being made, memory moves
 
 class Pulse {
   now = null; // the newest Now, null before the first answer
@@ -80,7 +81,8 @@ class Pulse {
   }
 
   async #machine() {
-    if (performance.now() - this.#statusAt < STATUS_MS || document.hidden) return;
+    const pause = this.now?.running.length ? BUSY_STATUS_MS : STATUS_MS;
+    if (performance.now() - this.#statusAt < pause || document.hidden) return;
     this.#statusAt = performance.now();
     this.status = await api("GET", "/status");
     emit("status", this.status);

@@ -2,6 +2,7 @@
 // Follows one scene over REST with every beat of the pulse. Knows nothing of the form.
 import { api, button, el, errorWords, fmt, icon, keyed, on, pulse, setText, showTab, t, toastError, urls } from "./core.js";
 import { useSettings } from "./generate.js";
+import { LiveBar, paceWords } from "./live_bar.js";
 import { Player, itemOf, sizeText } from "./player.js";
 import { see, tile, titleOf, update } from "./tiles.js";
 import { taskName } from "./words_of.js";
@@ -36,6 +37,8 @@ class Stage {
     this.tools = el("div", { class: "l-result-tools" });
     this.player = new Player();
     this.player.element.id = "generate-result";
+    this.live = new LiveBar();
+    this.player.frame.append(this.live.element);
     this.strip = el("div", { class: "l-recent", id: "generate-recent" });
     this.strip.dataset.empty = t("generate.recent.empty");
     root.classList.add("l-result");
@@ -87,6 +90,7 @@ class Stage {
   #turn(shown, ...tools) {
     if (this.#shown === shown) return false;
     this.#shown = shown;
+    this.live.fill(null); // whoever is being rendered fills it again
     this.tools.replaceChildren(...tools);
     return true;
   }
@@ -100,14 +104,14 @@ class Stage {
   }
 
   #running(scene, progress) {
-    if (this.#turn(`running ${scene.id}`, this.#cancel(scene))) this.#preview = { url: null, asking: false };
+    if (this.#turn(`running ${scene.id}`)) this.#preview = { url: null, asking: false };
+    this.live.fill(scene.id, progress);
     const verb = !progress ? "starting" : progress.layer === "voice" ? "speaking" : "drawing";
-    const steps = progress?.total ? `${progress.done} / ${progress.total}` : "";
-    const left = progress ? fmt.eta(progress.eta) : "";
-    const words = [t(`generate.${verb}`), steps, left].filter(Boolean).join("  ·  ");
-    if (scene.task_type === "speech") return this.player.empty(words); // there is nothing to look at
+    const words = t(`generate.${verb}`);
+    const pace = progress ? paceWords(progress) : "";
+    if (scene.task_type === "speech") return this.player.empty([words, pace].filter(Boolean).join(" · ")); // there is nothing to look at
     const share = progress?.total ? progress.done / progress.total : 0;
-    const live = (url) => this.player.live(url, share, words);
+    const live = (url) => this.player.live(url, share, words, pace);
     live(this.#preview.url);
     this.#look(scene.id, live);
   }

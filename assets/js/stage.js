@@ -4,6 +4,7 @@ import "./features.js";
 import { Compare } from "./compare.js";
 import { FilmButton } from "./film.js";
 import { filmItems } from "./film_items.js";
+import { LiveBar, paceWords } from "./live_bar.js";
 import { Player, itemOf, sizeText } from "./player.js";
 import { card, isVisible, ordered, select, selectBy, selectedCard, state, verbs } from "./queues.js";
 import { saveThenRun } from "./inspector.js";
@@ -17,6 +18,7 @@ const PANEL_KEY = "lanterna_panel"; // what is under the player: cards | timelin
 let view = "take"; // take | live | film | compare
 let player;
 let compare;
+let live;
 let strip;
 let timeline;
 let parts;
@@ -29,6 +31,8 @@ export function mount(element) {
     onitem: (item) => view === "film" && item.scene && item.scene !== state.selected && select(item.scene),
     ontime: playhead,
   });
+  live = new LiveBar();
+  player.frame.append(live.element);
   compare = new Compare();
   compare.element.hidden = true;
   strip = new Strip({ onpick: pickFromStrip });
@@ -119,6 +123,7 @@ function drawCompare() {
 
 // ------------------------------------------------------------------------------------------------ drawing
 function redraw() {
+  live.fill(null); // tick() says otherwise
   drawHead();
   drawBar();
   strip.fill();
@@ -192,10 +197,12 @@ function drawBar() {
 function tick() {
   const scene = selectedCard();
   strip.tick();
-  if (view !== "live" || scene?.state !== "running") return;
+  const now = view === "live" && scene?.state === "running";
+  live.fill(now ? scene.id : null, now ? state.progress[scene.id] : null);
+  if (!now) return;
   const progress = state.progress[scene.id];
   const share = progress ? progress.done / Math.max(1, progress.total) : 0;
-  const steps = progress?.total ? t("stage.step", { done: progress.done, total: progress.total }) : t("state.starting");
+  const steps = paceWords(progress);
   if (preview.scene !== scene.id) preview = { url: null, asking: false, scene: scene.id };
   player.live(preview.url, share, t("stage.preview"), steps);
   askForPreview(scene.id, share, steps);

@@ -3,6 +3,7 @@ import { api, button, el, fmt, has, icon, iconButton, openDialog, setAttr, t, to
 import { useSettings } from "./generate.js";
 import { Player, itemOf } from "./player.js";
 import { openClip } from "./take_clip.js";
+import { stepTime } from "./plan.js";
 import { titleOf } from "./tiles.js";
 import { engineName, taskName } from "./words_of.js";
 
@@ -56,6 +57,7 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
       ["gallery.fact.rate", take.kind === "video" && take.fps ? `${fmt.number(take.fps)} fps` : ""],
       ["gallery.fact.seed", String(take.seed ?? ""), () => copy(String(take.seed), "gallery.copied.seed"), "gallery.copy.seed"],
       ["gallery.fact.profile", has(`form.profile.${take.profile}`) ? t(`form.profile.${take.profile}`) : take.profile],
+      ...making(take.facts || {}),
       ["gallery.fact.queue", queueName(take)],
       ["gallery.fact.number", String(take.number ?? "")],
       ["gallery.fact.made", fmt.date(take.created)],
@@ -112,6 +114,16 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
 
   await load(id);
 }
+
+/** How it was made: the model's revision, its steps and their pace, the memory it took. */
+const making = ({ model, revision, steps, steps_asked: asked, step_seconds: pace, peak_bytes: peak, seconds }) => [
+  ["gallery.fact.model", model],
+  ["gallery.fact.revision", revision ? String(revision).slice(0, 12) : ""],
+  ["gallery.fact.steps", steps ? (asked && asked !== steps ? t("gallery.fact.steps.early", { done: steps, total: asked }) : String(steps)) : ""],
+  ["gallery.fact.pace", pace ? stepTime(pace) : ""],
+  ["gallery.fact.peak", peak ? fmt.bytes(peak) : ""],
+  ["gallery.fact.took", seconds ? fmt.rough(seconds) : ""],
+];
 
 async function copy(text, said) {
   try {

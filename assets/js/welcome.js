@@ -3,6 +3,7 @@
 import { api, button, el, fmt, icon, iconButton, on, showTab, t, toastError } from "./core.js";
 import { chooseEpisode } from "./importer.js";
 import { openNew } from "./queues.js";
+import { openSettings } from "./settings.js";
 
 const DISMISSED = "lanterna_welcome";
 
@@ -35,7 +36,10 @@ function show(machine) {
     el("ol", {},
       step("sample", "film", [sample]),
       step("import", "file-json", [button(t("welcome.import.do"), chooseEpisode, { iconName: "upload", id: "welcome-import" })]),
-      step("model", "hard-drive", [needs(machine)])),
+      step("model", "hard-drive", [needs(machine), button(t("welcome.model.do"), () => {
+        page.remove();
+        openSettings("models");
+      }, { iconName: "package", id: "welcome-models" })])),
     el("footer", {}, el("button", { type: "button", class: "l-link", id: "welcome-later", onclick: close }, t("welcome.later"))));
   document.body.append(page);
   // somebody who turns to a tab wants to see it: the welcome comes back with the next visit
@@ -52,7 +56,7 @@ function needs({ gpu, vram_gb: vram, ram_gb: ram, disk_free_gb: disk }) {
   const here = [gpu ? `${gpu} · ${fmt.number(vram)} GB` : t("welcome.here.no_gpu"), t("welcome.here.ram", { gb: fmt.number(ram) }),
     t("welcome.here.disk", { gb: fmt.number(disk) })].join(" · ");
   return el("div", { class: "l-welcome-needs" },
-    el("dl", {}, ["card", "disk", "licence", "when"].map((name) =>
+    el("dl", {}, ["card", "disk", "licence"].map((name) =>
       [el("dt", {}, t(`welcome.need.${name}`)), el("dd", {}, t(`welcome.need.${name}.about`))])),
     el("p", { class: "l-welcome-here" }, el("b", {}, t("welcome.here")), here));
 }

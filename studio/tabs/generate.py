@@ -17,6 +17,7 @@ from studio.tabs.kit.engines import engine_for
 from studio.tabs.kit.form import Form, build_form
 from studio.tabs.kit.host import host
 from studio.tabs.kit.language import language_of
+from studio.tabs.kit.plan import plan_wire
 
 TITLE = "nav.generate"
 ICON = "clapperboard"
@@ -70,6 +71,7 @@ def build(studio: Studio) -> None:
                 except StudioError as error:
                     gr.Warning(studio.words.error(error, language)["message"])
                 form = build_form(studio, desk.task, desk.scenes.get(desk.task), "generate")
+                plan_wire(form, "generate")
                 _wire(studio, desk, form, wish, language)
 
 

@@ -14,6 +14,7 @@ from studio.service import Studio
 from studio.tabs.kit.form import Form, build_form
 from studio.tabs.kit.host import host
 from studio.tabs.kit.language import language_of
+from studio.tabs.kit.plan import plan_wire
 
 TITLE = "nav.queues"
 ICON = "list-video"
@@ -53,6 +54,7 @@ def _scene_form(studio: Studio) -> None:
         unsaved = json.loads(sketch_text or "{}")
         scene = unsaved["scene"] if unsaved.get("id") == wanted else view["scene"]
         form = build_form(studio, view["task_type"], scene, elem_prefix="l-scene")
+        plan_wire(form, "scene", view["queue_id"])
         _wire_form(studio, form, view, language_of(studio, request), sketch, version, answer)
 
 
