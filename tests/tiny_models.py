@@ -54,17 +54,75 @@ def wan_scheduler(flow_shift: float) -> Any:
     return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=flow_shift)
 
 
+def wan_parts(flow_shift: float = 3.0) -> dict[str, Any]:
+    """What every Wan has beside its transformer."""
+    return {
+        "tokenizer": t5_tokenizer(),
+        "text_encoder": umt5(),
+        "vae": wan_vae(),
+        "scheduler": wan_scheduler(flow_shift),
+    }
+
+
 def wan_t2v() -> Any:
     from diffusers import WanPipeline
 
-    return WanPipeline(
-        tokenizer=t5_tokenizer(), text_encoder=umt5(), vae=wan_vae(), scheduler=wan_scheduler(3.0),
-        transformer=wan_transformer(),
+    return WanPipeline(**wan_parts(), transformer=wan_transformer())
+
+
+def wan_i2v() -> Any:
+    """With CLIP, 36 channels: noise, mask, picture."""
+    from diffusers import WanImageToVideoPipeline
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+
+    encoder = CLIPVisionModel(CLIPVisionConfig(
+        hidden_size=4, projection_dim=4, num_hidden_layers=2, num_attention_heads=2, image_size=32,
+        intermediate_size=16, patch_size=16,
+    )).eval()  # fmt: skip
+    return WanImageToVideoPipeline(
+        **wan_parts(), transformer=wan_transformer(in_channels=36, image_dim=4, added_kv_proj_dim=24),
+        image_encoder=encoder, image_processor=CLIPImageProcessor(crop_size=32, size=32),
     )  # fmt: skip
+
+
+def wan_ti2v() -> Any:
+    """A VAE of 48 channels that is 16 times smaller than the picture; no image encoder."""
+    from diffusers import AutoencoderKLWan, WanImageToVideoPipeline
+
+    vae = AutoencoderKLWan(
+        base_dim=3, z_dim=48, in_channels=12, out_channels=12, is_residual=True, patch_size=2,
+        latents_mean=[0.0] * 48, latents_std=[1.0] * 48, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
+        temperal_downsample=[False, True, True], scale_factor_spatial=16, scale_factor_temporal=4,
+    ).eval()  # fmt: skip
+    return WanImageToVideoPipeline(
+        **(wan_parts(5.0) | {"vae": vae}), transformer=wan_transformer(in_channels=48, out_channels=48),
+        expand_timesteps=True,
+    )  # fmt: skip
+
+
+def wan_t2v_a14b() -> Any:
+    """Two transformers that take turns."""
+    from diffusers import WanPipeline
+
+    return WanPipeline(
+        **wan_parts(), transformer=wan_transformer(), transformer_2=wan_transformer(), boundary_ratio=0.875
+    )
+
+
+def wan_i2v_a14b() -> Any:
+    from diffusers import WanImageToVideoPipeline
+
+    two = {name: wan_transformer(in_channels=36) for name in ("transformer", "transformer_2")}
+    return WanImageToVideoPipeline(**wan_parts(5.0), **two, boundary_ratio=0.9)
 
 
 REPOS: dict[str, Callable[[], Any]] = {
     "Wan-AI/Wan2.1-T2V-1.3B-Diffusers": wan_t2v,
+    "Wan-AI/Wan2.1-T2V-14B-Diffusers": wan_t2v,
+    "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers": wan_i2v,
+    "Wan-AI/Wan2.2-TI2V-5B-Diffusers": wan_ti2v,
+    "Wan-AI/Wan2.2-T2V-A14B-Diffusers": wan_t2v_a14b,
+    "Wan-AI/Wan2.2-I2V-A14B-Diffusers": wan_i2v_a14b,
 }
 
 

@@ -8,7 +8,12 @@ from studio.errors import NotFound
 from studio.pipelines.base import Engine
 
 ENGINES: dict[str, str] = {
-    "wan2.1-t2v-1.3b": "studio.pipelines.wan:WanT2V13",
+    "wan2.2-t2v-a14b": "studio.pipelines.wan:WanT2VA14B",
+    "wan2.2-i2v-a14b": "studio.pipelines.wan:WanI2VA14B",
+    "wan2.1-t2v-14b": "studio.pipelines.wan:WanT2VLarge",
+    "wan2.1-i2v-14b": "studio.pipelines.wan:WanI2VLarge",
+    "wan2.2-ti2v-5b": "studio.pipelines.wan:WanTI2V",
+    "wan2.1-t2v-1.3b": "studio.pipelines.wan:WanT2VSmall",
     "draft": "studio.pipelines.draft.engine:Draft",
 }
 

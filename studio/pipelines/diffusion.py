@@ -153,7 +153,7 @@ class DiffusersEngine(Engine):
         """The pipeline on the parts that every run needs; encoders come when one is asked."""
         self._precision = plan.dtype, plan.weight_bits
         eager = {part.name: self._borrow(part.name) for part in self.parts if part.name not in self.encoders}
-        self.pipe = _on(plan.device, self.pipeline)(**eager, **dict.fromkeys(self.encoders), **self.built_with)
+        self.pipe = pipeline_on(plan.device, self.pipeline)(**eager, **dict.fromkeys(self.encoders), **self.built_with)
         self.pipe.set_progress_bar_config(disable=True)
         for name in ENCODING:
             if hasattr(self.pipe, name):
@@ -252,7 +252,8 @@ class DiffusersEngine(Engine):
 
         from studio.pipelines.steps import Enough, Watch
 
-        watch, started = Watch(run, options.num_inference_steps, self._picture(), cost), time.monotonic()
+        steps = shape.steps or options.num_inference_steps
+        watch, started = Watch(run, steps, self._picture(), cost), time.monotonic()
         with self.placement.using(*self.denoisers), watch.inside(self._blocks()):
             arguments = {**prompts, **self.arguments(scene, options, run, shape)}
             arguments["generator"] = torch.Generator("cpu").manual_seed(run.seed)
@@ -357,7 +358,7 @@ def _moved(answer: Any, device: str) -> Any:
     return None if answer is None else answer.to(device)
 
 
-def _on(device: str, name: str) -> type:
+def pipeline_on(device: str, name: str) -> type:
     """The pipeline's class, told where it works: it would guess that from where its first module lies."""
     import diffusers
     import torch
