@@ -203,3 +203,15 @@ def test_an_encoder_that_refuses_has_a_clear_error(tmp_path, monkeypatch):
     with pytest.raises(MediaError) as caught:
         clip(tmp_path / "a.mp4.part")
     assert caught.value.code == "media.cannot_encode" and not (tmp_path / "a.mp4.part").exists()
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path):
+    """Also where memory is full of something else each time, as it is beside a model."""
+    noise = np.random.default_rng(0)
+    big = np.kron(noise.integers(90, 170, (8, 8, 3), np.uint8), np.ones((4, 4, 1), np.uint8))
+    frames = [np.roll(big, i, 1) + noise.integers(0, 9, big.shape, np.uint8) for i in range(9)]
+    found = set()
+    for number in range(30):
+        write(tmp_path / f"{number}.mp4.part", iter(frames), 9)
+        found.add((tmp_path / f"{number}.mp4.part").read_bytes())
+    assert len(found) == 1
