@@ -56,6 +56,8 @@ TOOLS: dict[str, str] = {  # name -> "module:function"
     "bring": "studio.tools:bring",
     "search": "studio.tools:search",
     "portraits": "studio.tools:portraits",
+    "download": "studio.tools:download",
+    "verify": "studio.tools:verify",
 }
 
 
@@ -274,3 +276,17 @@ def portraits(arguments: Arguments, run: ToolRun) -> JSON:
     from studio.media.portraits import look_at
 
     return {"pictures": look_at(arguments["paths"], set(arguments["faces"]), run.step)}
+
+
+def download(arguments: Arguments, run: ToolRun) -> JSON:
+    """Parts of models from the hub: arguments and result as media.hub.download has them."""
+    from studio.media.hub import download as fetched
+
+    return fetched(arguments, run.step)
+
+
+def verify(arguments: Arguments, run: ToolRun) -> JSON:
+    """Files against their checksums: arguments and result as media.hub.verify has them."""
+    from studio.media.hub import verify as checked
+
+    return checked(arguments, run.step)

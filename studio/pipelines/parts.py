@@ -1,17 +1,33 @@
 """What a model consists of and where it lies on disk. Reads folders; fetches nothing and loads nothing.
 
 A part is one component of a pipeline: a folder of a repository. Engines name parts, so that two models which share a
-text encoder share it on disk and in memory. A part lies in a folder that the user pointed at (`folders.json`), or in the
-hub's own cache.
+text encoder share it on disk and in memory. A part lies in a folder that the user pointed at (`folders.json`), or in
+the hub's own cache. What the download wrote down about a part (`lists/`) says which files it has; without it, the
+folder's own files say so.
 """
 
 import json
 import os
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
+
+from studio.errors import Refused
+from studio.media.files import write_small
+from studio.media.hub import KINDS, variant_of
 
 SHELF = "LANTERNA_SHELF"  # environment: the studio's models folder, set before workers start
-INDEX = "*.safetensors.index.json"
+INDEX = "*.safetensors.index*.json"
+WORDS = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json", "vocab.txt")
+ALONE = ("scheduler_config.json", "preprocessor_config.json", "processor_config.json", "model_index.json")
+LOOSE = ("checkpoints", "loras")  # folders of single files, in the shelf's own folder and wherever the user points
+MAX_HEADER = 100_000_000  # bytes, as safetensors itself has it
+
+State = Literal["here", "partial", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +39,36 @@ class Part:
     bytes: int = 0  # of the files that are fetched
     folder: str | None = None  # inside the repository; None: called like the part; "": its root
     revision: str = "main"
+    variant: str = ""  # of the weights: "fp16" where a repository holds several and this one is wanted
 
     @property
     def where(self) -> str:
         return self.name if self.folder is None else self.folder
+
+    @property
+    def key(self) -> str:
+        """This part alone, in folders.json: a folder may hold another model's text encoder and not its transformer."""
+        return f"{self.repo}#{self.where}"
+
+    @property
+    def listed(self) -> str:
+        """Name of the list of its files."""
+        return "".join((self.where.replace("/", "--") or "root", f".{self.variant}" if self.variant else "", ".json"))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file of a part as the hub lists it."""
+
+    bytes: int
+    digest: str  # SHA-256 of its content, or git's own SHA-1 (40 signs) of small files
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """The models of this machine."""
 
-    folder: Path  # data/models: folders.json, checkpoints/, loras/
+    folder: Path  # data/models: folders.json, lists/, checkpoints/, loras/
     cache: Path  # the hub's: models--owner--name/…
 
     @classmethod
@@ -43,37 +78,173 @@ class Shelf:
         home = Path(os.environ.get("HF_HOME", folder))
         return cls(folder, Path(os.environ.get("HF_HUB_CACHE", home / "hub")))
 
+    # ------------------------------------------------------------------------------------------ where a part is
     def find(self, part: Part) -> Path | None:
         """The part's folder if all of it is there."""
-        for root in self.roots(part.repo, part.revision):
+        for root in self.roots(part):
             folder = root / part.where
-            if folder.is_dir() and whole(folder):
+            if not folder.is_dir():
+                continue
+            files = self.files(part, root.name) if self.ours(root) else {}
+            if all(_is(folder / name, file.bytes) for name, file in files.items()) if files else whole(folder, part):
                 return folder
         return None
 
-    def roots(self, repo: str, revision: str) -> list[Path]:
-        """Folders that hold something of a repository."""
-        found = [Path(path) for path in self.folders().get(repo, ())]
-        cached = self.cache / f"models--{repo.replace('/', '--')}"
-        commit = revision
-        if (ref := cached / "refs" / revision).is_file():
-            commit = ref.read_text().strip()
-        return [path for path in (*found, cached / "snapshots" / commit) if path.is_dir()]
+    def state(self, part: Part) -> tuple[State, Path | None, int]:
+        """(here | partial | missing, its folder, bytes of it on disk). Half a download is partial."""
+        if found := self.find(part):
+            return "here", found, sum(path.stat().st_size for path in held(found, part))
+        roots = [root for root in self.roots(part) if (root / part.where).is_dir()]
+        begun = sum(path.stat().st_size for root in roots for path in held(root / part.where, part))
+        blobs = self.repository(part.repo) / "blobs"
+        lists = self.folder / "lists" / _dashed(part.repo)
+        for path in lists.glob(f"*/{part.listed}") if lists.is_dir() else ():
+            half = [blobs / f"{file.digest}.incomplete" for file in self.files(part, path.parent.name).values()]
+            begun += sum(one.stat().st_size for one in half if one.is_file())
+        return ("partial" if begun else "missing"), (roots[0] / part.where if roots else None), begun
 
+    def roots(self, part: Part) -> list[Path]:
+        """Folders that may hold a part, the likeliest first: those that the user pointed at, what the cache has of its
+        revision, and for a branch what it has of any."""
+        pointed = self.folders()
+        found = [Path(path) for name in (part.key, part.repo) for path in pointed.get(name, ())]
+        cached, commit = self.repository(part.repo), part.revision
+        if (ref := cached / "refs" / part.revision).is_file():
+            commit = ref.read_text("utf-8").strip()
+        snapshots = cached / "snapshots"
+        found.append(snapshots / commit)
+        if not re.fullmatch("[0-9a-f]{40}", part.revision) and snapshots.is_dir():
+            found += sorted(path for path in snapshots.iterdir() if path.name != commit)
+        return [path for path in found if path.is_dir()]
+
+    def repository(self, repo: str) -> Path:
+        """Its folder in the cache."""
+        return self.cache / f"models--{_dashed(repo)}"
+
+    def ours(self, path: Path) -> bool:
+        """Does it lie in the cache, where we may remove it?"""
+        return path.is_relative_to(self.cache)
+
+    def files(self, part: Part, commit: str) -> dict[str, Listed]:
+        """What a download wrote down; empty where none did."""
+        file = self.folder / "lists" / _dashed(part.repo) / commit / part.listed
+        try:
+            rows = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {name: Listed(row["bytes"], row["digest"]) for name, row in rows.items()}
+
+    # ------------------------------------------------------------------------------------------ folders of the user
     def folders(self) -> dict[str, list[str]]:
-        """By repository: folders the user pointed at, which stay where they are."""
+        """By repository, by `Part.key`, or by one of LOOSE: folders the user pointed at, which stay where they are."""
         file = self.folder / "folders.json"
-        return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        if not file.is_file():
+            return {}
+        try:
+            rows = json.loads(file.read_text("utf-8")).items()
+            return {str(name): [str(path) for path in paths] for name, paths in rows}
+        except (ValueError, AttributeError, TypeError) as error:
+            raise Refused("model.folders_broken", path=str(file)) from error
+
+    def point_at(self, found: Iterable[tuple[str, str]]) -> None:
+        """Remember (name, folder), under the names that `folders` has."""
+        known = self.folders()
+        for name, folder in found:
+            known[name] = list(dict.fromkeys([*known.get(name, ()), folder]))
+        self._write(known)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Point at the folders under these names no longer. Nothing in them is touched."""
+        gone = set(names)
+        self._write({name: paths for name, paths in self.folders().items() if name not in gone})
+
+    def _write(self, folders: Mapping[str, list[str]]) -> None:
+        write_small(self.folder / "folders.json", json.dumps(folders, ensure_ascii=False, indent=1).encode())
+
+    # ------------------------------------------------------------------------------------------ single files
+    def loose(self, kind: str) -> Iterator[Path]:
+        """Checkpoints or LoRAs: every safetensors file in the folders of that kind."""
+        for folder in (self.folder / kind, *map(Path, self.folders().get(kind, ()))):
+            if folder.is_dir():
+                yield from sorted(path for path in folder.rglob("*.safetensors") if path.is_file())
 
 
-def whole(folder: Path) -> bool:
-    """Is everything there that the folder itself says it has? The hub names a file only once it is complete."""
-    indexes = list(folder.glob(INDEX))
-    for index in indexes:
-        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-        if not all((folder / shard).is_file() for shard in shards):
-            return False
-    if indexes or any(folder.glob("*.safetensors")):
-        return True
-    configs = {path.name for path in folder.glob("*.json")}
-    return bool(configs) and "config.json" not in configs  # tokenizer, scheduler, processor: no weights
+# ------------------------------------------------------------------------------------------------ one folder
+def whole(folder: Path, part: Part | None = None) -> bool:
+    """Is everything there that the folder itself says it has? Weights are looked at to their end: half a file of
+    somebody's own copying is not here."""
+    variant = part.variant if part else ""
+    for index in folder.glob(INDEX):
+        if variant_of(index.name) == variant:
+            shards = shards_of(index)
+            return bool(shards) and (folder / "config.json").is_file() and all(sound(folder / one) for one in shards)
+    if weights := [path for path in folder.glob("*.safetensors") if variant_of(path.name) == variant]:
+        return (folder / "config.json").is_file() and all(map(sound, weights))
+    names = {path.name for path in folder.glob("*") if path.is_file()}
+    if "tokenizer_config.json" in names:
+        return not names.isdisjoint(WORDS)
+    return "config.json" not in names and not names.isdisjoint(ALONE)  # scheduler, processor: no weights
+
+
+def shards_of(index: Path) -> set[str]:
+    """The files that an index speaks of; none where it cannot be read."""
+    try:
+        return set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return set()
+
+
+def held(folder: Path, part: Part) -> list[Path]:
+    """The files in a part's folder that belong to it."""
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and wanted(path.name, part.variant)]
+
+
+def wanted(name: str, variant: str = "") -> bool:
+    """Does a file of a part's folder belong to it? No pickles, and only one kind of weights."""
+    weights = ".safetensors" in name
+    return name.endswith(KINDS) and (not weights or variant_of(name) == variant)
+
+
+def sound(path: Path) -> bool:
+    """Are all tensors of a safetensors file there? Reads its header only."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return False
+    return _sound(str(path), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sound(path: str, size: int, mtime: int) -> bool:
+    header = header_of(Path(path))
+    if header is None:
+        return False
+    ends = [tensor["data_offsets"][1] for tensor in header.values()]
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+    return bool(size == 8 + length + max(ends, default=0))
+
+
+def header_of(path: Path) -> dict[str, Any] | None:
+    """{tensor: {dtype, shape, data_offsets}} of a safetensors file; None: it is none."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAX_HEADER:
+                return None
+            header = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            return header if all("data_offsets" in tensor for tensor in header.values()) else None
+    except (OSError, ValueError, struct.error, AttributeError, TypeError):
+        return None
+
+
+def _is(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def _dashed(repo: str) -> str:
+    return repo.replace("/", "--")

@@ -38,16 +38,19 @@ RETRY_SECONDS = (5.0, 300.0)  # until the first next try, doubled for each after
 
 @dataclass(frozen=True)
 class Lanes:
-    """Who works where: one executor per place of a lane. `tools` makes frames and probes, `exports` cuts films."""
+    """Who works where: one executor per place of a lane. `tools` makes frames and probes, `exports` cuts films,
+    `downloads` fetches models."""
 
     gpu: list[Executor] = field(default_factory=list)
     cpu: list[Executor] = field(default_factory=list)
     net: list[Executor] = field(default_factory=list)
     tools: list[Executor] = field(default_factory=list)
     exports: list[Executor] = field(default_factory=list)
+    downloads: list[Executor] = field(default_factory=list)
 
     def all(self) -> list[Executor]:
-        return list({id(e): e for e in [*self.gpu, *self.cpu, *self.net, *self.tools, *self.exports]}.values())
+        every = [*self.gpu, *self.cpu, *self.net, *self.tools, *self.exports, *self.downloads]
+        return list({id(e): e for e in every}.values())
 
 
 class Runner:
@@ -242,6 +245,9 @@ class Runner:
             log.warning("a file came back for a job that was given up: %s", finished.path.name)
         elif job.layer == "voice":
             self.on_spoken(job)
+        if take_id and job.layer == "picture":
+            size = take.width, take.height, take.num_frames
+            self.store.calibration.learn(job.engine, str(scene["task_type"]), finished.facts, size)
         return take_id
 
     def _failed(self, job: Job, failed: Failed) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from studio.domain import ids_after
 from studio.media.roots import Roots
+from studio.store.calibration import Calibration
 from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
 from studio.store.edits import Edits
@@ -18,6 +19,7 @@ from studio.store.ends import Ends, NewTake
 from studio.store.history import History
 from studio.store.jobs import Jobs, Wanted
 from studio.store.migrations import migrations
+from studio.store.models import Models
 from studio.store.night import Night
 from studio.store.notices import Notices
 from studio.store.presets import Presets
@@ -58,10 +60,12 @@ class Store:
         self.night = Night(self._connection, self.changes)
         self.survey = Survey(self._connection)
         self.presets = Presets(self._connection)
+        self.calibration = Calibration(self._connection)
         self.edits = Edits(self._connection, self.changes, standing.settle)
         self.takes = Takes(self._connection, self.changes, roots)
         self.review = Review(self._connection, self.changes)
         self.storage = Storage(self._connection, self.changes)
+        self.models = Models(self._connection)
         self.transfers = Transfers(self._connection, self.changes, roots, self.queues, self.projects)
 
     def together(self) -> AbstractContextManager[object]:

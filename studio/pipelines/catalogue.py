@@ -1,0 +1,57 @@
+"""What a screen says of each model beside what its engine says: title, licence, languages. Data only; one line a model.
+
+Licences are those of the weights, as their authors publish them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from studio.pipelines import engine_class
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    title: str
+    gated: bool = False  # the hub gives it only to who accepted its terms there, and sent a token
+    languages: tuple[str, ...] = ("en",)  # of the prompt
+
+
+APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
+LICENCES: Mapping[str, str] = {  # as Engine.licence names it -> its text
+    "Apache-2.0": APACHE,
+    "Skywork": "https://github.com/SkyworkAI/Skywork/blob/main/Skywork%20Community%20License.pdf",
+    "LTX-2 Community": "https://huggingface.co/Lightricks/LTX-2/blob/main/LICENSE",
+    "Stability AI Community": "https://stability.ai/license",
+    "Stability AI Non-Commercial": "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt/blob/main/LICENSE.md",
+    "CreativeML Open RAIL++-M": "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
+}
+
+WAN = ("en", "zh")
+CATALOGUE: Mapping[str, Entry] = {
+    "wan2.1-t2v-1.3b": Entry("Wan 2.1 T2V 1.3B", languages=WAN),
+    "wan2.1-t2v-14b": Entry("Wan 2.1 T2V 14B", languages=WAN),
+    "wan2.1-i2v-14b": Entry("Wan 2.1 I2V 14B", languages=WAN),
+    "wan2.2-ti2v-5b": Entry("Wan 2.2 TI2V 5B", languages=WAN),
+    "wan2.2-t2v-a14b": Entry("Wan 2.2 T2V A14B", languages=WAN),
+    "wan2.2-i2v-a14b": Entry("Wan 2.2 I2V A14B", languages=WAN),
+    "wan2.1-vace-1.3b": Entry("Wan 2.1 VACE 1.3B", languages=WAN),
+    "wan2.1-vace-14b": Entry("Wan 2.1 VACE 14B", languages=WAN),
+    "skyreels-v2-df-1.3b": Entry("SkyReels-V2 DF 1.3B", languages=WAN),
+    "skyreels-v2-df-14b": Entry("SkyReels-V2 DF 14B", languages=WAN),
+    "ltx-2": Entry("LTX-2"),
+    "ltx-2.3": Entry("LTX-2.3"),
+    "svd-xt": Entry("Stable Video Diffusion XT", languages=()),
+    "sd-turbo": Entry("SD-Turbo"),
+    "sdxl": Entry("Stable Diffusion XL"),
+}
+
+
+def entry(engine_id: str) -> Entry:
+    """What is known of a model; its id where it has no line."""
+    return CATALOGUE.get(engine_id) or Entry(engine_id)
+
+
+def licence_url(engine_id: str) -> str:
+    """Where its licence can be read: the line of LICENCES, or the page of its weights."""
+    engine = engine_class(engine_id)
+    return LICENCES.get(engine.licence) or (f"https://huggingface.co/{engine.parts[-1].repo}" if engine.parts else "")

@@ -1,0 +1,266 @@
+"""Putting models on the shelf and taking them off: recognises folders of the user, removes what the cache holds.
+
+Knows the parts of every engine. Reads headers and configurations, never weights, and copies nothing.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from studio.domain import JSON
+from studio.errors import Refused, StudioError
+from studio.media.hub import PICKLES
+from studio.pipelines import ENGINES, engine_class
+from studio.pipelines.base import Engine
+from studio.pipelines.parts import Part, Shelf, header_of, held, whole
+
+log = logging.getLogger(__name__)
+
+DEPTH = 4  # folders below the one that is named
+MOST_FOLDERS = 5000
+CLOSE = 0.03  # how far the size of a part's weights may be from what is published
+WEIGHTY = 1_000_000  # bytes from which a part's size says whose it is
+SMALL = 64_000  # bytes of a configuration
+LORA_MARKS = ("lora_", ".lora", "lora.", ".alpha", "hada_", "lokr_")
+
+
+@dataclass
+class Found:
+    """What lies in a folder."""
+
+    pointed: list[tuple[str, str]] = field(default_factory=list)  # (name in folders.json, folder)
+    models: list[str] = field(default_factory=list)  # engines of which something was found
+    checkpoints: int = 0
+    loras: int = 0
+    refused: list[dict[str, JSON]] = field(default_factory=list)  # {name, error}
+
+    def refuse(self, name: str, error: StudioError) -> None:
+        if len(self.refused) < 50:
+            self.refused.append({"name": name, "error": error.as_dict()})
+
+
+def engines_with_parts() -> list[type[Engine]]:
+    return [cls for cls in map(engine_class, ENGINES) if cls.parts]
+
+
+# ------------------------------------------------------------------------------------------------ recognising
+def recognise(folder: Path, model: str = "") -> Found:
+    """Which parts, checkpoints and LoRAs lie in a folder: a model's own, a hub's cache, or all models of another app.
+    `model`: an engine whose parts these are, where the folder itself does not say."""
+    found = Found()
+    if model:
+        _take(found, folder, [engine_class(model)])
+        return found
+    for place in _places(folder):
+        cached = _cached(place)
+        if cached:
+            _take(found, place, [cls for cls in engines_with_parts() if any(p.repo == cached for p in cls.parts)])
+        elif _looks_like_a_model(place):
+            engines = _whose(place)
+            _take(found, place, engines)
+            if not engines:
+                found.refuse(place.name, Refused("model.not_known", folder=str(place)))
+        else:
+            _take_loose(found, place)
+    return found
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """The folder and what lies below it; nothing inside of a model, nothing hidden, no link into a circle."""
+    seen = 0
+    rest = [(folder, 0)]
+    while rest and seen < MOST_FOLDERS:
+        place, depth = rest.pop(0)
+        seen += 1
+        yield place
+        if depth >= DEPTH or (_looks_like_a_model(place) and not _cached(place)):
+            continue
+        with suppress(OSError), os.scandir(place) as entries:
+            inner = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".") and e.name != "blobs"]
+            rest += [(path, depth + 1) for path in sorted(inner)]
+
+
+def _looks_like_a_model(folder: Path) -> bool:
+    if (folder / "model_index.json").is_file():
+        return True
+    return any((folder / part.where / "config.json").is_file() for cls in engines_with_parts() for part in cls.parts
+               if part.where)  # fmt: skip
+
+
+def _cached(folder: Path) -> str:
+    """The repository of a snapshot in a hub's cache; empty for other folders."""
+    repository = folder.parent.parent
+    if folder.parent.name != "snapshots" or not repository.name.startswith("models--"):
+        return ""
+    return repository.name.removeprefix("models--").replace("--", "/", 1)
+
+
+def _whose(folder: Path) -> list[type[Engine]]:
+    """Engines whose model a folder is: by its name, by what its configurations say, by the size of its weights."""
+    names = {folder.name, folder.name.replace("--", "/", 1), f"{folder.parent.name}/{folder.name}"}
+    for path in (folder / "model_index.json", folder / "transformer" / "config.json", folder / "unet" / "config.json"):
+        said = str(_config(path).get("_name_or_path", ""))
+        names |= {said, said.rpartition("/")[2]}
+    names = {name.casefold() for name in names if name}
+    every = engines_with_parts()
+    called = [cls for cls in every if any(_called(part.repo, names) for part in cls.parts)]
+    if called:
+        return called
+    return [cls for cls in every if _fits(cls, folder)]
+
+
+def _called(repo: str, names: set[str]) -> bool:
+    return repo.casefold() in names or repo.rpartition("/")[2].casefold() in names
+
+
+def _fits(cls: type[Engine], folder: Path) -> bool:
+    """Is the heaviest part that only this model has here, in the size that is published?"""
+    own = [part for part in cls.parts if part.bytes >= WEIGHTY and not _shared(cls, part)]
+    return bool(own) and all(_as_published(folder / part.where, part) for part in own)
+
+
+def _shared(cls: type[Engine], part: Part) -> bool:
+    return any(part in other.parts for other in engines_with_parts() if other is not cls)
+
+
+def _as_published(folder: Path, part: Part) -> bool:
+    if not folder.is_dir():
+        return False
+    size = sum(path.stat().st_size for path in held(folder, part))
+    return abs(size - part.bytes) <= CLOSE * part.bytes
+
+
+def _take(found: Found, folder: Path, engines: Iterable[type[Engine]]) -> None:
+    """Point at every part of these engines that is whole. What is half or of another kind is refused."""
+    cached = _cached(folder)
+    for cls in engines:
+        own = {part.repo for part in cls.parts if not _shared(cls, part)}
+        for part in cls.parts:
+            place = folder / part.where
+            alien = cached and cached != part.repo
+            if alien or not place.is_dir() or part.key in dict(found.pointed):
+                continue
+            foreign = part.repo not in own and not cached and part.bytes >= WEIGHTY
+            if foreign and not _as_published(place, part) and not _called(part.repo, {folder.name.casefold()}):
+                continue  # another text encoder than the one that these models share
+            if problem := _problem(cls, part, place):
+                found.refuse(f"{folder.name}/{part.where}", problem)
+                continue
+            found.pointed.append((part.key, str(folder)))
+            if cls.id not in found.models:
+                found.models.append(cls.id)
+
+
+def _problem(cls: type[Engine], part: Part, place: Path) -> StudioError | None:
+    if not whole(place, part):
+        pickles = [path.name for path in place.iterdir() if path.suffix in PICKLES]
+        if pickles and not any(place.glob("*.safetensors")):
+            return Refused("model.pickle", file=pickles[0])
+        return Refused("model.half", folder=str(place))
+    wanted = getattr(cls, "classes", {}).get(part.name, "").rpartition(":")[2]
+    config = _config(place / "config.json")
+    said = config.get("_class_name") or next(iter(config.get("architectures") or ()), "")
+    if said and wanted and wanted != said and not wanted.startswith("Auto"):
+        return Refused("model.wrong_class", folder=str(place), found=str(said), wanted=wanted, model=cls.id)
+    return None
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > SMALL:
+            return {}
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+# ------------------------------------------------------------------------------------------------ single files
+def kind_of(path: Path) -> str:
+    """checkpoint | lora | "" of a safetensors file, by the names of its tensors."""
+    header = header_of(path)
+    if not header:
+        return ""
+    marked = sum(any(mark in name for mark in LORA_MARKS) for name in header)
+    return "lora" if marked * 2 > len(header) else "checkpoint"
+
+
+def _take_loose(found: Found, folder: Path) -> None:
+    """Point at a folder with checkpoints or LoRAs; pickles among them are refused with how to convert them."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError:
+        return
+    kinds = [kind_of(path) for path in files if path.suffix == ".safetensors"]
+    for kind, name in (("checkpoint", "checkpoints"), ("lora", "loras")):
+        if count := kinds.count(kind):
+            setattr(found, name, getattr(found, name) + count)
+            found.pointed.append((name, str(folder)))
+    for path in files:
+        if path.suffix in (".ckpt", ".pt", ".pth") and path.stat().st_size > WEIGHTY:
+            found.refuse(path.name, Refused("model.pickle", file=path.name))
+        elif path.suffix == ".safetensors" and not kind_of(path):
+            found.refuse(path.name, Refused("model.not_safetensors", file=path.name))
+
+
+# ------------------------------------------------------------------------------------------------ removing
+def remove(shelf: Shelf, part: Part) -> int:
+    """Take a part out of the cache, half files too: bytes that became free. Folders of the user are only forgotten."""
+    repository, freed = shelf.repository(part.repo), 0
+    for root in shelf.roots(part):
+        if shelf.ours(root) and (root / part.where).is_dir():
+            freed += sum(remove_file(shelf, path, repository) for path in held(root / part.where, part))
+    lists = shelf.folder / "lists" / part.repo.replace("/", "--")
+    for path in lists.glob(f"*/{part.listed}"):
+        for file in shelf.files(part, path.parent.name).values():
+            half = repository / "blobs" / f"{file.digest}.incomplete"
+            freed += half.stat().st_size if half.is_file() else 0
+            half.unlink(missing_ok=True)
+        path.unlink()
+    _prune(repository / "snapshots", repository / "blobs", lists)
+    if repository.is_dir() and not any((repository / "snapshots").glob("*")):
+        for ref in (repository / "refs").glob("*"):
+            ref.unlink()
+        _prune(repository / "refs", repository)
+    return freed
+
+
+def remove_file(shelf: Shelf, path: Path, repository: Path) -> int:
+    """Take one file of the cache away, and its blob where no other name leads to it: bytes that became free."""
+    blob = path.resolve()
+    size = blob.stat().st_size if blob.is_file() else 0
+    path.unlink(missing_ok=True)
+    others = (one for one in (repository / "snapshots").rglob("*") if one.is_symlink() and one.resolve() == blob)
+    if blob == path or next(others, None):
+        return size if blob == path else 0
+    if blob.is_relative_to(repository.resolve()):
+        blob.unlink(missing_ok=True)
+    return size
+
+
+def _prune(*folders: Path) -> None:
+    """Remove folders that are empty, inner ones first."""
+    for folder in folders:
+        inner = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True) if folder.is_dir() else []
+        for path in (*inner, folder):
+            with suppress(OSError):
+                path.rmdir()
+
+
+def users(part: Part) -> list[str]:
+    """Engines that read a part."""
+    return [cls.id for cls in engines_with_parts() if any(_same(part, other) for other in cls.parts)]
+
+
+def _same(one: Part, other: Part) -> bool:
+    return (one.repo, one.where, one.revision, one.variant) == (other.repo, other.where, other.revision, other.variant)
+
+
+def folder_names(parts: Iterable[Part], pointed: Mapping[str, list[str]]) -> list[str]:
+    """Names of folders.json under which these parts were pointed at."""
+    return [name for part in parts for name in (part.key, part.repo) if name in pointed]
