@@ -6,6 +6,7 @@ same classes, the same files, only small numbers.
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,17 @@ def wan_vae() -> Any:
     ).eval()
 
 
+WAN_TRANSFORMER = {
+    "patch_size": (1, 2, 2), "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 16, "out_channels": 16,
+    "text_dim": 32, "freq_dim": 256, "ffn_dim": 32, "num_layers": 4, "cross_attn_norm": True,
+    "qk_norm": "rms_norm_across_heads", "rope_max_seq_len": 64,
+}  # fmt: skip
+
+
 def wan_transformer(**more: Any) -> Any:
     from diffusers import WanTransformer3DModel
 
-    return WanTransformer3DModel(**{
-        "patch_size": (1, 2, 2), "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 16,
-        "out_channels": 16, "text_dim": 32, "freq_dim": 256, "ffn_dim": 32, "num_layers": 4, "cross_attn_norm": True,
-        "qk_norm": "rms_norm_across_heads", "rope_max_seq_len": 64, **more,
-    }).eval()  # fmt: skip
+    return WanTransformer3DModel(**{**WAN_TRANSFORMER, **more}).eval()
 
 
 def wan_scheduler(flow_shift: float) -> Any:
@@ -116,6 +120,20 @@ def wan_i2v_a14b() -> Any:
     return WanImageToVideoPipeline(**wan_parts(5.0), **two, boundary_ratio=0.9)
 
 
+def wan_vace() -> Any:
+    from diffusers import WanVACEPipeline, WanVACETransformer3DModel
+
+    transformer = WanVACETransformer3DModel(**WAN_TRANSFORMER, vace_layers=[0, 2], vace_in_channels=96).eval()
+    return WanVACEPipeline(**wan_parts(), transformer=transformer)
+
+
+def skyreels(**more: Any) -> Any:
+    from diffusers import SkyReelsV2DiffusionForcingVideoToVideoPipeline, SkyReelsV2Transformer3DModel
+
+    transformer = SkyReelsV2Transformer3DModel(**WAN_TRANSFORMER, **more).eval()
+    return SkyReelsV2DiffusionForcingVideoToVideoPipeline(**wan_parts(8.0), transformer=transformer)
+
+
 REPOS: dict[str, Callable[[], Any]] = {
     "Wan-AI/Wan2.1-T2V-1.3B-Diffusers": wan_t2v,
     "Wan-AI/Wan2.1-T2V-14B-Diffusers": wan_t2v,
@@ -123,6 +141,10 @@ REPOS: dict[str, Callable[[], Any]] = {
     "Wan-AI/Wan2.2-TI2V-5B-Diffusers": wan_ti2v,
     "Wan-AI/Wan2.2-T2V-A14B-Diffusers": wan_t2v_a14b,
     "Wan-AI/Wan2.2-I2V-A14B-Diffusers": wan_i2v_a14b,
+    "Wan-AI/Wan2.1-VACE-1.3B-diffusers": wan_vace,
+    "Wan-AI/Wan2.1-VACE-14B-diffusers": wan_vace,
+    "Skywork/SkyReels-V2-DF-1.3B-540P-Diffusers": partial(skyreels, inject_sample_info=True),
+    "Skywork/SkyReels-V2-DF-14B-720P-Diffusers": skyreels,
 }
 
 

@@ -13,6 +13,10 @@ ENGINES: dict[str, str] = {
     "wan2.1-t2v-14b": "studio.pipelines.wan:WanT2VLarge",
     "wan2.1-i2v-14b": "studio.pipelines.wan:WanI2VLarge",
     "wan2.2-ti2v-5b": "studio.pipelines.wan:WanTI2V",
+    "wan2.1-vace-14b": "studio.pipelines.wan_vace:WanVACELarge",
+    "skyreels-v2-df-14b": "studio.pipelines.skyreels_v2:SkyReelsV2Large",
+    "skyreels-v2-df-1.3b": "studio.pipelines.skyreels_v2:SkyReelsV2Small",
+    "wan2.1-vace-1.3b": "studio.pipelines.wan_vace:WanVACESmall",
     "wan2.1-t2v-1.3b": "studio.pipelines.wan:WanT2VSmall",
     "draft": "studio.pipelines.draft.engine:Draft",
 }

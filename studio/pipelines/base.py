@@ -31,7 +31,8 @@ class Limits:
     references: tuple[int, int] = (1, 4)
     languages: tuple[str, ...] = ("en", "pt", "zh")  # that it speaks
     fps: float = 24.0
-    frame_step: int = 1  # it makes frame_step * n + 1 frames
+    frame_step: int = 1  # it makes frame_step * n + frame_start frames
+    frame_start: int = 1  # 0 where the new frames only continue others
     audio: tuple[float, float] = AVATAR_AUDIO_SECONDS  # seconds of a recording that it animates: (least, most)
     end_image: bool = True  # image_to_video may end on a given picture
     prefixes: tuple[str, ...] = CUT_PREFIXES  # one of them begins the prompt of a shot_switching_extension
@@ -40,7 +41,7 @@ class Limits:
     def frames(self, seconds: float) -> int:
         """How many it makes of so many seconds: rounded up to what it can."""
         wanted = max(1, round(seconds * self.fps))
-        return -(-(wanted - 1) // self.frame_step) * self.frame_step + 1
+        return -(-(wanted - self.frame_start) // self.frame_step) * self.frame_step + self.frame_start
 
 
 @dataclass(frozen=True, slots=True)
