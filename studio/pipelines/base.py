@@ -33,6 +33,8 @@ class Limits:
     fps: float = 24.0
     frame_step: int = 1  # it makes frame_step * n + frame_start frames
     frame_start: int = 1  # 0 where the new frames only continue others
+    fixed_frames: int = 0  # it always makes so many, and plays them as fast as the wished duration asks; 0: it does not
+    rates: tuple[int, int] = (1, 60)  # frames per second between which it then chooses
     audio: tuple[float, float] = AVATAR_AUDIO_SECONDS  # seconds of a recording that it animates: (least, most)
     end_image: bool = True  # image_to_video may end on a given picture
     prefixes: tuple[str, ...] = CUT_PREFIXES  # one of them begins the prompt of a shot_switching_extension
@@ -40,8 +42,16 @@ class Limits:
 
     def frames(self, seconds: float) -> int:
         """How many it makes of so many seconds: rounded up to what it can."""
+        if self.fixed_frames:
+            return self.fixed_frames
         wanted = max(1, round(seconds * self.fps))
         return -(-(wanted - self.frame_start) // self.frame_step) * self.frame_step + self.frame_start
+
+    def rate(self, seconds: float) -> float:
+        """Frames per second of so many seconds; never so fast that it would end before, where it may choose."""
+        if not self.fixed_frames:
+            return self.fps
+        return float(min(max(int(self.fixed_frames / seconds), self.rates[0]), self.rates[1]))
 
 
 @dataclass(frozen=True, slots=True)
