@@ -70,8 +70,13 @@ class _Formatter(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__(LINE, CLOCK)
+        self.secrets: list[str] = []
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
         # longest first, so that a key inside another is not cut into pieces; short ones would black out plain words
-        self.secrets = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
+        known = {*self.secrets, *(secret for secret in secrets if len(secret) >= 4)}
+        self.secrets = sorted(known, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         record.scene = getattr(record, "scene", None) or _scene.get()
@@ -103,6 +108,13 @@ def start(
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     return handler
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Black these out too, from now on: keys that were just set."""
+    for handler in logging.getLogger().handlers:
+        if handler.get_name() == "lanterna" and isinstance(handler.formatter, _Formatter):
+            handler.formatter.hide(secrets)
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:

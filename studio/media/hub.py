@@ -58,7 +58,7 @@ class File:
 
 # ------------------------------------------------------------------------------------------------ the two verbs
 def download(arguments: Mapping[str, Any], step: Step) -> JSON:
-    """{parts: [Wanted], cache, lists, reserve: bytes that stay free, endpoint?, token?, offline?}
+    """{parts: [Wanted], cache, lists, reserve: bytes that stay free, endpoint?, token?, proxy?, offline?}
     -> {bytes, fetched, parts: [{repo, folder, commit, bytes}]}.
 
     Fetches what is missing of each part, in order. Raises DiskFull("model.disk"), Refused and Unavailable by the names
@@ -66,7 +66,8 @@ def download(arguments: Mapping[str, Any], step: Step) -> JSON:
     if arguments.get("offline"):
         raise Unavailable("model.offline")
     parts = [Wanted(**row) for row in arguments["parts"]]
-    hub = _Hub(arguments.get("endpoint") or "", arguments.get("token") or "", Path(arguments["cache"]))
+    texts = [arguments.get(name) or "" for name in ("endpoint", "token", "proxy")]
+    hub = _Hub(*texts, Path(arguments["cache"]))
     listed = []
     for part in parts:
         step(0, 0, "list")
@@ -135,11 +136,15 @@ def _blob_name(path: Path) -> str:
 
 # ------------------------------------------------------------------------------------------------ the hub
 class _Hub:
-    def __init__(self, endpoint: str, token: str, cache: Path) -> None:
-        from huggingface_hub import HfApi, constants
+    def __init__(self, endpoint: str, token: str, proxy: str, cache: Path) -> None:
+        from huggingface_hub import HfApi, close_session, constants
         from huggingface_hub.utils import build_hf_headers
 
         constants.DOWNLOAD_CHUNK_SIZE = CHUNK  # a slow line would hear of a cancel after ten megabytes
+        constants.HF_HUB_OFFLINE = False  # `offline` was asked; this process may be older than the answer
+        if proxy:
+            os.environ |= {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
+        close_session()  # the next one reads what the environment says of proxies now
         self.api = HfApi(endpoint=endpoint or None, token=token or False, library_name="lanterna")
         self.endpoint, self.token, self.cache = str(self.api.endpoint), token, cache
         headers = build_hf_headers(token=token or False, library_name="lanterna")

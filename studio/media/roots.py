@@ -15,6 +15,10 @@ class Roots:
     """The named folders a studio may read: `outputs`, `data`, and the media roots."""
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
+        self.change(folders)
+
+    def change(self, folders: Mapping[str, Path]) -> None:
+        """Other folders from now on; whoever reads meanwhile finds the old ones or the new."""
         self._folders = {name: path.resolve() for name, path in folders.items()}
 
     def __getitem__(self, name: str) -> Path:

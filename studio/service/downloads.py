@@ -219,7 +219,7 @@ class Downloads:
         return {
             "parts": wanted, "cache": str(shelf.cache), "lists": str(shelf.folder / "lists"), "reserve": RESERVE,
             "endpoint": self._settings.hf_endpoint, "token": token.get_secret_value() if token else "",
-            "offline": self._settings.offline,
+            "offline": self._settings.offline, "proxy": self._settings.proxy,
         }  # fmt: skip
 
     def _remember_pace(self, live: Live, fetched: int) -> None:

@@ -39,7 +39,7 @@ class Storage:
     ) -> None:  # fmt: skip
         """`trash_days`: how long the trash keeps what was thrown away; 0: for ever."""
         self._store, self._runner, self._outputs, self._cache = store, runner, outputs, cache
-        self._trash_days, self._clock = trash_days, clock
+        self.trash_days, self._clock = trash_days, clock
         self._removing = Lock()  # one remover at a time; the database's lock is taken inside it
         self._closing = Flag()
         self._thread = Thread(target=self._daily, name="tidy", daemon=True)
@@ -52,7 +52,7 @@ class Storage:
         return {
             "free": free_bytes(self._outputs),
             "queues": queues,
-            "trash": {**self._store.storage.trash(), "days": self._trash_days},
+            "trash": {**self._store.storage.trash(), "days": self.trash_days},
             "cache": {name: _bytes_below(self._cache / folder) for name, folder in CACHES.items()},
             "uploads": {
                 **self._store.storage.uploads(), "days": UPLOAD_DAYS,
@@ -125,8 +125,8 @@ class Storage:
     def tidy(self) -> None:
         with self._removing:
             self._remove_doomed()
-        if self._trash_days:
-            self.empty_trash(self._trash_days)
+        if self.trash_days:
+            self.empty_trash(self.trash_days)
 
     def close(self) -> None:
         self._closing.set()

@@ -1,0 +1,169 @@
+"""Settings on screen: what each is, where it comes from, and writing data/settings.toml. Keys go in and never come out.
+
+What a flag, the environment or .env sets is shown and not changed here: it would win over the file. What can take
+effect at once does; the rest is saved and says that it waits for the next start.
+"""
+
+import logging
+import os
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal, Union, get_args, get_origin
+
+import tomlkit
+from pydantic import SecretStr
+from tomlkit.exceptions import TOMLKitError
+
+from studio import logs
+from studio.errors import Forbidden, Refused
+from studio.media.files import fsync_file, replace, whole_or_gone
+from studio.service.views import View
+from studio.settings import Settings, field_named
+
+log = logging.getLogger(__name__)
+
+HEADER = "Written by the Settings tab and by you: docs/settings.md says what each one means."
+STRONGER = ("flag", "environment", ".env")  # than the file
+HIDDEN = ("root",)
+MOST = 10_000  # characters of a value
+READ_WHEN_USED = (  # from the settings, by whoever needs it
+    "hf_token", "hf_endpoint", "offline", "proxy", "webhook_secret", "vram_ceiling_gb", "vram_headroom_gb",
+)  # fmt: skip
+
+Apply = Callable[[Settings], None]
+
+
+class Preferences:
+    """`_lock`: one writer of the file at a time."""
+
+    def __init__(self, settings: Settings, apply: Mapping[str, Apply]) -> None:
+        """`apply`: what brings a new value of a setting to those who were given the old one."""
+        self._settings, self._apply = settings, apply
+        self._lock = Lock()
+
+    def list(self) -> View:
+        """{settings: [{name, value, origin, kind, choices, description, restart, pending}]}. `value` of a secret is
+        "set" or "". `pending`: saved, and waiting for the next start."""
+        saved = self._read()
+        return {"settings": [self._view(name, saved) for name in Settings.model_fields if name not in HIDDEN]}
+
+    def _view(self, name: str, saved: Settings) -> View:
+        info, kind = Settings.model_fields[name], kind_of(name)
+        now, value = getattr(self._settings, name), getattr(saved, name)
+        return {
+            "name": name, "value": _shown(value), "origin": saved.origin(name), "kind": kind,
+            "choices": list(_choices(name)) or None, "description": info.description or "",
+            "restart": not self._at_once(name), "pending": now != value and not self._at_once(name),
+        }  # fmt: skip
+
+    def _at_once(self, name: str) -> bool:
+        return name in self._apply or name in READ_WHEN_USED
+
+    def change(self, values: Mapping[str, Any], *, trusted: bool = False) -> View:
+        """Save values by name; None takes a value out of the file. All of them or none. Raises Forbidden where somebody
+        else than the owner may be asking, Refused naming the setting."""
+        if not (trusted or self._settings.at_home or self._settings.auth is not None):
+            raise Forbidden("settings.not_yours")  # with `auth`, the door has let in nobody but the owner
+        with self._lock:
+            saved = self._read()
+            clean = {name: self._clean(name, value, saved) for name, value in values.items()}
+            for path in clean.get("media_roots") or ():
+                if not saved.inside(Path(path)).is_dir():
+                    raise Refused("settings.no_folder", path=path)
+            self._read(**{name: value for name, value in clean.items() if value is not None})
+            self._write(clean)
+            self._take_over(clean)
+        return self.list()
+
+    def _read(self, **more: Any) -> Settings:
+        """What the studio would have if it started now with the same flags. Raises Refused("settings.invalid")."""
+        running = self._settings
+        fixed = {name: getattr(running, name) for name in Settings.model_fields if running.origin(name) == "flag"}
+        return Settings(**{**fixed, "root": running.root, **more})
+
+    def _clean(self, name: str, value: Any, saved: Settings) -> Any:
+        """As it goes into the file. Raises Refused."""
+        if name not in Settings.model_fields or name in HIDDEN:
+            raise Refused("settings.unknown", setting=name[:80])
+        if (origin := saved.origin(name)) in STRONGER:
+            raise Refused("settings.elsewhere", setting=name, origin=origin)
+        if isinstance(value, str):
+            value = value.strip()
+        if value == "" and kind_of(name) in ("secret", "path", "number", "choice"):
+            value = None
+        if len(str(value)) > MOST:
+            raise Refused("settings.invalid", setting=name, origin="data/settings.toml", reason=f"> {MOST}")
+        return value
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        """Whole or not at all; nobody but the user may read it. What else stands in it stays, remarks too."""
+        path = self._settings.data_dir / "settings.toml"
+        try:
+            document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else None
+        except TOMLKitError as error:
+            raise Refused("settings.toml", path=str(path), reason=str(error)) from error
+        if document is None:
+            document = tomlkit.document()
+            document.add(tomlkit.comment(HEADER))
+        for name, value in values.items():
+            for key in [
+                key for key in document if field_named(Settings, key) == name and (value is None or key != name)
+            ]:
+                document.remove(key)
+            if value is not None:
+                document[name] = value
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with whole_or_gone(part):
+            part.unlink(missing_ok=True)
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(tomlkit.dumps(document))
+            fsync_file(part)
+            replace(part, path)
+
+    def _take_over(self, names: Mapping[str, Any]) -> None:
+        """What can take effect now does."""
+        saved = self._read()
+        logs.hide(saved.secrets())
+        for name in names:
+            if self._at_once(name):
+                setattr(self._settings, name, getattr(saved, name))
+                self._settings.learn_origin(name, saved.origin(name))
+            if name in self._apply:
+                self._apply[name](self._settings)
+        self._settings.export()
+        log.info("settings changed: %s", ", ".join(names))
+
+
+def kind_of(name: str) -> Literal["path", "paths", "text", "secret", "number", "choice", "switch"]:
+    """How a setting is drawn."""
+    plain = _plain_type(name)
+    if get_origin(plain) is Literal:
+        return "choice"
+    if get_origin(plain) is list:
+        return "paths" if get_args(plain) == (Path,) else "text"
+    kinds: dict[Any, Any] = {SecretStr: "secret", bool: "switch", int: "number", float: "number", Path: "path"}
+    return kinds.get(plain, "text")  # type: ignore[no-any-return]
+
+
+def _choices(name: str) -> tuple[str, ...]:
+    plain = _plain_type(name)
+    return get_args(plain) if get_origin(plain) is Literal else ()
+
+
+def _plain_type(name: str) -> Any:
+    """Without `| None`."""
+    plain = Settings.model_fields[name].annotation
+    if get_origin(plain) in (Union, types.UnionType):
+        plain = next(inner for inner in get_args(plain) if inner is not type(None))
+    return plain
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "set"
+    if isinstance(value, Path):
+        return str(value)
+    return [str(one) for one in value] if isinstance(value, list) else "" if value is None else value

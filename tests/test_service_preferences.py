@@ -1,0 +1,170 @@
+"""Settings on screen: what is shown of them, who may change them, what is written, and what takes effect at once."""
+
+import logging
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from studio import logs
+from studio.api import make_api
+from studio.api.guard import Guard, Hosts
+from studio.errors import Forbidden, Refused
+from studio.service import Studio
+from studio.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the machine that runs the tests."""
+    for info in Settings.model_fields.values():
+        for name in getattr(info.validation_alias, "choices", ()):
+            monkeypatch.delenv(str(name), raising=False)
+
+
+def shown(studio: Studio) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in studio.preferences.list()["settings"]}
+
+
+def saved(tmp_path: Path) -> str:
+    return (tmp_path / "data" / "settings.toml").read_text("utf-8")
+
+
+def test_every_setting_is_described(studio: Studio, tmp_path: Path) -> None:
+    found = shown(studio)
+    assert set(found) == set(Settings.model_fields) - {"root"}
+    assert all(one["description"] for one in found.values())
+    kinds = {
+        name: found[name]["kind"] for name in ("data_dir", "media_roots", "hf_token", "port", "lang", "offline", "host")
+    }
+    assert list(kinds.values()) == ["path", "paths", "secret", "number", "choice", "switch", "text"]
+    assert found["lang"]["choices"] == ["auto", "en", "pt", "zh"] and found["port"]["choices"] is None
+    assert found["hf_home"]["value"] == str(tmp_path / "data" / "models")
+    assert found["hf_home"]["origin"] == "default"  # though libraries were told by the environment
+
+
+def test_a_change_is_saved_and_takes_effect(studio: Studio, tmp_path: Path) -> None:
+    studio.preferences.change({"trash_days": 3, "offline": True, "port": 8000})
+    found = shown(studio)
+    assert (found["trash_days"]["value"], found["trash_days"]["origin"]) == (3, "data/settings.toml")
+    assert studio.storage.view()["trash"]["days"] == 3 and studio.models.list()["offline"]
+    assert (found["port"]["value"], found["port"]["restart"], found["port"]["pending"]) == (8000, True, True)
+    assert studio.settings.port == 7860
+    fresh = Settings(root=tmp_path)
+    assert (fresh.trash_days, fresh.offline, fresh.port) == (3, True, 8000)
+    assert not found["trash_days"]["pending"]
+
+
+def test_none_takes_a_value_out(studio: Studio, tmp_path: Path) -> None:
+    studio.preferences.change({"trash_days": 3, "hf_token": "hf_secretsecretsecret", "offline": True})
+    assert os.environ["HF_TOKEN"] == "hf_secretsecretsecret" and os.environ["HF_HUB_OFFLINE"] == "1"
+    studio.preferences.change({"trash_days": None, "hf_token": "", "offline": False})
+    assert "trash_days" not in saved(tmp_path) and "hf_token" not in saved(tmp_path)
+    assert studio.storage.view()["trash"]["days"] == 30 and studio.settings.hf_token is None
+    assert "HF_TOKEN" not in os.environ and "HF_HUB_OFFLINE" not in os.environ
+
+
+def test_a_media_root_is_read_from_at_once(studio: Studio, tmp_path: Path) -> None:
+    footage = tmp_path / "far" / "footage"
+    footage.mkdir(parents=True)
+    (footage / "notes.txt").write_text("x")
+    client = TestClient(make_api(studio))
+    assert str(footage) not in [place["path"] for place in client.get("/folders").json()["places"]]
+    client.patch("/preferences", json={"media_roots": ["far/footage"]}).raise_for_status()
+    assert str(footage) in [place["path"] for place in client.get("/folders").json()["places"]]
+    studio.preferences.change({"media_roots": None})
+    assert str(footage) not in [place["path"] for place in client.get("/folders").json()["places"]]
+
+
+def test_the_file_keeps_what_the_user_wrote_and_is_private(studio: Studio, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "settings.toml"
+    file.write_text("# mine\ntrash_days = 9  # a week and a bit\nLANTERNA_PORT = 7000\nown = 'x'\n", "utf-8")
+    file.chmod(0o644)
+    studio.preferences.change({"trash_days": 4, "port": 7001})
+    text = saved(tmp_path)
+    assert "# mine" in text and "own = 'x'" in text and "trash_days = 4" in text
+    assert "port = 7001" in text and "LANTERNA_PORT" not in text
+    if sys.platform != "win32":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in file.parent.glob("settings*")] == ["settings.toml"]
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "setting"),
+    [
+        ({"port": 70_000}, "settings.invalid", "port"),
+        ({"lang": "xx"}, "settings.invalid", "lang"),
+        ({"name_template": "{take"}, "settings.invalid", "name_template"),
+        ({"trash_days": 5, "port": "many"}, "settings.invalid", "port"),
+        ({"nothing": 1}, "settings.unknown", "nothing"),
+        ({"root": "/"}, "settings.unknown", "root"),
+        ({"auth": "nobody"}, "settings.invalid", "auth"),
+        ({"hf_endpoint": "x" * 20_000}, "settings.invalid", "hf_endpoint"),
+    ],
+)
+def test_what_cannot_be_so_is_refused_and_nothing_is_written(
+    studio: Studio, tmp_path: Path, values: dict[str, Any], code: str, setting: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        studio.preferences.change(values)
+    assert (refused.value.code, refused.value.params["setting"]) == (code, setting)
+    assert not (tmp_path / "data" / "settings.toml").exists() and studio.settings.trash_days == 30
+
+
+def test_a_media_root_must_be_there(studio: Studio, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        studio.preferences.change({"media_roots": ["nowhere"]})
+    assert refused.value.code == "settings.no_folder"
+
+
+def test_what_is_set_elsewhere_is_shown_and_not_changed(
+    build: Callable[..., Studio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    (tmp_path / ".env").write_text("LANTERNA_TRASH_DAYS=7\n")
+    studio = build(lang="pt")
+    origins = {name: one["origin"] for name, one in shown(studio).items() if one["origin"] != "default"}
+    assert origins == {"lang": "flag", "hf_home": "environment", "trash_days": ".env"}
+    for name, origin in origins.items():
+        with pytest.raises(Refused) as refused:
+            studio.preferences.change({name: "en"})
+        assert (refused.value.code, refused.value.params["origin"]) == ("settings.elsewhere", origin)
+
+
+def test_a_key_goes_in_and_never_comes_out(studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    key = "secret-without-any-known-shape"
+    client = TestClient(make_api(studio))
+    answer = client.patch("/preferences", json={"fal_key": key})
+    answer.raise_for_status()
+    assert key not in answer.text and key not in client.get("/preferences").text
+    assert shown(studio)["fal_key"]["value"] == "set" and Settings(root=tmp_path).fal_key is not None
+    logging.getLogger("studio").warning("it is %s", key)
+    logging.shutdown([])
+    assert key not in (tmp_path / "data" / "logs" / "app.log").read_text()
+    bad = client.patch("/preferences", json={"auth": key})
+    assert bad.status_code == 422 and key not in bad.text
+    assert logs.HIDDEN in (tmp_path / "data" / "logs" / "app.log").read_text()
+
+
+def test_only_the_owner_may_write(build: Callable[..., Studio], tmp_path: Path) -> None:
+    behind_a_proxy = build(allowed_hosts=["studio.example.org"])
+    with pytest.raises(Forbidden) as refused:
+        behind_a_proxy.preferences.change({"trash_days": 1})
+    assert refused.value.code == "settings.not_yours"
+    behind_a_proxy.preferences.change({"trash_days": 1}, trusted=True)  # the command line of the user
+    with_a_door = build(auth="me:password", data_dir=tmp_path / "other")
+    with_a_door.preferences.change({"trash_days": 1})
+
+
+def test_rest_answers_403_where_anybody_could_ask(build: Callable[..., Studio]) -> None:
+    studio = build(allowed_hosts=["studio.example.org"])
+    site = Guard(make_api(studio), Hosts(["studio.example.org"]), studio.words, "token", None, 10**9)
+    client = TestClient(site, base_url="http://studio.example.org")
+    answer = client.patch("/preferences", json={"trash_days": 1})
+    assert answer.status_code == 403 and answer.json()["error"]["hint"]
+    client.patch("/preferences", json={"trash_days": 1}, headers={"Authorization": "Bearer token"}).raise_for_status()
