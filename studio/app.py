@@ -12,7 +12,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -47,21 +47,13 @@ def build_studio(settings: Settings, *, in_process: bool = False) -> Studio:
     for folder in (settings.output_dir, settings.data_dir, settings.cache_dir):
         folder.mkdir(parents=True, exist_ok=True)
     logs.start(settings.log_dir, "app", settings.log_level, settings.secrets())
-    store = Store(settings.database, Roots(_folders(settings)))
+    store = Store(settings.database, Roots(settings.roots))
     runner = Runner(
         store, _lanes(settings, in_process), settings.output_dir, settings.cache_dir,
         None if in_process else Power(store, stay_awake, do),
         expand=Wildcards(settings.data_dir / "wildcards").expand, name_template=settings.name_template,
     )  # fmt: skip
-    machine = this_machine(force_cpu=settings.force_cpu)
-    return Studio.build(settings, store, runner, machine, settings.assets_dir)
-
-
-def _folders(settings: Settings) -> dict[str, Path]:
-    """Root names stand in the database, so they never change and do not hang on the order of a list."""
-    media = {f"media:{path.name}": path for path in settings.media_roots}
-    bundled = settings.assets_dir / "samples"
-    return {"outputs": settings.output_dir, "data": settings.data_dir, "bundled": bundled, **media}
+    return Studio.build(settings, store, runner, partial(this_machine, settings), settings.assets_dir)
 
 
 def _lanes(settings: Settings, in_process: bool) -> Lanes:
@@ -71,14 +63,17 @@ def _lanes(settings: Settings, in_process: bool) -> Lanes:
 
     if in_process:
         here = InProcess()
-        return Lanes(gpu=[here], cpu=[here], net=[here], tools=[here], exports=[here])
+        return Lanes(gpu=[here], cpu=[here], net=[here], tools=[here], exports=[here], downloads=[here])
     worker = WorkerSettings(settings.log_dir, settings.log_level, tuple(settings.secrets()))
     cpu = WorkerProcess(worker)
     # net: calls that wait for somebody else's computer need no process of their own. exports: a film that is being cut
-    # must not wait for a render, nor stop one. Processes start on first use.
+    # must not wait for a render, nor stop one; nor must a model that is fetched. Processes start on first use.
     net: list[Executor] = [InProcess() for _ in range(settings.max_concurrent_tasks)]
     tools = WorkerProcess(worker, stalled_after=TOOL_SECONDS)
-    return Lanes(gpu=[WorkerProcess(worker)], cpu=[cpu], net=net, tools=[tools], exports=[WorkerProcess(worker)])
+    exports, downloads = WorkerProcess(worker), WorkerProcess(worker)
+    return Lanes(
+        gpu=[WorkerProcess(worker)], cpu=[cpu], net=net, tools=[tools], exports=[exports], downloads=[downloads]
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the faces

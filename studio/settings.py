@@ -5,6 +5,7 @@ those that users of the peers know by another name (HOST, HF_HOME, FAL_KEY …) 
 docs/settings.md holds the table.
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from studio.naming import DEFAULT_TAKE, check_take_name
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py
 ORIGINS = ("flag", "environment", ".env", "data/settings.toml")  # in order; what none of them names is the default
+EXPORTED = "LANTERNA_EXPORTED"  # environment: what `export` wrote over, so that nobody takes it for the user's wish
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WILDCARDS = ("0.0.0.0", "::", "")  # every address of this computer
 
@@ -82,6 +84,12 @@ class Settings(BaseSettings):
     max_concurrent_tasks: int = _named(
         "max_concurrent_tasks", "MAX_CONCURRENT_TASKS", default=4, ge=1, le=64, description="waiting calls at once"
     )
+    vram_ceiling_gb: float = _named(
+        "vram_ceiling_gb", default=0.0, ge=0, le=10_000, description="GB of video memory we may have; 0: all of it"
+    )
+    vram_headroom_gb: float | None = _named(
+        "vram_headroom_gb", ge=0, le=1_000, description="GB of video memory that stay free; 1, on Windows 1.5"
+    )
     cuda_alloc_conf: str = _named(
         "cuda_alloc_conf", "PYTORCH_CUDA_ALLOC_CONF", default="expandable_segments:True", description="torch allocator"
     )
@@ -118,7 +126,7 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            field = _field_named(type(self), str(first["loc"][0])) if first["loc"] else "auth"
+            field = field_named(type(self), str(first["loc"][0])) if first["loc"] else "auth"
             raise Refused(
                 "settings.invalid",
                 setting=field,
@@ -176,13 +184,14 @@ class Settings(BaseSettings):
     def _absolute(self) -> "Settings":
         """Relative folders are beside launch.py, wherever the terminal stands."""
         self.root = self.root.expanduser().resolve()
-        self.output_dir = self._inside(self.output_dir)
-        self.data_dir = self._inside(self.data_dir)
-        self.hf_home = self._inside(self.hf_home) if self.hf_home != Path() else self.data_dir / "models"
-        self.media_roots = [self._inside(path) for path in self.media_roots]
+        self.output_dir = self.inside(self.output_dir)
+        self.data_dir = self.inside(self.data_dir)
+        self.hf_home = self.inside(self.hf_home) if self.hf_home != Path() else self.data_dir / "models"
+        self.media_roots = [self.inside(path) for path in self.media_roots]
         return self
 
-    def _inside(self, path: Path) -> Path:
+    def inside(self, path: Path) -> Path:
+        """A path as the user wrote it, beside launch.py where it is relative."""
         return (self.root / path.expanduser()).resolve()
 
     # ------------------------------------------------------------------------------------------------ what follows
@@ -202,6 +211,13 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """Checkpoints, LoRAs and the list of folders that models were imported from."""
         return self.data_dir / "models"
+
+    @property
+    def roots(self) -> dict[str, Path]:
+        """Folders by the names that the database knows: they never change and do not hang on the order of a list."""
+        media = {f"media:{path.name}": path for path in self.media_roots}
+        bundled = self.assets_dir / "samples"
+        return {"outputs": self.output_dir, "data": self.data_dir, "bundled": bundled, **media}
 
     @property
     def assets_dir(self) -> Path:
@@ -236,6 +252,10 @@ class Settings(BaseSettings):
         """flag | environment | .env | data/settings.toml | default"""
         return self._origins.get(field, "default")
 
+    def learn_origin(self, field: str, origin: str) -> None:
+        """A value was changed while the studio runs."""
+        self._origins[field] = origin
+
     def described(self) -> list[tuple[str, ...]]:
         """(setting, value with secrets masked, origin) for --print-config."""
         rows: list[tuple[str, ...]] = []
@@ -247,24 +267,30 @@ class Settings(BaseSettings):
 
     def export(self, environment: dict[str, str] | Any = os.environ) -> None:
         """Tell the libraries by environment, before they are imported; workers inherit it."""
-        environment["GRADIO_ANALYTICS_ENABLED"] = "False"
-        environment["HF_HUB_DISABLE_TELEMETRY"] = "1"
-        environment["DO_NOT_TRACK"] = "1"
-        environment["GRADIO_TEMP_DIR"] = str(self.cache_dir / "gradio")
-        environment["HF_HOME"] = str(self.hf_home)
-        environment["LANTERNA_SHELF"] = str(self.models_dir)
-        environment["LANTERNA_CACHE"] = str(self.cache_dir)
-        environment["PYTORCH_CUDA_ALLOC_CONF"] = self.cuda_alloc_conf
-        if self.transformers_cache:
-            environment["HF_HUB_CACHE"] = str(self._inside(self.transformers_cache))
-        if self.hf_endpoint:
-            environment["HF_ENDPOINT"] = self.hf_endpoint
-        if self.offline:
-            environment["HF_HUB_OFFLINE"] = "1"
-        if self.hf_token:
-            environment["HF_TOKEN"] = self.hf_token.get_secret_value()
+        told = {
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "DO_NOT_TRACK": "1",
+            "GRADIO_TEMP_DIR": str(self.cache_dir / "gradio"),
+            "HF_HOME": str(self.hf_home),
+            "LANTERNA_SHELF": str(self.models_dir),
+            "LANTERNA_CACHE": str(self.cache_dir),
+            "PYTORCH_CUDA_ALLOC_CONF": self.cuda_alloc_conf,
+            "HF_HUB_CACHE": str(self.inside(self.transformers_cache)) if self.transformers_cache else "",
+            "HF_ENDPOINT": self.hf_endpoint,
+            "HF_HUB_OFFLINE": "1" if self.offline else "",
+            "HF_TOKEN": self.hf_token.get_secret_value() if self.hf_token else "",
+        }
+        before = json.loads(environment.get(EXPORTED, "{}"))
+        for name, value in told.items():
+            if value:
+                before[name] = [before[name][0] if name in before else environment.get(name), value]
+                environment[name] = value
+            elif name in before:  # told earlier, and taken back since
+                environment.pop(name, None)
         if self.force_cpu:
             environment["CUDA_VISIBLE_DEVICES"] = ""
+        environment[EXPORTED] = json.dumps(before)
 
 
 def _written(value: Any) -> str:
@@ -275,10 +301,11 @@ def _files(cls: type[BaseSettings], flags: Mapping[str, Any]) -> tuple[PydanticB
     """Environment, .env and settings.toml. The last lies in the data folder, which the others may move."""
     root = Path(flags.get("root", ROOT)).expanduser().resolve()
     env = EnvSettingsSource(cls)
+    env.env_vars = _given(env.env_vars)
     dotenv = DotEnvSettingsSource(cls, env_file=root / ".env")
     data_dir: Any = "data"
     for source in (dict(flags), env(), dotenv()):
-        data_dir = next((v for k, v in source.items() if _field_named(cls, k) == "data_dir"), None) or data_dir
+        data_dir = next((v for k, v in source.items() if field_named(cls, k) == "data_dir"), None) or data_dir
         if data_dir != "data":
             break
     toml_file = root / Path(data_dir).expanduser() / "settings.toml"
@@ -293,11 +320,20 @@ def _origins(cls: type[BaseSettings], flags: dict[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for origin, values in zip(ORIGINS, [flags, *(source() for source in _files(cls, flags))], strict=True):
         for key in values:
-            found.setdefault(_field_named(cls, key), origin)
+            found.setdefault(field_named(cls, key), origin)
     return found
 
 
-def _field_named(cls: type[BaseSettings], name: str) -> str:
+def _given(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The environment as the user gave it: without what this program told its libraries by it."""
+    given = dict(variables)
+    for name, (before, told) in json.loads(os.environ.get(EXPORTED, "{}")).items():
+        if given.get(name) == told:
+            given[name] = before
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def field_named(cls: type[BaseSettings], name: str) -> str:
     """The field behind any of its names."""
     for field, info in cls.model_fields.items():
         alias = info.validation_alias

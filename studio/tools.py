@@ -58,6 +58,7 @@ TOOLS: dict[str, str] = {  # name -> "module:function"
     "portraits": "studio.tools:portraits",
     "download": "studio.tools:download",
     "verify": "studio.tools:verify",
+    "measure_machine": "studio.pipelines.measure:measure_machine",
 }
 
 

@@ -10,12 +10,15 @@ from studio import __version__
 from studio.api import (
     answers,
     casting,
+    catalogue,
     editing,
     episodes,
     exports,
     installations,
+    memory,
     notices,
     packages,
+    preferences,
     preflight,
     queues,
     relink,
@@ -40,7 +43,7 @@ def make_api(studio: Studio) -> FastAPI:
     # episodes first: /queues/check before /queues/{id}
     modules = (
         episodes, relink, casting, queues, preflight, runs, reports, editing, scenes, takes,
-        review, exports, packages, installations, storage, notices, system,
+        review, exports, packages, installations, catalogue, preferences, memory, storage, notices, system,
     )  # fmt: skip
     for module in modules:
         api.include_router(module.router)

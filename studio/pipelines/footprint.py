@@ -5,7 +5,8 @@ the meta device (tests/meta_tracker.py): they describe the code of a network, no
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +127,23 @@ class Footprint:
         """Of everything, in 16 bit."""
         others = self.text_bytes + self.image_encoder_bytes + self.vae_bytes
         return self.network.count * self.network.bytes + others
+
+    def scaled(self, share: float) -> "Footprint":
+        """Of a network whose weights are only so much of these: its bytes and sums are that much less too."""
+        network = self.network
+        whole = ("block_bytes", "block_bytes_8bit", "rest_bytes", "activation_rest", "chunk_rest", "blocks_bytes")
+        parts = ("activation", "activation_chunked", "flops_per_token")
+        small = replace(
+            network,
+            attention_width=max(1, round((network.attention_width or network.hidden * network.blocks) * share)),
+            **{name: ceil(getattr(network, name) * share) for name in whole},
+            **{name: getattr(network, name) * share for name in parts},
+        )
+        names = ("text_bytes", "text_layer_bytes", "text_rest_bytes", "image_encoder_bytes", "vae_bytes")
+        pixels = ("decode_bytes", "decode_frame_bytes", "tiled_bytes")
+        return replace(
+            self,
+            network=small,
+            **{name: round(getattr(self, name) * share) for name in names},
+            **{name: getattr(self, name) * share for name in pixels},
+        )

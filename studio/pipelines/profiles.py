@@ -239,7 +239,12 @@ def _within(footprint: Footprint, shape: Shape, machine: Machine, plan: Plan, le
         raise Refused("memory.ram", **_gigabytes(plan.ram_bytes, ram_budget(machine)))
     if plan.pinned_bytes > pin_budget(machine):
         raise Refused("memory.pin", **_gigabytes(plan.pinned_bytes, pin_budget(machine)))
-    return replace(plan, step_seconds=round(step_seconds(footprint, shape, plan, machine, learnt), 4))
+    slower = learnt.slower(plan.profile)
+    seconds = step_seconds(footprint, shape, plan, machine) * slower
+    return replace(
+        plan, step_seconds=float(f"{seconds:.4g}"), learnt_time=slower,
+        learnt_memory=learnt.memory.get(plan.phase, 1.0),
+    )  # fmt: skip
 
 
 def _with_residents(footprint: Footprint, shape: Shape, plan: Plan, most: int, learnt: Learnt) -> Plan:
@@ -374,7 +379,7 @@ def step_seconds(footprint: Footprint, shape: Shape, plan: Plan, machine: Machin
     copy = streamed_bytes(footprint, plan) * _wide(plan) / rate
     first = block_bytes(footprint, plan) * _wide(plan) / rate if copy else 0.0
     forwards = shape.forwards or footprint.forwards
-    return forwards * (max(compute, copy) + first) * learnt.slower(plan.profile)
+    return forwards * (max(compute, copy) + first)
 
 
 def tflops(machine: Machine, device: str) -> float:

@@ -25,6 +25,8 @@ NOT_IN_PRINT = fingerprint.NOT_IN_PICTURE - {"profile"}
 Expand = Callable[[str, str], str]
 """(text, seed): the text with its wildcards chosen, the same for the same seed."""
 WILD = ("prompt", "negative_prompt")  # fields in which wildcards may stand
+Planning = Callable[[Job, Queue, SceneBase, Inputs], Plan]
+"""How much memory a job may use now. Raises Refused when it fits in no way."""
 Extract = Callable[[Path, str, Path], None]
 """(video, "first" | "last", png to write): takes one frame out of a video."""
 
@@ -36,7 +38,8 @@ class Assigner:
     ) -> None:  # fmt: skip
         """`cache`: where frames taken from videos and posters lie; nothing in it is lost when it is emptied."""
         self._store, self._outputs, self._cache = store, outputs, cache
-        self._expand, self._name_template = expand, name_template
+        self._expand, self.name_template = expand, name_template
+        self.plan: Planning = lambda job, queue, scene, inputs: Plan()
 
     def folder(self, queue: Queue) -> Path:
         """Where the takes and films of a queue go."""
@@ -48,7 +51,7 @@ class Assigner:
         return self._cache / "takes" / job_id
 
     def assignment(self, job: Job, extract: Extract) -> Assignment:
-        """Raises NotFound or Refused when an input is gone or of the wrong kind."""
+        """Raises NotFound or Refused when an input is gone or of the wrong kind, or when it fits into no memory."""
         row = self._store.queues.scene(job.scene_id)
         queue = self._store.queues.get(row.queue_id)
         scene, inputs = self._voice(row, job, queue) if job.layer == "voice" else self._picture(row, queue, extract)
@@ -63,7 +66,7 @@ class Assigner:
             engine=job.engine,
             task=scene.model_dump(mode="json"),
             inputs=inputs,
-            plan=Plan(),
+            plan=self.plan(job, queue, scene, inputs),
             seed=int(seed),
             out=self._out(row, job, queue, int(seed)),
             posters=self.posters(job.id),
@@ -83,7 +86,7 @@ class Assigner:
         about = slug(row.scene.label or row.scene.prompt)[:40].strip("-") or row.scene.task_type  # type: ignore[attr-defined]
         line = [i for i, line in enumerate(row.scene.lines, start=1) if line.id == job.line_id]
         voice = f"_voice{line[0]}" if line else ""
-        template = self._name_template if "{label}" in self._name_template else f"{self._name_template}{voice}"
+        template = self.name_template if "{label}" in self.name_template else f"{self.name_template}{voice}"
         values = {
             "project": slug(queue.project), "queue": slug(queue.name), "code": queue.code, "engine": job.engine,
             "scene": f"{row.position + 1:02}", "label": f"{about}{voice}", "take": number, "seed": seed,

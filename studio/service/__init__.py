@@ -1,6 +1,8 @@
 """Every verb a face may use. Screen, REST and command line import this and nothing below it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from studio.runner import Runner
 from studio.service.casting import Casting
 from studio.service.contact_sheet import ContactSheets
 from studio.service.cut_list import CutLists
+from studio.service.downloads import Downloads
 from studio.service.editing import Editing
 from studio.service.engines import Engines
 from studio.service.episodes import Episodes
@@ -20,9 +23,13 @@ from studio.service.hooks import Hooks
 from studio.service.installations import Installations
 from studio.service.landing import Landing
 from studio.service.library import Library
+from studio.service.memory import Memory
+from studio.service.models import Models
 from studio.service.notices import Notices
 from studio.service.packages import Packages
 from studio.service.peers import Peers
+from studio.service.planner import Planner
+from studio.service.preferences import Preferences
 from studio.service.preflight import Preflight
 from studio.service.presets import Presets
 from studio.service.projects import Projects
@@ -71,6 +78,10 @@ class Studio:
     notices: Notices
     library: Library
     engines: Engines
+    models: Models
+    memory: Memory
+    downloads: Downloads
+    preferences: Preferences
     exports: Exports
     packages: Packages
     installations: Installations
@@ -79,15 +90,20 @@ class Studio:
     _runner: Runner
 
     @classmethod
-    def build(cls, settings: Settings, store: Store, runner: Runner, machine: Machine, assets: Path) -> "Studio":
-        """`assets`: the bundled folder with locales and samples."""
+    def build(
+        cls, settings: Settings, store: Store, runner: Runner, machine: Callable[[], Machine], assets: Path
+    ) -> "Studio":
+        """`machine`: this computer as it is at the moment. `assets`: the bundled folder with locales and samples."""
         data = settings.data_dir
         homes = [Path.home()] if settings.at_home else []
         most = settings.max_upload_mb * 1_000_000
         library = Library(store, runner, data / "assets", assets / "samples", most, homes)
-        engines = Engines(machine, Wildcards(data / "wildcards"))
+        planner = Planner(store, runner, machine)
+        engines = Engines(planner, Wildcards(data / "wildcards"))
+        memory = Memory(store, runner, engines, planner, settings)
+        runner.assigner.plan = memory.plan
         exports = Exports(store, runner, settings.cache_dir)
-        preflight = Preflight(store, runner, library, engines, settings.output_dir)
+        preflight = Preflight(store, runner, library, engines, planner, settings.output_dir)
         runs = Runs(store, runner, engines, preflight)
         queues = Queues(store, library, exports, runs)
         landing = Landing(store, runner, library, settings.output_dir)
@@ -102,6 +118,8 @@ class Studio:
         packages = Packages(store, runner, library, queues, episodes, exports, landing)
         installations = Installations(store, runner, library, landing)
         runner.power.busy += [library.busy, packages.busy, installations.busy]
+        downloads = Downloads(store, runner, settings)
+        storage = Storage(store, runner, settings.output_dir, settings.cache_dir, settings.trash_days)
         return cls(
             settings=settings,
             words=words,
@@ -121,16 +139,27 @@ class Studio:
             heard=Heard(store, runner, CutLists(store), settings.cache_dir),
             review=Review(store, runner, runs, scenes),
             contact_sheets=ContactSheets(store, runner, words, settings.cache_dir),
-            storage=Storage(store, runner, settings.output_dir, settings.cache_dir, settings.trash_days),
+            storage=storage,
             reports=Reports(store, runner, words, assets / "report.css"),
             hooks=hooks,
             notices=Notices(store, runner, hooks, words),
             library=library,
             engines=engines,
+            models=Models(store, runner, settings, engines, library, runs, downloads, planner),
+            downloads=downloads,
+            preferences=Preferences(
+                settings,
+                {
+                    "media_roots": lambda new: store.roots.change(new.roots),
+                    "trash_days": partial(_take_over, storage, "trash_days"),
+                    "name_template": partial(_take_over, runner.assigner, "name_template"),
+                },
+            ),
+            memory=memory,
             exports=exports,
             packages=packages,
             installations=installations,
-            system=System(store, runner, machine, settings.output_dir),
+            system=System(store, runner, machine(), settings.output_dir),
             _store=store,
             _runner=runner,
         )
@@ -153,6 +182,7 @@ class Studio:
         self.packages.tidy()
         self._runner.start()
         self.notices.start()
+        self.downloads.start()
         self.storage.start()
 
     def answered(self, key: str) -> tuple[int, str] | None:
@@ -167,8 +197,14 @@ class Studio:
         """Let the workers go and close the database."""
         self.storage.close()
         self.notices.close()
+        self.downloads.close()
         self._runner.close()
+        self.memory.close()
         self.exports.close()
         self.installations.close()
         self.relink.close()
         self._store.close()
+
+
+def _take_over(whom: Any, name: str, settings: Settings) -> None:
+    setattr(whom, name, getattr(settings, name))

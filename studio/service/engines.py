@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -14,6 +14,9 @@ from studio.runner.assign import WILD
 from studio.service.views import View
 from studio.story.episode import problems_of
 from studio.story.wildcards import Wildcards
+
+if TYPE_CHECKING:
+    from studio.service.planner import Planner
 
 Readiness = Mapping[str, Availability]
 """By engine id."""
@@ -29,15 +32,15 @@ class Choice:
 
 
 class Engines:
-    def __init__(self, machine: Machine, wildcards: Wildcards) -> None:
-        self._machine, self._wildcards = machine, wildcards
+    def __init__(self, planner: "Planner", wildcards: Wildcards) -> None:
+        self._planner, self._wildcards = planner, wildcards
 
     def list(self) -> list[View]:
         """Every engine with its limits, knobs and whether it is ready on this machine."""
-        return [self._view(engine_class(engine_id)) for engine_id in ENGINES]
+        ready = self.ready()
+        return [self._view(engine_class(engine_id), ready[engine_id]) for engine_id in ENGINES]
 
-    def _view(self, cls: type[Engine]) -> View:
-        availability = cls().availability(self._machine)
+    def _view(self, cls: type[Engine], availability: Availability) -> View:
         return {
             "id": cls.id,
             "tasks": sorted(cls.tasks),
@@ -68,11 +71,21 @@ class Engines:
 
     def ready(self) -> Readiness:
         """What each engine says of this machine now. Whoever asks for many scenes asks once."""
-        return {engine_id: engine_class(engine_id)().availability(self._machine) for engine_id in ENGINES}
+        machine = self._planner.whole()
+        return {engine_id: self._availability(engine_class(engine_id), machine) for engine_id in ENGINES}
+
+    def _availability(self, cls: type[Engine], machine: Machine) -> Availability:
+        """What the engine says of this machine; one that is here but fits in no profile says why."""
+        found = cls().availability(machine)
+        fit = self._planner.fit(cls, machine) if found.state == "ready" else None
+        if fit is not None and fit.refused is not None:
+            return Availability("unfit", fit.refused.code, fit.refused.params)
+        return found
 
     def pick(self, task: str, named: str, policy: Mapping[str, Any], ready: Readiness | None = None) -> Choice:
-        """Who does a task: the engine that is named, or for "auto" the first ready one that the queue's policy allows;
-        a drawn draft only where no real engine is ready. Raises Refused naming scene field and cure."""
+        """Who does a task: the engine that is named, or for "auto" the one that suits this machine best of those that
+        are ready and that the queue's policy allows; a drawn draft only where no real engine is ready. Raises Refused
+        naming scene field and cure."""
         ready = self.ready() if ready is None else ready
         if named != "auto":
             return _named(engine_class(named), task, policy, ready)
@@ -80,7 +93,7 @@ class Engines:
         allowed = [
             cls for cls in able if ready[cls.id].state == "ready" and (policy["allow_paid"] or not cls.costs_money)
         ]
-        real = sorted((cls for cls in allowed if not cls.draft), key=lambda cls: cls.costs_money)
+        real = self._best_first([cls for cls in allowed if not cls.draft])
         drafts = [cls for cls in allowed if cls.draft]
         passed = tuple(cls.id for cls in able if not cls.draft and cls not in allowed)
         if real:
@@ -93,6 +106,13 @@ class Engines:
                 raise Refused("engine.costs_money", field="engine", engine=paid[0])
             raise Refused("engine.none", field="engine", task=task)
         return Choice(drafts[0], "stand_in", passed)
+
+    def _best_first(self, engines: Sequence[type[Engine]]) -> Sequence[type[Engine]]:
+        """Those that cost money come last; of equals the one that stands first in ENGINES."""
+        if len(engines) < 2:
+            return engines
+        machine = self._planner.whole()
+        return sorted(engines, key=lambda cls: (cls.costs_money, self._planner.rank(cls, machine)))
 
     def choose(
         self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None

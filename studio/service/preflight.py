@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from studio.domain import Frame, Lane, SceneBase, Speech
-from studio.errors import Conflict, StudioError
+from studio.errors import Conflict, Refused, StudioError
 from studio.media.files import free_bytes
+from studio.pipelines.base import Inputs
+from studio.pipelines.base import Plan as MemoryPlan
 from studio.runner import Runner
 from studio.service.engines import Choice, Engines, bad_options
 from studio.service.estimates import MEGA, Paces, Room, Span
 from studio.service.library import Library
+from studio.service.planner import Planner
 from studio.service.preflight_facts import Facts, Hashes, Stored, facts_of_episode
 from studio.service.preflight_report import Plan, Queued, report, size_of
 from studio.service.preflight_rules import (
@@ -48,6 +51,7 @@ class Judged:
     voices: Sequence[Choice | None] = ()  # of the lines that must be spoken
     length: Length = field(default_factory=lambda: Length(0.0, 0.0, 0.0))
     said: Said = field(default_factory=Said)
+    memory: MemoryPlan | None = None  # None: its engine needs no plan, or there is none
 
 
 class Preflight:
@@ -57,6 +61,7 @@ class Preflight:
         runner: Runner,
         library: Library,
         engines: Engines,
+        planner: Planner,
         outputs: Path,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -64,7 +69,7 @@ class Preflight:
     ) -> None:
         """`outputs`: whose disk takes are written to. `clock`: now, aware."""
         self._store, self._runner, self._library, self._engines = store, runner, library, engines
-        self._outputs, self._clock, self._free = outputs, clock, free
+        self._planner, self._outputs, self._clock, self._free = planner, outputs, clock, free
         self._hashes, self._stale = Hashes(), Stale(store)
 
     # ------------------------------------------------------------------------------------------ verbs
@@ -110,7 +115,7 @@ class Preflight:
 
     # ------------------------------------------------------------------------------------------ judging
     def _judged(self, facts: Facts, policy: Mapping[str, Any]) -> dict[str, Judged]:
-        casting = Casting(self._engines, policy)
+        casting = Casting(self._engines, self._planner, policy)
         judged = {key: _judge(item, facts.said.get(key, Said()), casting) for key, item in facts.items.items()}
         items = with_circles({key: one.item for key, one in judged.items()}, facts.reads)
         items = with_bad_sources(items, facts.reads, facts.with_take.__contains__)
@@ -140,14 +145,22 @@ class Preflight:
 class Casting:
     """Who makes what, asked once for each task and wish: availability may look at many files."""
 
-    def __init__(self, engines: Engines, policy: Mapping[str, Any]) -> None:
-        self._engines, self.policy = engines, policy
-        self._ready = engines.ready()
+    def __init__(self, engines: Engines, planner: Planner, policy: Mapping[str, Any]) -> None:
+        self._engines, self._planner, self.policy = engines, planner, policy
+        self._ready, self._machine = engines.ready(), planner.whole()
         self._known: dict[tuple[str, str], Choice | StudioError] = {}
 
     def wildcards(self, scene: SceneBase) -> Iterable[StudioError]:
         """What keeps the wildcards of a scene from being chosen."""
         return self._engines.wildcard_problems(scene)
+
+    def memory(self, scene: SceneBase, choice: Choice, seconds: float) -> MemoryPlan | None:
+        """How the scene will fit, whatever else this computer does now. Raises Refused with the next best size."""
+        asked = self._planner.asked(choice.engine, scene, Inputs(duration=seconds or None))
+        if asked is None:
+            return None
+        allowed = bool(self.policy["allow_8bit"])
+        return self._planner.plan_or_next(asked, self._machine, scene, allow_8bit=allowed)
 
     def of(self, task: str, wish: str) -> Choice | StudioError:
         """The choice, or why there is none."""
@@ -165,17 +178,33 @@ def _judge(item: Item, said: Said, casting: Casting) -> Judged:
         return Judged(item, said=said)
     scene = item.scene
     findings = [error(problem) for problem in casting.wildcards(scene)]
-    picture = casting.of(item.task, scene.engine)
+    picture, memory = casting.of(item.task, scene.engine), None
     voices = [_voice(scene, number, casting, findings) for number in said.afresh] if said.afresh else []
     length = length_of(scene, said)
     if isinstance(picture, Choice):
         findings += rules(scene, picture, said, length, allow_8bit=casting.policy["allow_8bit"])
+        memory = _memory(scene, picture, length, casting, findings)
     else:
         findings.append(error(picture))
     findings += line_rules(scene, said.afresh, voices)
     known = {(finding.problem.field, finding.problem.code) for finding in item.findings}
     fresh = [one for one in findings if (one.problem.field, one.problem.code) not in known]
-    return Judged(item.found(fresh), picture if isinstance(picture, Choice) else None, voices, length, said)
+    choice = picture if isinstance(picture, Choice) else None
+    return Judged(item.found(fresh), choice, voices, length, said, memory)
+
+
+def _memory(
+    scene: SceneBase, choice: Choice, length: Length, casting: Casting, findings: list[Finding]
+) -> MemoryPlan | None:
+    """How the scene fits; what keeps it from fitting is found. Not asked where it cannot run anyway."""
+    if scene.kind == "audio" or any(finding.level == "error" for finding in findings):
+        return None
+    try:
+        plan = casting.memory(scene, choice, length.seconds)
+    except Refused as refused:
+        findings.append(error(refused))
+        return None
+    return plan
 
 
 def _voice(scene: SceneBase, number: int, casting: Casting, findings: list[Finding]) -> Choice | None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from studio.domain import SIZES, Frame, Lane, SceneBase
+from studio.pipelines.base import Plan as MemoryPlan
 from studio.service.engines import Choice
 from studio.service.estimates import MEGA, RESERVE, Paces, Room, Span, next_time
 from studio.service.preflight_rules import Finding, Item, Length
@@ -46,6 +47,7 @@ class Queued:
     lanes: Mapping[Lane, Span]
     bytes: float
     guessed: bool  # the bytes are
+    memory: MemoryPlan | None = None
 
     @classmethod
     def of(cls, one: "Judged", plan: Plan, paces: Paces, room: Room) -> "Queued":
@@ -66,7 +68,7 @@ class Queued:
             lanes[lane] = lanes.get(lane, Span()) + paces.job(choice.engine.id, lane, one.item.task, pixels)
             more, guess = room.take(choice.engine.id, scene.kind, (width, height), one.length.seconds, fps)
             size, guessed = size + more, guessed or guess
-        return cls(one.item, choice, voices, one.length, lanes, size, guessed)
+        return cls(one.item, choice, voices, one.length, lanes, size, guessed, one.memory)
 
     @property
     def seconds(self) -> Span:
@@ -101,7 +103,14 @@ class Queued:
             "wished": length.wished,
             "exact": length.exact,
             "problems": [problem_view(finding) for finding in self.item.findings],
+            "plan": plan_view(self.memory) if self.memory else None,
         }
+
+
+def plan_view(plan: MemoryPlan) -> View:
+    """How a scene gets by with the memory there is."""
+    names = ("profile", "peak_bytes", "ram_bytes", "step_seconds", "resident_blocks")
+    return {name: getattr(plan, name) for name in names}
 
 
 def _frame_of(scene: SceneBase, choice: Choice, frame: Frame | None) -> tuple[tuple[int, int], float]:

@@ -20,9 +20,12 @@ from studio.runner.live import Expected
 from studio.service.estimates import MEGA, Paces, Span, expected
 from studio.service.preflight_report import STANDARD_FPS, size_of
 from studio.service.views import View, title_of
+from studio.settings import Settings
 from studio.store import Store
 
 GIB = 1024**3
+GB = 1_000_000_000
+HEADROOM_GB = {"Windows": 1.5}  # of VRAM; elsewhere 1: the desktop of Windows takes more
 SPEECH_SECONDS = 5.0  # of a scene that is as long as what is said in it, before that is known
 
 
@@ -95,6 +98,7 @@ class System:
             "eta": None if eta is None else round(eta, 1),
             "phase": live.phase,
             "step_seconds": _rounded(live.step_seconds),
+            "stops_early": engine_class(live.job.engine).stops_early,
             "layer": live.job.layer,
             "engine": live.job.engine,
             "seconds": round(self._runner.clock() - live.started, 1),
@@ -121,7 +125,7 @@ class System:
             "ram_used_gb": round((memory.total - memory.available) / GIB, 1),
             "disk_free_gb": round(free_bytes(self._outputs) / GIB, 1),
             "gpu": self._machine.gpu,
-            "vram_gb": self._machine.vram_gb,
+            "vram_gb": round(self._machine.vram_gb * GB / GIB, 1),
             "vram_used_gb": self._vram_used(),
             **self._held(),
             "worker": "busy" if self._runner.live else "idle",
@@ -146,7 +150,7 @@ class System:
             "status": "busy" if self._runner.live else "ready",
             "ok": True,
             "queue_depth": self._waiting()[0],
-            "gpu_free_gb": round(self._machine.vram_gb - (self._vram_used() or 0.0), 1) if self._machine.gpu else None,
+            "gpu_free_gb": self._vram_free(),
             "version": __version__,
             "uptime_s": round(time.monotonic() - self._started),
         }
@@ -164,6 +168,10 @@ class System:
     @cached_property
     def _nvml(self) -> Any:
         return _nvml_device() if self._machine.gpu else None
+
+    def _vram_free(self) -> float | None:
+        used = self._vram_used()
+        return None if used is None else round(self._machine.vram_gb * GB / GIB - used, 1)
 
     def _vram_used(self) -> float | None:
         if self._nvml is None:
@@ -184,17 +192,24 @@ def _taken(row: Mapping[str, Any], paces: Paces) -> Span:
     return paces.job(row["engine"], row["lane"], row["task"], pixels).times(row["jobs"])
 
 
-def this_machine(*, force_cpu: bool = False) -> Machine:
-    """Cores, memory and GPU, by NVML and without torch."""
-    device = None if force_cpu else _nvml_device()
-    gpu, vram = "", 0.0
+def this_machine(settings: Settings) -> Machine:
+    """Cores, memory and GPU as they are now, by NVML and without torch, and what the user lets us have of them."""
+    device = None if settings.force_cpu else _nvml_device()
+    gpu, vram, free = "", 0.0, 0.0
     if device is not None:
         import pynvml
 
         name = pynvml.nvmlDeviceGetName(device)
         gpu = name.decode() if isinstance(name, bytes) else str(name)
-        vram = round(pynvml.nvmlDeviceGetMemoryInfo(device).total / GIB, 1)
-    return Machine(cores=psutil.cpu_count() or 1, ram_gb=psutil.virtual_memory().total / GIB, gpu=gpu, vram_gb=vram)
+        memory = pynvml.nvmlDeviceGetMemoryInfo(device)
+        vram, free = memory.total / GB, memory.free / GB
+    ram, system = psutil.virtual_memory(), platform.system()
+    headroom = settings.vram_headroom_gb
+    return Machine(
+        cores=psutil.cpu_count() or 1, ram_gb=ram.total / GB, ram_free_gb=ram.available / GB, gpu=gpu, vram_gb=vram,
+        vram_free_gb=free, ceiling_gb=settings.vram_ceiling_gb, system=system,
+        headroom_gb=HEADROOM_GB.get(system, 1.0) if headroom is None else headroom,
+    )  # fmt: skip
 
 
 def _nvml_device() -> Any:
