@@ -23,7 +23,6 @@ class WorkerSettings:
     environment: Mapping[str, str] = field(default_factory=dict)  # set before anything heavy is imported
     engines: Mapping[str, str] = field(default_factory=dict)  # more of them: id -> "module:Class"
     tools: Mapping[str, str] = field(default_factory=dict)  # more of them: name -> "module:function"
-    keep_loaded: int = 1  # engines on the device
 
 
 # ------------------------------------------------------------------------------------------------ parent -> worker

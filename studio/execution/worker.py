@@ -82,7 +82,7 @@ def _work(link: "_Link", settings: WorkerSettings) -> None:
 
     pipelines.ENGINES.update(settings.engines)
     tools.TOOLS.update(settings.tools)
-    manager = PipelineManager(keep_loaded=settings.keep_loaded)
+    manager = PipelineManager()
     while (task := link.next_task()) is not None:
         order, leaving = task.order, False
         last: Event
