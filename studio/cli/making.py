@@ -18,6 +18,7 @@ def add_to(cli: typer.Typer) -> None:
     for function in (demo, render, generate, doctor):
         verb(cli)(function)
     verb(bench, "draft")(bench_draft)
+    verb(bench, "memory")(bench_memory)
 
 
 def demo(settings: "Settings", speaker: "Speaker", out: Out = None) -> int:
@@ -98,4 +99,34 @@ def bench_draft(settings: "Settings", speaker: "Speaker") -> int:
     from studio.cli.verbs import bench_draft as measured
 
     measured(settings, speaker)
+    return 0
+
+
+def bench_memory(
+    settings: "Settings",
+    speaker: "Speaker",
+    tiny: Annotated[
+        bool, Flag("--tiny", help="A network of a few blocks on the CPU, in a minute: does all of it work?")
+    ] = False,
+    shape: Annotated[
+        list[str] | None, Flag("--shape", help="480P/17 …; may be repeated. Otherwise all of 480P.")
+    ] = None,
+    method: Annotated[
+        list[str] | None, Flag("--method", help="resident, group …; may be repeated. Otherwise all.")
+    ] = None,
+    cap: Annotated[
+        float, Flag("--cap", min=0, help="GB of device memory that all but resident may take. 0: all.")
+    ] = 0.0,
+    rounds: Annotated[int, Flag("--rounds", min=1, max=9, help="How often, each time in the opposite order.")] = 2,
+    minutes: Annotated[float, Flag("--minutes", min=0, help="Nothing goes on for longer.")] = 60.0,
+    out: Annotated[Path | None, Flag("--out", help="A folder for memory.json and memory.md.")] = None,
+) -> int:
+    """Ways of getting a 14B model into a card, side by side: diffusers' own, ours, and others that are installed."""
+    from studio.bench.memory import wanted
+    from studio.cli.verbs import bench_memory as measured
+
+    asked = wanted(
+        methods=method or (), shapes=shape or (), tiny=tiny, cap_gb=cap, rounds=rounds, minutes=minutes
+    )  # fmt: skip
+    measured(settings, speaker, asked, out)
     return 0

@@ -1,15 +1,18 @@
-"""The verbs that make something: render an episode, generate one scene, cut the film, measure the draft engine."""
+"""The verbs that make something: render an episode, generate one scene, cut the film; and the benchmarks."""
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.cli.desk import Desk, View, open_desk, the_one
 from studio.cli.progress import progress
 from studio.cli.speech import Speaker
 from studio.errors import StudioError
 from studio.settings import Settings
+
+if TYPE_CHECKING:
+    from studio.bench.memory import Wanted
 
 LOOK_SECONDS = 0.3
 UNFINISHED = ("queued", "running")
@@ -114,3 +117,15 @@ def bench_draft(settings: Settings, speaker: Speaker) -> None:
     settings.export()
     speaker.warn("cli.bench_wait")
     draft.main()
+
+
+def bench_memory(settings: Settings, speaker: Speaker, asked: "Wanted", out: Path | None) -> None:
+    """The table of docs/benchmarks.md, for this machine."""
+    from studio.bench import memory
+
+    settings.export()
+    speaker.out.print(
+        memory.main(
+            asked, out, lambda number, name: speaker.warn("cli.bench_round", round=number, of=asked.rounds, name=name)
+        )
+    )
