@@ -12,7 +12,9 @@ import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,7 +43,8 @@ class DiffusersEngine(Engine):
     """Subclass it in the file of a model family."""
 
     stops_early = True
-    pipeline: ClassVar[str]  # name of its class in diffusers
+    pipeline: ClassVar[str]  # name of its class in diffusers, or "module:Class" of one of ours
+    placed: ClassVar[Mapping[str, Sequence[str]]] = {}  # methods of the pipeline that need more modules while it runs
     classes: ClassVar[Mapping[str, str]]  # part -> "diffusers:WanTransformer3DModel"
     built_with: ClassVar[Mapping[str, Any]] = {}  # more arguments of the pipeline: expand_timesteps, boundary_ratio
     blocks: ClassVar[Mapping[str, Sequence[str]]] = {"transformer": ("blocks",)}  # what may be streamed, in order
@@ -94,14 +97,16 @@ class DiffusersEngine(Engine):
         """(F, 3, H, W) in -1..1 from what `denoised` returns, while the VAE is in use."""
         raise NotImplementedError
 
-    def saved(self, latents: Any, scene: Any, run: Run) -> Path:
-        """Decode and write the file."""
+    def saved(self, latents: Any, scene: Any, run: Run, audio: Path | None = None) -> Path:
+        """Decode and write the file. `audio`: made with it; without, the scene's soundtrack is heard."""
         with self.placement.using("vae"):
             frames = self.decoded(latents)  # (F, 3, H, W)
         run.phase("save")
         if scene.kind == "image":
             return run.save_image(next(_uint8(frames)))
-        return run.save_video(_uint8(frames), self.limits.fps, len(frames), progress=False)
+        return run.save_video(
+            _uint8(frames), self.limits.rate(run.inputs.duration or 5.0), len(frames), audio=audio, progress=False
+        )
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         width, height = scene.size
@@ -158,6 +163,8 @@ class DiffusersEngine(Engine):
         for name in ENCODING:
             if hasattr(self.pipe, name):
                 setattr(self.pipe, name, partial(self._encode, name, getattr(self.pipe, name)))
+        for name, modules in self.placed.items():
+            setattr(self.pipe, name, partial(self._with, modules, getattr(self.pipe, name)))
 
     def _place(self, plan: Plan) -> None:
         import torch
@@ -169,8 +176,13 @@ class DiffusersEngine(Engine):
         own = {n: m for n, m in modules.items() if isinstance(m, torch.nn.Module) and n not in shared}
         keys = {part.name: self._key(part) for part in self.parts if part.name in {*self.encoders, "vae"}}
         type(self.pipe).works_on = plan.device
-        self.placement = Places(plan, own, keys, self.blocks, self.pool, self._bring)
+        folders = {name: self._folder(self._part(name)) for name in own}
+        self.placement = Places(plan, own, keys, self.blocks, self.pool, self._bring, folders)
         self.plan = plan
+
+    def _with(self, modules: Sequence[str], method: Any, *args: Any, **named: Any) -> Any:
+        with self.placement.using(*modules):
+            return method(*args, **named)
 
     def _bring(self, name: str) -> None:
         if name not in self._keys:
@@ -184,7 +196,7 @@ class DiffusersEngine(Engine):
         part = self._part(name)
         dtype = torch.float32 if name in self.keep_float32 else getattr(torch, self._precision[0])
         key = self._key(part)
-        module = self.pool.borrow(key, lambda: read_part(self.classes[name], self._folder(part), dtype))
+        module = self.pool.borrow(key, lambda: read_part(self.classes[name], self._folder(part), dtype, part.variant))
         self._keys[name] = key
         return module
 
@@ -266,7 +278,7 @@ class DiffusersEngine(Engine):
     def _blocks(self) -> list[Any]:
         """The modules between which a long step can be left."""
         found = [
-            getattr(getattr(self.pipe, name), attr) for name in self.denoisers for attr in self.blocks.get(name, ())
+            attrgetter(path)(getattr(self.pipe, name)) for name in self.denoisers for path in self.blocks.get(name, ())
         ]
         return [block for blocks in found for block in blocks.children()]
 
@@ -360,10 +372,10 @@ def _moved(answer: Any, device: str) -> Any:
 
 def pipeline_on(device: str, name: str) -> type:
     """The pipeline's class, told where it works: it would guess that from where its first module lies."""
-    import diffusers
     import torch
 
-    cls = getattr(diffusers, name)
+    module, _, name = name.rpartition(":")
+    cls = getattr(import_module(module or "diffusers"), name)
     where = property(lambda self: torch.device(type(self).works_on))
     members = {"_execution_device": where, "device": where, "works_on": device, "__module__": cls.__module__}
     return type(name, (cls,), members)

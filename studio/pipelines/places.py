@@ -6,9 +6,11 @@ Read where nobody needs them yet, shared components would fill RAM for nothing: 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from studio.pipelines.base import Plan, Room
+from studio.pipelines.parcel import weight_bytes
 from studio.pipelines.placing import Placement
 from studio.pipelines.pool import Pool
 
@@ -24,11 +26,13 @@ class Places:
         blocks: Mapping[str, Sequence[str]],
         pool: Pool,
         bring: Callable[[str], None],
+        folders: Mapping[str, Path],
     ) -> None:
-        """`own`: modules by name. `shared`: keys in the pool by name, which `bring(name)` borrows if it was not yet."""
+        """`own`: modules by name. `shared`: keys in the pool by name, which `bring(name)` borrows if it was not yet.
+        `folders`: where the weights of own modules lie, for a plan that streams from disk."""
         self._plan, self._own, self._shared = plan, dict(own), dict(shared)
         self._blocks, self._pool, self._bring = blocks, pool, bring
-        self._placement = Placement(plan, self._own, self._of(own))
+        self._placement = Placement(plan, self._own, self._of(own), folders=folders)
 
     @contextmanager
     def using(self, *names: str) -> Iterator[None]:
@@ -58,10 +62,12 @@ class Places:
 
     def held(self) -> dict[Hashable, Room]:
         """Bytes by component: a shared one is counted once, whoever asks."""
-        found: dict[Hashable, Room] = {(id(self), name): weight(module) for name, module in self._own.items()}
+        found: dict[Hashable, Room] = {id(self): self._placement.held()}
         for key in self._shared.values():
-            if (module := self._pool.peek(key)) is not None:
-                found[key] = weight(module)
+            if (placement := self._pool.placement(key)) is not None:
+                found[key] = placement.held()
+            elif (module := self._pool.peek(key)) is not None:
+                found[key] = Room(ram=weight_bytes(module))
         return found
 
     def _place(self, name: str) -> Placement:
@@ -78,24 +84,3 @@ class Places:
 
     def _of(self, names: Any) -> dict[str, Sequence[str]]:
         return {name: self._blocks[name] for name in names if name in self._blocks}
-
-
-def weight(module: Any) -> Room:
-    """Bytes of a module's weights where they lie now."""
-    total = Room()
-    for tensor in (*module.parameters(), *module.buffers()):
-        for plain in _plain(tensor):
-            if plain.device.type == "cpu":
-                total += Room(ram=plain.nbytes, pinned=plain.nbytes if plain.is_pinned() else 0)
-            elif plain.device.type != "meta":
-                total += Room(device=plain.nbytes)
-    return total
-
-
-def _plain(tensor: Any) -> Iterator[Any]:
-    """What a tensor is made of: one in 8 bit says the size that it stands for."""
-    if hasattr(tensor, "__tensor_flatten__"):
-        for name in tensor.__tensor_flatten__()[0]:
-            yield from _plain(getattr(tensor, name))
-    else:
-        yield tensor
