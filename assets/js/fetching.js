@@ -109,6 +109,7 @@ export async function openNeeds(queueId, known = null) {
         el("dt", {}, t("models.size")), el("dd", {}, fmt.bytes(needs.bytes)),
         el("dt", {}, t("needs.time")), el("dd", {}, needs.seconds === null ? t("needs.time.unknown") : t("needs.time.about", { time: fmt.rough(needs.seconds) })),
         el("dt", {}, t("models.free_after")), el("dd", {}, room(needs.free_bytes - needs.bytes))),
+      needs.models.some((model) => model.gated) ? gatedNote(() => dialog.close()) : null,
       el("label", { class: "l-set-check" }, run, el("span", {}, t("needs.run"))), box),
     actions: [button(t("common.cancel"), () => dialog.close()), go],
   });

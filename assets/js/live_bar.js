@@ -6,25 +6,11 @@ import { act, sceneVerbs, state } from "./queues.js";
 
 const PHASES = ["load", "text", "decode", "save"]; // what is done besides the steps that are counted
 
-let engines = null; // by id, once somebody renders
-
-async function readEngines() {
-  try {
-    engines = Object.fromEntries((await api("GET", "/engines")).map((engine) => [engine.id, engine]));
-  } catch {
-    engines = null; // asked for again with the next beat
-  }
-}
-
-const running = (sceneId) => pulse.now?.running.find((one) => one.scene_id === sceneId);
+const asked = new Set(); // scenes that were told it is enough
 
 /** Its engine can stop here, and something is there to be kept. */
-export function canKeep(sceneId, progress) {
-  const engine = engines?.[running(sceneId)?.engine];
-  return Boolean(engine?.stops_early) && progress?.layer !== "voice" && (progress?.done || 0) > 0 && !asked.has(sceneId);
-}
-
-const asked = new Set(); // scenes that were told it is enough
+export const canKeep = (sceneId, progress) => Boolean(progress?.stops_early) && progress.layer !== "voice" && progress.done > 0
+  && !PHASES.includes(progress.phase) && !asked.has(sceneId);
 
 export async function keepSoFar(sceneId) {
   asked.add(sceneId);
@@ -33,7 +19,6 @@ export async function keepSoFar(sceneId) {
 
 on("now", (now) => {
   for (const id of asked) if (!now.running.some((one) => one.scene_id === id)) asked.delete(id);
-  if (now.running.length && !engines) readEngines();
 });
 
 /** "step 19 / 30 · 4.2 s a step · 0:46 left" */
@@ -49,8 +34,9 @@ export class LiveBar {
 
   constructor() {
     this.keep = button(t("live.enough"), () => keepSoFar(this.#scene), { iconName: "check", title: t("live.enough.about"), class: "l-btn l-live-keep" });
-    this.skip = button(t("live.skip"), () => sceneVerbs.skip(), { iconName: "skip-forward", title: t("live.skip.about"), class: "l-btn l-live-skip" });
-    this.cancel = button(t("common.cancel"), () => sceneVerbs.cancel(this.#scene), { iconName: "square", title: t("scene.cancel"), class: "l-btn l-live-cancel" });
+    const cancel = () => sceneVerbs.cancel(this.#scene);
+    this.skip = button(t("live.skip"), cancel, { iconName: "skip-forward", title: t("live.skip.about"), class: "l-btn l-live-skip" });
+    this.cancel = button(t("common.cancel"), cancel, { iconName: "square", title: t("live.cancel.about"), class: "l-btn l-live-cancel" });
     this.element = el("div", { class: "l-live-bar", role: "group", "aria-label": t("live.title"), hidden: true }, this.keep, this.skip, this.cancel);
   }
 
@@ -62,7 +48,8 @@ export class LiveBar {
     this.keep.hidden = !canKeep(sceneId, progress) && !asked.has(sceneId);
     this.keep.disabled = asked.has(sceneId);
     setText(this.keep.querySelector(".l-btn-label"), t(asked.has(sceneId) ? "live.enough.asked" : "live.enough"));
-    this.skip.hidden = !((pulse.now?.waiting || 0) > 0); // with nothing behind it, skipping is cancelling
+    this.skip.hidden = !pulse.now?.waiting; // with nothing behind it, skipping is cancelling
+    this.cancel.hidden = !this.skip.hidden;
   }
 }
 

@@ -71,6 +71,7 @@ on("tab", (tab) => {
   } else if (addressed() && !parts) showTab("settings"); // the page was opened at this address
   else if (addressed()) history.replaceState(null, "", location.pathname + location.search);
 });
+if (addressed()) showTab("settings"); // the rail may be there before this is
 addEventListener("hashchange", () => addressed() && openSettings(addressed()));
 
 command("go.settings", { label: "go.settings", icon: "settings-2", group: 5, when: () => currentTab() !== "settings", run: () => showTab("settings") });

@@ -1,5 +1,5 @@
 // Settings > Memory: what this machine is and how fast, how much of it we may use, and what each profile would do.
-import { api, button, debounce, el, fmt, on, setAttr, setText, showTab, t, toast } from "./core.js";
+import { api, button, debounce, el, fmt, has, on, setAttr, setText, showTab, t, toast } from "./core.js";
 import { act, openQueue, state } from "./queues.js";
 import { block, facts, mark, note, profileName, progressBar, trouble, waiting, whileShown } from "./settings_parts.js";
 import { reasonOf } from "./plan.js";
@@ -85,7 +85,7 @@ function measuredBlock(after) {
       setText(go.querySelector(".l-btn-label"), t(measuring ? "common.cancel" : measured ? "memory.measure.again" : "memory.measure"));
       if (!measuring) return;
       bar.fill(measuring.total ? measuring.done / measuring.total : 0);
-      setText(words, measuring.what ? t(`memory.measure.${measuring.what}`) : t("memory.measure.running"));
+      setText(words, has(`memory.measure.${measuring.what}`) ? t(`memory.measure.${measuring.what}`) : t("memory.measure.running"));
     },
   };
 }
@@ -94,8 +94,8 @@ function measuredBlock(after) {
 function limitsBlock() {
   const save = debounce((changes) => act(() => api("PATCH", "/preferences", changes), t("settings.saved")), SAVE_MS);
   const ceiling = slider("memory-ceiling", "memory.ceiling", (value, most) => (value >= most ? t("memory.ceiling.all") : gb(value)),
-    (value, most) => save({ ceiling_gb: value >= most ? 0 : value }));
-  const headroom = slider("memory-headroom", "memory.headroom", (value) => gb(value), (value) => save({ headroom_gb: value }));
+    (value, most) => save({ vram_ceiling_gb: value >= most ? 0 : value }));
+  const headroom = slider("memory-headroom", "memory.headroom", (value) => gb(value), (value) => save({ vram_headroom_gb: value }));
   const element = block("memory.limits", ceiling.element, headroom.element);
   return {
     element,
@@ -147,7 +147,8 @@ function profilesBlock() {
   const bad = el("div", {});
   const head = ["memory.profile", "memory.peak", "memory.time", "memory.fits", "memory.test"];
   const table = el("table", { class: "l-set-table l-profiles" }, el("thead", {}, el("tr", {}, head.map((key) => el("th", { scope: "col" }, t(key))))), rows);
-  const element = block("memory.profiles", el("label", { class: "l-set-pick" }, el("span", {}, t("memory.queue")), queues), bad, table);
+  const none = el("p", { class: "l-hint", hidden: true }, t("memory.nothing_planned"));
+  const element = block("memory.profiles", el("label", { class: "l-set-pick" }, el("span", {}, t("memory.queue")), queues), none, bad, table);
   const view = { profiles: [], queue: "", found: {} };
 
   function fill(memory) {
@@ -177,6 +178,7 @@ function profilesBlock() {
       const { profiles } = await api("GET", `/memory/queues/${asked}`);
       if (asked !== view.queue) return;
       view.found = Object.fromEntries(profiles.map((one) => [one.profile, one]));
+      none.hidden = profiles.length > 0;
       bad.replaceChildren();
     } catch (error) {
       if (asked === view.queue) bad.replaceChildren(trouble(error, read));
@@ -193,17 +195,17 @@ function profilesBlock() {
 }
 
 function profileRow(row, asked) {
-  const { profile, ok, seconds, scenes_that_fit: fit, scenes } = row;
+  const { profile, ok, seconds, scenes_that_fit: fit } = row;
   const known = ok !== undefined && ok !== null;
   const time = !asked || !seconds ? "–" : `${seconds.guess ? "≈ " : ""}${fmt.rough(seconds.median)}`;
   const range = seconds ? [seconds.guess ? t("preflight.guess") : "", t("preflight.range", { low: fmt.rough(seconds.low), high: fmt.rough(seconds.high) })].filter(Boolean).join(" · ") : "";
-  const words = !known ? mark("wait", "–") : ok ? mark("ok", t("memory.fits.yes"))
+  const words = !known ? "–" : ok ? mark("ok", t("memory.fits.yes"))
     : fit ? mark("warn", t("memory.fits.some", { count: fit })) : mark("bad", t("memory.fits.no"), reasonOf(row));
   return el("tr", { dataset: { profile } },
     el("th", { scope: "row" }, el("b", {}, profileName(profile)), el("span", { class: "l-hint" }, t(`memory.profile.${profile}`))),
-    el("td", { class: "l-mono", dataset: { label: t("memory.peak") } }, row.peak_bytes ? fmt.bytes(row.peak_bytes) : "–"),
-    el("td", { class: "l-mono", title: range || null, dataset: { label: t("memory.time") } }, time),
-    el("td", { dataset: { label: t("memory.fits") } }, words, !ok && known && reasonOf(row) ? el("span", { class: "l-hint" }, reasonOf(row)) : "", scenes ? "" : ""),
+    el("td", { class: "l-mono", "data-none": !row.peak_bytes, dataset: { label: t("memory.peak") } }, row.peak_bytes ? fmt.bytes(row.peak_bytes) : "–"),
+    el("td", { class: "l-mono", title: range || null, "data-none": time === "–", dataset: { label: t("memory.time") } }, time),
+    el("td", { "data-none": !known, dataset: { label: t("memory.fits") } }, words, !ok && known && reasonOf(row) ? el("span", { class: "l-hint" }, reasonOf(row)) : ""),
     el("td", {}, button(t("memory.test.do"), () => testScene(profile), { iconName: "play", "aria-label": `${t("memory.test.do")}: ${profileName(profile)}` })));
 }
 

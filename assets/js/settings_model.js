@@ -31,8 +31,9 @@ export class ModelCard {
     const p = this.parts;
     this.model = model;
     this.catalogue = catalogue;
-    const { download } = model;
-    const moving = ["waiting", "running"].includes(download?.state);
+    const { download, check } = model;
+    const moving = live(download);
+    const work = moving ? download : live(check) ? check : null;
     this.#once(p.title, model.title, () => setText(p.title, model.title));
     this.#once(p.tasks, model.tasks, () => setText(p.tasks, model.tasks.map(taskName).join(" · ")));
     this.#once(p.licence, [model.licence, model.accepted], () => p.licence.replaceChildren(outside(model.licence_url, model.licence)));
@@ -40,11 +41,11 @@ export class ModelCard {
     this.#once(p.fit, model.fit, () => p.fit.replaceChildren(...fitOf(model.fit)));
     this.#once(p.state, [model.state, moving], () => p.state.replaceChildren(stateOf(model, moving)));
     setAttr(this.element, "data-state", moving ? "downloading" : model.state);
-    p.download.hidden = !moving;
-    if (moving) this.#progress(download);
-    this.#once(p.said, [download?.state, download?.error, model.gated && model.state !== "ready"], () => p.said.replaceChildren(...this.#trouble()));
+    p.download.hidden = !work;
+    if (work) this.#progress(work, !moving);
+    this.#once(p.said, [download?.state, download?.error, check?.state, check?.bad, check?.error, model.fit, model.gated && model.state !== "ready"], () => p.said.replaceChildren(...this.#trouble()));
     this.#once(p.more, model.parts, () => p.more.replaceChildren(...model.parts.map((part) => partRow(part))));
-    this.#button(moving);
+    this.#button(Boolean(work));
   }
 
   /** Writes a part only when what it shows has changed: focus and selection stay where they are. */
@@ -55,38 +56,39 @@ export class ModelCard {
     write();
   }
 
-  #progress({ state, done, total, bytes_per_second: pace, eta }) {
+  #progress({ state, done, total, bytes_per_second: pace, eta }, checking) {
     const p = this.parts;
     p.bar.fill(total ? done / total : 0);
     setText(p.moving, state === "waiting" ? t("models.waiting")
-      : [t("models.done_of", { done: fmt.bytes(done), total: fmt.bytes(total) }), pace ? t("models.pace", { size: fmt.bytes(pace) }) : "",
+      : [checking ? t("models.checking") : "", t("models.done_of", { done: fmt.bytes(done), total: fmt.bytes(total) }), pace ? t("models.pace", { size: fmt.bytes(pace) }) : "",
         eta === null || eta === undefined ? "" : t("common.left", { time: fmt.rough(eta) })].filter(Boolean).join(" · "));
   }
 
   #trouble() {
-    const { download, gated, state } = this.model;
+    const { check, download, fit, gated, state } = this.model;
     const said = [];
-    if (download?.state === "failed" && state !== "ready") {
-      const { message, hint } = errorWords(download.error);
-      said.push(el("div", { class: "l-trouble l-trouble-failed", role: "alert" }, message, hint ? el("div", { class: "l-hint" }, hint) : null));
-    }
+    if (fit && !fit.ok && fit.reason) said.push(el("p", { class: "l-hint" }, errorWords(fit.reason).message));
+    if (download?.state === "failed" && state !== "ready") said.push(failure(download.error));
+    if (check?.error) said.push(failure(check.error));
+    else if (check?.bad?.length) said.push(failure({ message: t("models.verify.bad", { count: check.bad.length }), hint: `${t("models.verify.bad.hint")} ${check.bad.map(fileName).join(", ")}` }));
+    else if (check?.state === "done") said.push(el("p", { class: "l-hint" }, t("models.verify.well", { count: check.files })));
     if (gated && state !== "ready") said.push(gatedNote());
     return said;
   }
 
-  #button(moving) {
+  #button(working) {
     const { go } = this.parts;
     const { state, missing_bytes: missing, parts } = this.model;
-    go.hidden = state === "ready" && !moving;
+    go.hidden = state === "ready" && !working;
     const begun = parts.some((part) => part.state === "partial"); // a part that other models share is no beginning
-    const verb = moving ? "cancel" : begun ? "resume" : "get";
+    const verb = working ? "cancel" : begun ? "resume" : "get";
     if (go.dataset.verb !== verb) go.firstChild.className = `l-ic l-ic-${{ cancel: "x", resume: "play", get: "download" }[verb]}`;
     go.dataset.verb = verb;
     setAttr(go, "data-calm", verb === "cancel" || state === "unfit" ? "" : null);
     const label = verb === "cancel" ? t("common.cancel") : verb === "resume" ? t("models.resume", { size: fmt.bytes(missing) }) : t("models.get.size", { size: fmt.bytes(missing) });
     setText(go.querySelector(".l-btn-label"), label);
     setAttr(go, "aria-label", `${label} – ${this.model.title}`);
-    go.disabled = !moving && this.catalogue.offline;
+    go.disabled = !working && this.catalogue.offline;
   }
 
   async #go() {
@@ -112,8 +114,7 @@ export class ModelCard {
 
   /** Says what goes and what stays because another model reads it too. */
   async #delete() {
-    const others = this.catalogue.models.filter((one) => one.id !== this.id && one.state !== "missing");
-    const users = (part) => others.filter((one) => one.parts.some((other) => other.repo === part.repo && other.name === part.name && other.state !== "missing"));
+    const users = (part) => this.catalogue.models.filter((one) => one.id !== this.id && begun(one, this.catalogue.models) && one.parts.some((other) => same(other, part)));
     const here = this.model.parts.filter((part) => part.state !== "missing");
     const shared = here.filter((part) => users(part).length);
     const freed = here.filter((part) => !shared.includes(part)).reduce((sum, part) => sum + part.bytes, 0);
@@ -130,13 +131,23 @@ export class ModelCard {
   }
 }
 
+const live = (work) => ["waiting", "running"].includes(work?.state);
+const same = (one, other) => one.repo === other.repo && one.name === other.name;
+const fileName = (path) => path.split(/[\\/]/).slice(-2).join("/");
+
+/** Something is here that only this model reads: somebody wanted to have it. */
+const begun = (model, models) => model.parts.some((part) => part.state !== "missing"
+  && !models.some((other) => other.id !== model.id && other.parts.some((theirs) => same(theirs, part))));
+
+function failure(error) {
+  const { message, hint } = errorWords(error);
+  return el("div", { class: "l-trouble l-trouble-failed", role: "alert" }, message, hint ? el("div", { class: "l-hint" }, hint) : null);
+}
+
 /** "hybrid · peak 11.2 GB", amber where it is slow, red where it does not fit, with the reason. */
 function fitOf(fit) {
   if (!fit) return [];
-  if (!fit.ok) {
-    const { message } = errorWords(fit.reason);
-    return [mark("bad", t("models.unfit")), message ? el("span", { class: "l-hint" }, message) : ""];
-  }
+  if (!fit.ok) return [mark("bad", t("models.unfit"))]; // why stands below, where there is room for a sentence
   if (!fit.profile) return [mark("ok", t("models.fits"))];
   return [mark(SLOW.includes(fit.profile) ? "warn" : "ok", profileName(fit.profile), t(`form.profile.${fit.profile}`)),
     fit.peak_bytes ? el("span", { class: "l-mono l-model-peak" }, t("models.peak", { size: fmt.bytes(fit.peak_bytes) })) : ""];
@@ -144,9 +155,9 @@ function fitOf(fit) {
 
 function stateOf(model, moving) {
   if (moving) return mark("now", t("models.state.downloading"));
-  const tone = { ready: "ok", partial: "warn", unfit: "bad" }[model.state] || "wait";
   const kept = model.bytes - model.missing_bytes;
-  return mark(tone, model.state === "partial" ? t("models.state.partial", { done: fmt.bytes(kept), total: fmt.bytes(model.bytes) }) : t(`models.state.${model.state}`));
+  if (model.state === "ready") return mark("ok", t("models.state.ready"));
+  return kept > 0 ? mark("warn", t("models.state.partial", { done: fmt.bytes(kept), total: fmt.bytes(model.bytes) })) : mark("wait", t("models.state.missing"));
 }
 
 function partRow(part) {

@@ -1,6 +1,6 @@
 // Settings > Models: what there is, what it takes, what is here; getting, checking and removing it. Reads the catalogue
 // again while something is being fetched.
-import { api, button, el, errorWords, fmt, has, keyed, on, t, toast } from "./core.js";
+import { api, button, el, errorWords, fmt, keyed, on, t, toast } from "./core.js";
 import { pickFolder } from "./folder_picker.js";
 import { ModelCard } from "./settings_model.js";
 import { note, trouble, waiting, whileShown } from "./settings_parts.js";
@@ -11,7 +11,7 @@ const BUSY_MS = 1000;
 const IDLE_MS = 5000;
 
 /** Something of it is being fetched or looked through. */
-export const busy = (model) => ["waiting", "running"].includes(model.download?.state);
+export const busy = (model) => [model.download, model.check].some((work) => ["waiting", "running"].includes(work?.state));
 
 export function drawModels(root) {
   const cards = new Map();
@@ -87,7 +87,7 @@ export function drawModels(root) {
 
   async function files() {
     try {
-      rest.replaceChildren(...ownFiles(await api("GET", "/catalogue/files"), view.catalogue?.folder));
+      rest.replaceChildren(...ownFiles(await api("GET", "/catalogue/files")));
     } catch {
       rest.replaceChildren(); // the list above says what is wrong
     }
@@ -100,20 +100,19 @@ export function drawModels(root) {
 
 /** What an import found, and what it could not use. */
 function tellOfImport(found) {
-  const models = found.models || found.found || [];
-  const refused = (found.refused || []).map((one) => `${one.name || one.file || ""}: ${errorWords(one.error || one).message}`);
-  const names = models.map((model) => model.title || model.name || model.repo || model).join(", ");
-  if (names || !refused.length) toast(models.length ? t("models.imported", { count: models.length }) : t("models.imported.none"), names, models.length ? "ok" : "info");
+  const { models, checkpoints, loras } = found;
+  const refused = found.refused.map(({ name, error }) => [`${name}: ${errorWords(error).message}`, errorWords(error).hint].filter(Boolean).join(" "));
+  const said = [models.map((model) => model.title).join(", "), checkpoints && t("models.imported.checkpoints", { count: checkpoints }), loras && t("models.imported.loras", { count: loras })];
+  if (said.some(Boolean)) toast(t("models.imported"), said.filter(Boolean).join(" · "), "ok");
   if (refused.length) toast(t("models.refused"), refused.join("\n"), "bad");
 }
 
 /** Checkpoints and LoRAs of the user's own. */
-function ownFiles({ checkpoints, loras }, folder) {
-  const rows = [...checkpoints.map((one) => ({ ...one, what: "checkpoint" })), ...loras.map((one) => ({ ...one, what: "lora" }))];
-  const kind = (one) => (has(`models.kind.${one.kind}`) ? t(`models.kind.${one.kind}`) : one.kind || "");
+function ownFiles({ checkpoints, loras }) {
+  const rows = [...checkpoints, ...loras];
   return [el("section", { class: "l-set-block" }, el("h3", {}, t("models.own")),
-    el("p", { class: "l-hint" }, t("models.own.about"), folder ? el("span", { class: "l-mono" }, ` ${folder}`) : null),
+    el("p", { class: "l-hint" }, t("models.own.about")),
     rows.length ? el("ul", { class: "l-needs" }, rows.map((one) => el("li", {}, el("b", {}, one.name), el("span", { class: "l-mono" }, fmt.bytes(one.bytes)),
-      el("span", { class: "l-hint" }, [t(`models.${one.what}`), kind(one)].filter(Boolean).join(" · "))))) : null)];
+      el("span", { class: "l-hint", title: one.path }, t(`models.${one.kind}`))))) : null)];
 }
 

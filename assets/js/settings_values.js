@@ -8,7 +8,7 @@ const ORIGINS = { flag: "flag", environment: "environment", ".env": "env_file", 
 const STRONGER = ["flag", "environment", ".env"]; // than the file that is written here
 const PATHS = ["output_dir", "data_dir", "hf_home", "transformers_cache"];
 const LOADING = ["offline", "hf_endpoint", "proxy"]; // how models are fetched
-const ELSEWHERE = ["lang", "ceiling_gb", "headroom_gb", "root"]; // they have a place of their own
+const ELSEWHERE = ["lang", "vram_ceiling_gb", "vram_headroom_gb"]; // they have a place of their own
 const FOR = { hf_token: "models", webhook_secret: "runs", auth: "door" }; // the others are keys of providers
 
 export const drawPaths = (root) => values(root, (found, again) => [
@@ -77,7 +77,7 @@ const rowsOf = (found, names, again) => el("div", { class: "l-set-rows" }, names
 
 function row(one, again) {
   const locked = STRONGER.includes(one.origin);
-  const about = [aboutOf(one), locked ? t("settings.locked", { origin: t(`settings.origin.${ORIGINS[one.origin]}`) }) : one.restart ? t("settings.restart.short") : ""].filter(Boolean).join(" ");
+  const about = [aboutOf(one), locked ? t("settings.locked", { origin: t(`settings.origin.${ORIGINS[one.origin]}`) }) : one.pending ? t("settings.pending") : one.restart ? t("settings.restart.short") : ""].filter(Boolean).join(" ");
   const control = (CONTROLS[one.kind] || CONTROLS.text)(one, { locked, again, id: `set-${one.name}` });
   return el("div", { class: "l-set-row", dataset: { name: one.name } },
     el("div", { class: "l-set-label" }, el("label", { for: `set-${one.name}` }, labelOf(one)), one.kind === "secret" && !one.value ? null : origin(one), about ? el("p", { class: "l-hint" }, about) : null),

@@ -116,14 +116,18 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
 }
 
 /** How it was made: the model's revision, its steps and their pace, the memory it took. */
-const making = ({ model, revision, steps, steps_asked: asked, step_seconds: pace, peak_bytes: peak, seconds }) => [
-  ["gallery.fact.model", model],
+const making = ({ revision, steps, stopped_at: early, step_seconds: pace, peak_bytes: peak, ram_peak_bytes: ram, phases = {} }) => [
   ["gallery.fact.revision", revision ? String(revision).slice(0, 12) : ""],
-  ["gallery.fact.steps", steps ? (asked && asked !== steps ? t("gallery.fact.steps.early", { done: steps, total: asked }) : String(steps)) : ""],
+  ["gallery.fact.steps", steps ? (early === undefined ? String(steps) : t("gallery.fact.steps.early", { done: steps })) : ""],
   ["gallery.fact.pace", pace ? stepTime(pace) : ""],
-  ["gallery.fact.peak", peak ? fmt.bytes(peak) : ""],
-  ["gallery.fact.took", seconds ? fmt.rough(seconds) : ""],
+  ["gallery.fact.peak", peak || ram ? fmt.bytes(peak || ram) : ""],
+  ["gallery.fact.took", took(phases)],
 ];
+
+const took = (phases) => {
+  const seconds = Object.values(phases).reduce((sum, one) => sum + one, 0);
+  return seconds ? fmt.rough(seconds) : "";
+};
 
 async function copy(text, said) {
   try {
