@@ -38,9 +38,9 @@ CATALOGUE: Mapping[str, Entry] = {
     "wan2.1-vace-14b": Entry("Wan 2.1 VACE 14B", languages=WAN),
     "skyreels-v2-df-1.3b": Entry("SkyReels-V2 DF 1.3B", languages=WAN),
     "skyreels-v2-df-14b": Entry("SkyReels-V2 DF 14B", languages=WAN),
-    "ltx-2": Entry("LTX-2"),
-    "ltx-2.3": Entry("LTX-2.3"),
-    "svd-xt": Entry("Stable Video Diffusion XT", languages=()),
+    "ltx2": Entry("LTX-2"),
+    "ltx2.3-distilled": Entry("LTX-2.3 Distilled"),
+    "svd-xt": Entry("Stable Video Diffusion XT", gated=True, languages=()),
     "sd-turbo": Entry("SD-Turbo"),
     "sdxl": Entry("Stable Diffusion XL"),
 }

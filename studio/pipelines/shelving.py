@@ -54,16 +54,16 @@ def recognise(folder: Path, model: str = "") -> Found:
     `model`: an engine whose parts these are, where the folder itself does not say."""
     found = Found()
     if model:
-        _take(found, folder, [engine_class(model)])
+        _take(found, folder, _own_repos(engine_class(model)))
         return found
     for place in _places(folder):
-        cached = _cached(place)
-        if cached:
-            _take(found, place, [cls for cls in engines_with_parts() if any(p.repo == cached for p in cls.parts)])
+        if cached := _cached(place):
+            _take(found, place, {cached}, shared=False)
         elif _looks_like_a_model(place):
-            engines = _whose(place)
-            _take(found, place, engines)
-            if not engines:
+            repos = _repos_of(place)
+            before = len(found.pointed)
+            _take(found, place, repos)
+            if not repos and len(found.pointed) == before:
                 found.refuse(place.name, Refused("model.not_known", folder=str(place)))
         else:
             _take_loose(found, place)
@@ -100,32 +100,35 @@ def _cached(folder: Path) -> str:
     return repository.name.removeprefix("models--").replace("--", "/", 1)
 
 
-def _whose(folder: Path) -> list[type[Engine]]:
-    """Engines whose model a folder is: by its name, by what its configurations say, by the size of its weights."""
+def _repos_of(folder: Path) -> set[str]:
+    """The repositories that a folder is a copy of: by its name, by what its configurations say, else by the size of
+    the weights that only one model has. Empty: nobody can tell."""
     names = {folder.name, folder.name.replace("--", "/", 1), f"{folder.parent.name}/{folder.name}"}
     for path in (folder / "model_index.json", folder / "transformer" / "config.json", folder / "unet" / "config.json"):
         said = str(_config(path).get("_name_or_path", ""))
         names |= {said, said.rpartition("/")[2]}
     names = {name.casefold() for name in names if name}
-    every = engines_with_parts()
-    called = [cls for cls in every if any(_called(part.repo, names) for part in cls.parts)]
-    if called:
+    repos = {part.repo for cls in engines_with_parts() for part in cls.parts}
+    if called := {repo for repo in repos if {repo.casefold(), repo.rpartition("/")[2].casefold()} & names}:
         return called
-    return [cls for cls in every if _fits(cls, folder)]
-
-
-def _called(repo: str, names: set[str]) -> bool:
-    return repo.casefold() in names or repo.rpartition("/")[2].casefold() in names
+    fitting = [cls for cls in engines_with_parts() if _fits(cls, folder)]
+    most = max((len(cls.parts) for cls in fitting), default=0)
+    fitting = [cls for cls in fitting if len(cls.parts) == most]
+    return _own_repos(fitting[0]) if len(fitting) == 1 else set()
 
 
 def _fits(cls: type[Engine], folder: Path) -> bool:
-    """Is the heaviest part that only this model has here, in the size that is published?"""
-    own = [part for part in cls.parts if part.bytes >= WEIGHTY and not _shared(cls, part)]
+    """Are the weights that only this model has here, in the size that is published?"""
+    own = [part for part in cls.parts if part.bytes >= WEIGHTY and not _shared(part)]
     return bool(own) and all(_as_published(folder / part.where, part) for part in own)
 
 
-def _shared(cls: type[Engine], part: Part) -> bool:
-    return any(part in other.parts for other in engines_with_parts() if other is not cls)
+def _own_repos(cls: type[Engine]) -> set[str]:
+    return {part.repo for part in cls.parts if not _shared(part)}
+
+
+def _shared(part: Part) -> bool:
+    return len(users(part)) > 1
 
 
 def _as_published(folder: Path, part: Part) -> bool:
@@ -135,24 +138,25 @@ def _as_published(folder: Path, part: Part) -> bool:
     return abs(size - part.bytes) <= CLOSE * part.bytes
 
 
-def _take(found: Found, folder: Path, engines: Iterable[type[Engine]]) -> None:
-    """Point at every part of these engines that is whole. What is half or of another kind is refused."""
-    cached = _cached(folder)
-    for cls in engines:
-        own = {part.repo for part in cls.parts if not _shared(cls, part)}
+def _take(found: Found, folder: Path, repos: set[str], *, shared: bool = True) -> None:
+    """Point at every part of these repositories that is whole; what is half or of another kind is refused. `shared`:
+    also at what many models read (text encoder, VAE), where it has the size that is published: the same files are in
+    many repositories."""
+    seen: set[Path] = set()
+    for cls in engines_with_parts():
         for part in cls.parts:
             place = folder / part.where
-            alien = cached and cached != part.repo
-            if alien or not place.is_dir() or part.key in dict(found.pointed):
+            ours = part.repo in repos
+            alike = shared and _shared(part) and part.bytes >= WEIGHTY and _as_published(place, part)
+            if not (ours or alike) or not place.is_dir() or (part.key, str(folder)) in found.pointed:
                 continue
-            foreign = part.repo not in own and not cached and part.bytes >= WEIGHTY
-            if foreign and not _as_published(place, part) and not _called(part.repo, {folder.name.casefold()}):
-                continue  # another text encoder than the one that these models share
             if problem := _problem(cls, part, place):
-                found.refuse(f"{folder.name}/{part.where}", problem)
+                if ours and place not in seen:
+                    found.refuse(f"{folder.name}/{part.where}", problem)
+                seen.add(place)
                 continue
             found.pointed.append((part.key, str(folder)))
-            if cls.id not in found.models:
+            if not _shared(part) and cls.id not in found.models:
                 found.models.append(cls.id)
 
 
@@ -163,9 +167,8 @@ def _problem(cls: type[Engine], part: Part, place: Path) -> StudioError | None:
             return Refused("model.pickle", file=pickles[0])
         return Refused("model.half", folder=str(place))
     wanted = getattr(cls, "classes", {}).get(part.name, "").rpartition(":")[2]
-    config = _config(place / "config.json")
-    said = config.get("_class_name") or next(iter(config.get("architectures") or ()), "")
-    if said and wanted and wanted != said and not wanted.startswith("Auto"):
+    said = _config(place / "config.json").get("_class_name")  # diffusers' own; transformers takes several for one
+    if said and wanted and wanted != said:
         return Refused("model.wrong_class", folder=str(place), found=str(said), wanted=wanted, model=cls.id)
     return None
 
