@@ -1,6 +1,12 @@
-"""The contract of an engine, held by every engine in ENGINES, with real scenes at a tiny size."""
+"""The contract of an engine, held by every engine in ENGINES for every task, with real scenes at a tiny size.
 
+Engines with weights load them from folders, through exactly the code that a download takes: the real classes of
+diffusers and transformers, built at tiny size by tiny_models.py.
+"""
+
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +17,15 @@ from PIL import Image
 
 from studio.domain import CUT_PREFIXES, Frame, Line, SceneAdapter, SpokenLine
 from studio.errors import Cancelled
+from studio.execution import Assignment, Finished
+from studio.execution.work import perform, sidecar_path
 from studio.media import sound
 from studio.media.probe import probe
 from studio.media.writer import write_video
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.base import Inputs, Made, Plan, Run
+from studio.pipelines.embeddings import CACHE
+from studio.pipelines.manager import PipelineManager
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool
 
@@ -40,17 +50,24 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"image": folder / "picture.png", "video": folder / "clip.mp4", "audio": folder / "voice.wav"}
 
 
+SEED, OTHER = 7, 8
+STEPS = 2
+SHORT = 0.3  # seconds
+
+
 def scene_of(task: str) -> Any:
-    values: dict[str, Any] = {"task_type": task, "prompt": "A lighthouse at dusk, slow push-in", "seed": 7}
+    values: dict[str, Any] = {"task_type": task, "prompt": "A lighthouse at dusk, slow push-in", "seed": SEED}
     extra = {
-        "image_to_video": {"input_image": "x", "duration": 0.5},
-        "reference_to_video": {"ref_imgs": ["x", "x"], "duration": 0.5},
-        "single_shot_extension": {"input_video": "x", "duration": 5},
-        "shot_switching_extension": {"input_video": "x", "duration": 2, "prompt": f"{CUT_PREFIXES[0]} closer"},
+        "text_to_video": {"duration": SHORT},
+        "image_to_video": {"input_image": "x", "duration": SHORT},
+        "reference_to_video": {"ref_imgs": ["x", "x"], "duration": SHORT},
+        "single_shot_extension": {"input_video": "x", "duration": SHORT},
+        "shot_switching_extension": {
+            "input_video": "x", "duration": SHORT, "prompt": f"{CUT_PREFIXES[0]} closer",
+        },
         "talking_avatar": {"input_image": "x", "input_audio": "x"},
-        "text_to_video": {"duration": 0.5},
         "speech": {"lines": [Line(character="Inês", text="The lamp is lit.").model_dump()]},
-    }
+    }  # fmt: skip
     return SceneAdapter.validate_python(values | extra.get(task, {}))
 
 
@@ -63,54 +80,102 @@ def inputs_of(scene: Any, media: dict[str, Path]) -> Inputs:
                   style="test", number=2, total=5)  # fmt: skip
 
 
-def run_of(folder: Path, inputs: Inputs, name: str = "made", stop_at: int = PLENTY) -> tuple[Run, list[int]]:
-    seen: list[int] = []
-    run = Run(
-        7, inputs, Plan(), folder / name, folder / f"{name}-small",
-        report=lambda done, total, preview: seen.append(done), cancelled=lambda: len(seen) >= stop_at,
-    )  # fmt: skip
-    return run, seen
+@dataclass
+class Case:
+    """An engine that is loaded, a scene of one of its tasks, and what the first run made of it."""
 
+    engine: Any
+    scene: Any
+    inputs: Inputs
+    folder: Path
+    made: Made = field(init=False)
+    told: list[tuple[int, int]] = field(default_factory=list)  # (done, total)
+    previews: list[np.ndarray] = field(default_factory=list)
 
-def options_of(engine: Any) -> Any:
-    """Its defaults, or as little as it can do where it has weights."""
-    if not engine.parts:
-        return engine.Options()
-    return engine.Options(width=32, height=32, num_inference_steps=2)
+    def run(self, name: str, seed: int = SEED, stop_at: int = PLENTY) -> Made:
+        """`stop_at`: the user cancels when so many steps were told."""
+        told: list[int] = []
 
+        def report(done: int, total: int, preview: Any) -> None:
+            told.append(done)
+            if name == "first":
+                self.told.append((done, total))
+                if preview:
+                    self.previews.append(preview())
 
-def frames_of(engine: Any, scene: Any, inputs: Inputs) -> int:
-    """The engine's own rule."""
-    if engine.limits.in_frame:
-        return round((inputs.duration or 0) * FRAME.fps)
-    return engine.limits.frames(inputs.duration or 0)
+        run = Run(
+            seed, self.inputs, Plan(), self.folder / name, self.folder / f"{name}-small",
+            report=report, cancelled=lambda: len(told) >= stop_at, comment={"prompt": self.scene.prompt},
+        )  # fmt: skip
+        try:
+            return self.engine.run(self.scene, self.options, run)
+        finally:
+            self.steps = len(told)
 
+    @property
+    def options(self) -> Any:
+        """The engine's own, or as little as it can do where it has weights."""
+        if not self.engine.parts:
+            return self.engine.Options()
+        return self.engine.Options(width=self.side, height=self.side, num_inference_steps=STEPS)
 
-@pytest.fixture(scope="module", autouse=True)
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Every engine finds its weights, at tiny size, as after an import from a folder."""
-    folder = tmp_path_factory.mktemp("shelf")
-    tiny_models.put_on_shelf(folder / "models", folder / "repositories")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(SHELF, str(folder / "models"))
-        yield
+    @property
+    def side(self) -> int:
+        """Pixels of a square that it can make."""
+        return max(32, min(64, 2 * self.engine.multiple))
+
+    @property
+    def frames(self) -> int:
+        """The engine's own rule."""
+        if self.engine.limits.in_frame:
+            return round((self.inputs.duration or 0) * FRAME.fps)
+        return self.engine.limits.frames(self.inputs.duration or 0)
+
+    @property
+    def size(self) -> tuple[int, int, float]:
+        if self.engine.limits.in_frame:
+            return FRAME.width, FRAME.height, FRAME.fps
+        return self.side, self.side, self.engine.limits.rate(self.inputs.duration or 0)
+
+    def same(self, one: Path, other: Path) -> bool:
+        """Not of the files, which say when they were made, but of what they hold."""
+        if self.scene.kind == "video":
+            return packets(one) == packets(other)
+        if self.scene.kind == "image":
+            return np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(other)))
+        return np.array_equal(sound.load48(one), sound.load48(other))
 
 
 PAIRS = [(engine, task) for engine in ENGINES for task in sorted(engine_class(engine).tasks)]
 
 
-@pytest.fixture(params=PAIRS, ids=lambda pair: "-".join(pair))
-def case(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
+@pytest.fixture(scope="module", autouse=True)
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every engine finds its weights, at tiny size, as after an import from a folder."""
+    import torch
+
+    folder, threads = tmp_path_factory.mktemp("shelf"), torch.get_num_threads()
+    torch.set_num_threads(1)  # tiny sums: threads only wait for each other
+    tiny_models.put_on_shelf(folder / "models", folder / "repositories")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SHELF, str(folder / "models"))
+        patch.setenv(CACHE, str(folder / "cache"))
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=PAIRS, ids="-".join, scope="module")
+def case(
+    request: pytest.FixtureRequest, media: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Case]:
     engine_id, task = request.param
-    engine = engine_class(engine_id)()
+    engine, scene = engine_class(engine_id)(), scene_of(task)
     engine.pool = Pool()
     engine.load(Plan())
-    yield engine, scene_of(task)
+    case = Case(engine, scene, inputs_of(scene, media), tmp_path_factory.mktemp("made"))
+    case.made = case.run("first")
+    yield case
     engine.close()
-
-
-def make(engine: Any, scene: Any, run: Run) -> Made:
-    return engine.run(scene, options_of(engine), run)
 
 
 def packets(path: Path) -> list[bytes]:
@@ -120,48 +185,75 @@ def packets(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
-def test_a_run_makes_one_file_of_the_right_kind_and_length(
-    case: tuple[Any, Any], media: dict[str, Path], tmp_path: Path
-) -> None:
-    engine, scene = case
-    inputs = inputs_of(scene, media)
-    run, seen = run_of(tmp_path, inputs)
-    made = make(engine, scene, run)
-    facts = probe(made.path)
-    assert facts.kind == scene.kind
+def test_a_run_makes_one_file_of_the_right_kind_size_and_length(case: Case) -> None:
+    facts = probe(case.made.path)
+    assert facts.kind == case.scene.kind
     if facts.kind == "video":
-        assert facts.num_frames == frames_of(engine, scene, inputs)
-        width, height, fps = (
-            (FRAME.width, FRAME.height, FRAME.fps) if engine.limits.in_frame else (32, 32, engine.limits.fps)
-        )
-        assert (facts.width, facts.height, facts.fps) == (width, height, fps)
-        assert seen == list(range(1, (2 if engine.parts else facts.num_frames) + 1))
-        assert (tmp_path / "made-small.poster.jpg").is_file()
+        assert facts.num_frames == case.frames
+        assert (facts.width, facts.height, facts.fps) == case.size
+        assert (case.folder / "first-small.poster.jpg").is_file()
+    if facts.kind == "image" and case.engine.parts:
+        assert (facts.width, facts.height) == case.size[:2]
     if facts.kind == "audio":
         assert facts.duration > 0.4
-        assert [at for at, _ in made.facts["visemes"]] == sorted(at for at, _ in made.facts["visemes"])
+        assert [at for at, _ in case.made.facts["visemes"]] == sorted(at for at, _ in case.made.facts["visemes"])
 
 
-def test_the_same_seed_makes_the_same_packets(case: tuple[Any, Any], media: dict[str, Path], tmp_path: Path) -> None:
-    engine, scene = case
-    inputs = inputs_of(scene, media)
-    first, second = (make(engine, scene, run_of(tmp_path, inputs, name)[0]).path for name in ("one", "two"))
-    if scene.kind == "video":
-        assert packets(first) == packets(second)
-    elif scene.kind == "image":
-        assert np.array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(second)))
-    else:
-        assert np.array_equal(sound.load48(first), sound.load48(second))
+def test_progress_counts_every_step_and_ends_at_the_last(case: Case) -> None:
+    if not case.told:
+        assert case.scene.kind != "video" and not case.engine.parts
+        return
+    total = case.told[0][1]
+    assert case.told == [(done, total) for done in range(1, total + 1)]
+    assert total % STEPS == 0 if case.engine.parts else total == case.frames
 
 
-def test_cancelled_at_the_next_step_and_nothing_stays(
-    case: tuple[Any, Any], media: dict[str, Path], tmp_path: Path
-) -> None:
-    engine, scene = case
-    if scene.kind != "video":
+def test_previews_are_pictures(case: Case) -> None:
+    assert len(case.previews) == (len(case.told) if case.engine.parts or case.scene.kind == "video" else 0)
+    for picture in case.previews:
+        assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+        assert min(picture.shape[:2]) >= 8
+
+
+def test_another_seed_makes_something_else(case: Case) -> None:
+    if case.scene.kind == "audio":
+        pytest.skip("a voice reads the same words the same way")
+    if case.engine.draft and case.scene.task_type == "single_shot_extension":
+        pytest.skip("the drawn way on from a still clip is the clip")
+    assert not case.same(case.made.path, case.run("other", seed=OTHER).path)
+
+
+def test_parked_it_makes_the_same_again(case: Case) -> None:
+    case.engine.park()
+    case.engine.load(Plan())
+    assert case.same(case.made.path, case.run("parked").path)
+
+
+def test_cancelled_at_the_next_step_and_nothing_stays(case: Case) -> None:
+    if not case.told:
         pytest.skip("made in one step")
-    run, seen = run_of(tmp_path, inputs_of(scene, media), stop_at=2)
     with pytest.raises(Cancelled):
-        make(engine, scene, run)
-    assert len(seen) == 2
-    assert not list(tmp_path.glob("*.part"))
+        case.run("cancelled", stop_at=1)
+    assert case.steps == 1
+    assert not list(case.folder.glob("cancelled*.part"))
+
+
+def test_closed_and_loaded_by_a_manager_it_makes_the_same_and_says_how(case: Case, tmp_path: Path) -> None:
+    case.engine.close()
+    manager, events = PipelineManager(), []
+    task = {**case.scene.model_dump(), "options": {case.engine.id: case.options.model_dump()}}
+    assignment = Assignment(
+        "job", 1, case.engine.id, task, case.inputs, Plan(), SEED, tmp_path / "take", tmp_path / "small",
+        comment={"prompt": case.scene.prompt},
+    )  # fmt: skip
+    finished = perform(assignment, manager, events.append, lambda: False)
+    manager.close()
+    case.engine.load(Plan())
+    assert isinstance(finished, Finished), finished
+    assert case.same(case.made.path, finished.path)
+    sidecar = json.loads(sidecar_path(finished.path).read_text("utf-8"))
+    assert (sidecar["engine"], sidecar["seed"], sidecar["settings"]) == (case.engine.id, SEED, assignment.comment)
+    if case.engine.parts:
+        facts = sidecar["facts"]
+        assert facts["steps"] == case.told[-1][0] and facts["revision"] and facts["dtype"] == "float32"
+        assert facts["size"][:2] == [case.side, case.side]

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import tiny_models_more
+
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"
 
 
@@ -145,6 +147,7 @@ REPOS: dict[str, Callable[[], Any]] = {
     "Wan-AI/Wan2.1-VACE-14B-diffusers": wan_vace,
     "Skywork/SkyReels-V2-DF-1.3B-540P-Diffusers": partial(skyreels, inject_sample_info=True),
     "Skywork/SkyReels-V2-DF-14B-720P-Diffusers": skyreels,
+    **tiny_models_more.REPOS,
 }
 
 
