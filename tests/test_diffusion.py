@@ -10,7 +10,8 @@ import pytest
 import tiny_models
 
 from studio.domain import SceneAdapter
-from studio.pipelines import checkpoints
+from studio.errors import Cancelled, OutOfMemory
+from studio.pipelines import checkpoints, preview, steps
 from studio.pipelines.base import Inputs, Made, Plan, Run
 from studio.pipelines.embeddings import CACHE
 from studio.pipelines.parts import SHELF
@@ -101,3 +102,124 @@ def test_the_same_words_never_read_the_text_encoder_again(shelf: Path, read: lis
     assert packets(one.path) == packets(two.path)
     make(second, tmp_path, scene("Another lamp"))
     assert read.count("text_encoder") == 1
+
+
+# ------------------------------------------------------------------------------------------------ where it is
+def test_another_plan_moves_things_and_reads_nothing(shelf: Path, read: list[str], tmp_path: Path) -> None:
+    engine = loaded()
+    one = make(engine, tmp_path, name="one")
+    read.clear()
+    engine.load(replace(engine.plan, profile="hybrid", transformer="stream", resident_blocks=1, text_encoder="stream"))
+    two = make(engine, tmp_path, scene(), name="two")
+    assert read == [] and two.facts["profile"] == "hybrid"
+    assert packets(one.path) == packets(two.path)
+
+
+def test_after_other_engines_the_same_seed_makes_the_same_file(shelf: Path, tmp_path: Path) -> None:
+    pool = Pool()
+    first, other = loaded(pool), WanT2VLarge()
+    one = make(first, tmp_path, name="one")
+    other.pool = pool
+    other.load(Plan(transformer="stream", text_encoder="stream"))
+    wish = WanT2VLarge.Options(width=32, height=32, num_inference_steps=2)
+    make(other, tmp_path, scene("Something else"), wish)
+    first.park()
+    two = make(first, tmp_path, name="two")
+    other.close()
+    assert packets(one.path) == packets(two.path)
+    assert one.facts["revision"] == two.facts["revision"] and len(one.facts["revision"]) == 16
+
+
+# ------------------------------------------------------------------------------------------------ what it says
+def test_a_take_says_how_it_was_made(engine: Any, tmp_path: Path) -> None:
+    facts = make(engine, tmp_path).facts
+    assert facts["steps"] == 3 and facts["step_seconds"] >= 0 and facts["ram_peak_bytes"] > 0
+    assert (facts["profile"], facts["dtype"], facts["attention"], facts["vae_tile"]) == ("cpu", "float32", "native", 0)
+    assert facts["size"] == [32, 32, 9] and "stopped_at" not in facts
+
+
+def test_who_looks_sees_the_middle_of_the_film(engine: Any, tmp_path: Path) -> None:
+    """Colours are those of the finished film, though the VAE is not asked."""
+    pictures: list[Any] = []
+    wish = options(width=64, height=64)
+    made = make(engine, tmp_path, wish=wish, report=lambda done, total, preview: pictures.append(preview()))
+    assert [(picture.shape, picture.dtype.name) for picture in pictures] == [((32, 32, 3), "uint8")] * 3
+    assert made.facts["steps"] == 3 and len({picture.tobytes() for picture in pictures}) == 3
+
+
+def test_nobody_looks_and_nothing_is_painted(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def painted(*_: Any) -> None:
+        raise AssertionError("somebody looked")
+
+    monkeypatch.setattr(preview, "picture", painted)
+    make(engine, tmp_path, report=lambda done, total, preview: None)
+
+
+# ------------------------------------------------------------------------------------------------ how it may end
+def test_enough_keeps_what_is_there(engine: Any, tmp_path: Path) -> None:
+    seen: list[int] = []
+    made = make(
+        engine, tmp_path, wish=options(num_inference_steps=8), report=lambda done, total, preview: seen.append(done),
+        enough=lambda: len(seen) >= 3,
+    )  # fmt: skip
+    assert made.facts["stopped_at"] == made.facts["steps"] == 3 and seen == [1, 2, 3]
+    assert len(packets(made.path)) == 9
+
+
+def test_cancel_does_not_wait_for_the_step(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step that takes for ever: the user is heard between two of its blocks."""
+    blocks: list[int] = []
+    monkeypatch.setattr(steps, "LOOK_SECONDS", 0.0)
+    for number, block in enumerate(engine.pipe.transformer.blocks):
+        block.register_forward_pre_hook(lambda *_, number=number: blocks.append(number), prepend=True)
+    with pytest.raises(Cancelled):
+        make(engine, tmp_path, cancelled=lambda: blocks[-1:] == [1])
+    assert blocks == [0, 1]
+    again = make(engine, tmp_path)
+    assert again.facts["steps"] == 3
+
+
+def out_of_memory_at(engine: Any, monkeypatch: pytest.MonkeyPatch, *calls: int) -> list[int]:
+    """These calls of the transformer find no memory."""
+    import torch
+
+    seen: list[int] = []
+
+    def fail(*_: Any) -> None:
+        seen.append(len(seen))
+        if seen[-1] in calls:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    engine.pipe.transformer.register_forward_pre_hook(fail)
+    return seen
+
+
+def test_out_of_memory_tries_once_more_with_less(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = loaded()
+    wanted = make(engine, tmp_path, name="wanted")
+    engine.load(replace(engine.plan, transformer="stream", resident_blocks=2))
+    seen = out_of_memory_at(engine, monkeypatch, 3)  # in the second step
+    made = make(engine, tmp_path)
+    assert made.facts["oom_retries"] == 1 and len(seen) == 4 + 6
+    assert packets(made.path) == packets(wanted.path)
+
+
+def test_out_of_memory_twice_is_an_error_with_a_cure(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = loaded()
+    engine.load(replace(engine.plan, transformer="stream", resident_blocks=2))
+    out_of_memory_at(engine, monkeypatch, 0, 1)
+    with pytest.raises(OutOfMemory) as caught:
+        make(engine, tmp_path)
+    assert caught.value.code == "engine.out_of_memory" and caught.value.params == {"engine": engine.id}
+    assert make(engine, tmp_path).facts["steps"] == 3  # usable
+
+
+def test_where_nothing_can_be_given_up_there_is_no_second_try(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = out_of_memory_at(engine, monkeypatch, 0)
+    with pytest.raises(OutOfMemory):
+        make(engine, tmp_path)
+    assert seen == [0]
