@@ -77,10 +77,11 @@ def sdxl() -> Any:
     from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 
     unet = UNet2DConditionModel(
-        block_out_channels=(4, 8), layers_per_block=1, sample_size=32, cross_attention_dim=64, norm_num_groups=2,
-        attention_head_dim=(2, 4), use_linear_projection=True, transformer_layers_per_block=(1, 2),
+        block_out_channels=(4, 8, 8), layers_per_block=2, sample_size=32, cross_attention_dim=64, norm_num_groups=2,
+        attention_head_dim=(2, 4, 4), use_linear_projection=True, transformer_layers_per_block=(1, 1, 2),
         addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=80,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     ).eval()  # fmt: skip
     return HalfPrecision(StableDiffusionXLPipeline(
         tokenizer=clip_tokenizer(), tokenizer_2=clip_tokenizer(), text_encoder=clip_text(),
@@ -179,7 +180,7 @@ def ltx_parts(newer: bool) -> dict[str, Any]:
         video_hidden_dim=16, audio_hidden_dim=8, video_gated_attn=newer, audio_gated_attn=newer,
     ).eval()  # fmt: skip
     audio_vae = AutoencoderKLLTX2Audio(
-        base_channels=4, ch_mult=(1, 1, 1), num_res_blocks=1, resolution=32, latent_channels=2, mel_bins=32
+        base_channels=16, ch_mult=(1, 1, 1), num_res_blocks=1, resolution=32, latent_channels=2, mel_bins=32
     ).eval()
     sounds: dict[str, Any] = {
         "in_channels": 64, "hidden_channels": 16, "out_channels": 2, "upsample_kernel_sizes": [11, 4, 4, 4],
@@ -192,7 +193,8 @@ def ltx_parts(newer: bool) -> dict[str, Any]:
             num_mel_channels=32,
         )  # fmt: skip
     else:
-        vocoder = LTX2Vocoder(**(sounds | {"upsample_factors": [6, 5, 4, 2]}), output_sampling_rate=24000)
+        faster = {"upsample_kernel_sizes": [16, 15, 8, 4], "upsample_factors": [6, 5, 4, 2]}
+        vocoder = LTX2Vocoder(**(sounds | faster), output_sampling_rate=24000)
     scheduler = FlowMatchEulerDiscreteScheduler(
         use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, shift_terminal=0.1, max_image_seq_len=4096,
         base_image_seq_len=1024,

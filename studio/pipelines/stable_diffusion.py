@@ -65,7 +65,7 @@ class SDTurbo(StableDiffusion):
     """One to four steps without guidance: it does not read a negative prompt."""
 
     id = "sd-turbo"
-    licence = "Stability AI Community License"
+    licence = "Stability AI Community"
     pipeline = "StableDiffusionPipeline"
     built_with: ClassVar[Mapping[str, Any]] = {
         "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False,

@@ -29,7 +29,7 @@ DECODED_AT_ONCE = 8  # frames: their decoder looks at neighbours
 class SVDXT(DiffusersEngine):
     id = "svd-xt"
     tasks = frozenset({"image_to_video"})
-    licence = "Stability AI Community License"
+    licence = "Stability AI Community"
     pipeline = "StableVideoDiffusionPipeline"
     multiple = 64  # pixels: its network halves the latents three times and cannot round
     placed: ClassVar[Mapping[str, tuple[str, ...]]] = {"_encode_vae_image": ("vae",)}
