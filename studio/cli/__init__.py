@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from studio import __version__
-from studio.cli import making, producing
+from studio.cli import making, models, producing
 from studio.cli.flags import DataDir, Flag, Lang, MediaRoots, OutputDir, flags, speaking
 
 EPILOG = "Set up with `launch.py install`, test with `launch.py test`. docs/settings.md lists every setting."
@@ -22,6 +22,7 @@ cli = typer.Typer(
 )  # fmt: skip
 making.add_to(cli)
 producing.add_to(cli)
+models.add_to(cli)
 
 
 def main(arguments: list[str]) -> int:
@@ -58,6 +59,7 @@ def start(
     data_dir: DataDir = None,
     media_root: MediaRoots = None,
     lang: Lang = None,
+    offline: Annotated[bool, Flag("--offline", help="Fetch no model from the internet.")] = False,
     print_config: Annotated[bool, Flag("--print-config", help="Print every setting and where it came from.")] = False,
     reload: Annotated[bool, Flag("--reload", help="For developers: start again when a source file changes.")] = False,
     version: Annotated[bool, Flag("--version", help="Print the version.")] = False,
@@ -69,6 +71,7 @@ def start(
     context.obj = flags(
         context, host=listen, port=port, share=share, auth=auth, output_dir=output_dir, data_dir=data_dir,
         media_roots=media_root, lang=lang, open_browser=False if no_browser else None,
+        offline=True if offline else None,
     )  # fmt: skip
     if context.invoked_subcommand and not print_config:
         return

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import httpx2
 
+from studio.cli.desk_models import HereModels, ModelDesk, ThereModels
 from studio.errors import NotFound, StudioError, Unavailable
 from studio.lock import Holder, StudioLock
 from studio.media.files import replace, whole_or_gone
@@ -24,7 +25,7 @@ MEDIA = (
 )  # fmt: skip
 
 
-class Desk(Protocol):
+class Desk(ModelDesk, Protocol):
     goes_on: bool  # does the studio work on when we leave?
 
     # what comes in: an episode file, a package or a folder of storyboards; each file with what became of it
@@ -69,7 +70,7 @@ def open_desk(settings: Settings) -> Desk:
         raise
 
 
-class Here:
+class Here(HereModels):
     goes_on = False
 
     def __init__(self, settings: Settings, lock: StudioLock) -> None:
@@ -162,7 +163,7 @@ class Here:
         self._lock.release()
 
 
-class There:
+class There(ThereModels):
     """Talks REST with the token of the lock file, which lets us name any path of ours."""
 
     goes_on = True

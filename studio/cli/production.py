@@ -148,7 +148,7 @@ def run(
     settings: Settings, speaker: Speaker, name: str, only: str, override: bool, no_wait: bool, json: bool
 ) -> int:  # fmt: skip
     with _desk(settings) as desk:
-        queue = _queue(desk, name)
+        queue = queue_named(desk, name)
         wanted = _numbered(desk, queue["id"], only) if only else None
         begun = desk.run(queue["id"], wanted, override)
         if begun.get("left_out"):
@@ -158,7 +158,7 @@ def run(
 
 def retry(settings: Settings, speaker: Speaker, name: str, no_wait: bool, json: bool) -> int:
     with _desk(settings) as desk:
-        queue = _queue(desk, name)
+        queue = queue_named(desk, name)
         desk.retry(queue["id"])
         return _followed(desk, speaker, queue["id"], None, no_wait, json)
 
@@ -191,7 +191,7 @@ def _named(desk: Desk, name: str) -> list[View]:
     return exact or [queue for queue in queues if queue["name"].casefold() == name.casefold()]
 
 
-def _queue(desk: Desk, name: str) -> View:
+def queue_named(desk: Desk, name: str) -> View:
     """By code, id or name. Raises NotFound, or Refused("cli.two_queues") when a name is not enough."""
     named = _named(desk, name)
     if not named:
@@ -223,7 +223,7 @@ def _numbered(desk: Desk, queue_id: str, wanted: str) -> list[str]:
 def status(settings: Settings, speaker: Speaker, name: str, json: bool) -> int:
     with _desk(settings) as desk:
         if name:
-            queue = _queue(desk, name)
+            queue = queue_named(desk, name)
             cards = desk.snapshot(queue["id"])["scenes"]
             found: Any = {**queue, "scenes": sorted(cards, key=lambda card: card["number"])}
         else:
@@ -261,7 +261,7 @@ def _scene_row(speaker: Speaker, card: View) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------ taking out
 def cut(settings: Settings, speaker: Speaker, name: str, wanted: View, out: Path | None, json: bool) -> int:
     with _desk(settings) as desk:
-        export = finished(desk, speaker, desk.cut(_queue(desk, name)["id"], wanted, out))
+        export = finished(desk, speaker, desk.cut(queue_named(desk, name)["id"], wanted, out))
         return _told(desk, speaker, export, out, json)
 
 
@@ -269,7 +269,7 @@ def export(
     settings: Settings, speaker: Speaker, name: str, kind: str, takes: str, out: Path | None, json: bool
 ) -> int:  # fmt: skip
     with _desk(settings) as desk:
-        queue = _queue(desk, name)
+        queue = queue_named(desk, name)
         if kind == "episode":
             return _write_episode(desk, speaker, queue, out, json)
         begun = desk.pack(queue["id"], takes, out) if kind == "package" else desk.cut(queue["id"], {"kind": kind}, out)
