@@ -1,6 +1,7 @@
 """One contract for every executor, in this process and in a worker: what a job says, keeps, leaves and survives."""
 
 import itertools
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import tiny_engines
@@ -237,12 +239,15 @@ class Contract:
         assert isinstance(event, Failed) and event.code == "cancelled"
 
     # ---------------------------------------------------------------------------------------- phases and memory
-    def test_phases_and_steps_are_timed(self, executor: Executor, tmp_path: Path) -> None:
+    def test_phases_are_timed_and_how_it_was_made_is_kept(self, executor: Executor, tmp_path: Path) -> None:
         *events, final = executor.submit(assignment(tmp_path, phases=True))
         said = [event.note for event in events if isinstance(event, Progress)]
         assert [name for name, _ in itertools.groupby(said)] == ["text", "steps", "decode", "save"]
         assert isinstance(final, Finished) and final.facts["steps"] == 4
         assert set(final.facts["phases"]) >= {"text", "steps", "decode", "save"} and final.facts["step_seconds"] >= 0
+        assert final.facts["revision"] == "abc"
+        with av.open(str(final.path)) as container:
+            assert json.loads(container.metadata["comment"]) == {"prompt": "a lamp", "made": {"revision": "abc"}}
         quiet = last(executor.submit(assignment(tmp_path / "2")))
         assert isinstance(quiet, Finished) and not {"phases", "steps", "step_seconds"} & set(quiet.facts)
 

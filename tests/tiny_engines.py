@@ -64,6 +64,7 @@ class Tiny(Engine):
                 run.phase(phase)
                 for done in range(1, steps + 1):
                     run.step(done, steps)
+            run.describe(revision="abc")
         frames = self._frames(options, run)
         count = options.frames if run.inputs.duration is None else round(run.inputs.duration * FPS)
         return Made(run.save_video(itertools.islice(frames, count), FPS, count), facts)

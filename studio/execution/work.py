@@ -125,7 +125,7 @@ def _made(
         )  # fmt: skip
         made = engine.run(scene, _options(scene, engine), run)
     reporter.end()
-    return _placed(assignment, replace(made, facts={**_how(assignment, reporter), **made.facts}))
+    return _placed(assignment, replace(made, facts={**_how(assignment, reporter), **run.described, **made.facts}))
 
 
 def _how(assignment: Assignment, reporter: "_Reporter") -> dict[str, JSON]:

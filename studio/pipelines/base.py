@@ -182,6 +182,7 @@ class Run:
         self._report, self._commit, self._cancelled = report, commit, cancelled
         self._enough, self._phase = enough, phase
         self._comment = dict(comment or {})
+        self.described: dict[str, JSON] = {}
 
     @property
     def enough(self) -> bool:
@@ -192,6 +193,11 @@ class Run:
     def cancelled(self) -> bool:
         """The user wants none of it: for loops that are shorter than a step. `step` and `phase` raise by themselves."""
         return self._cancelled()
+
+    def describe(self, **facts: JSON) -> None:
+        """How it is made, where the settings do not say it: model revision, precision. Said before saving, it stands in
+        the file's metadata too, so the same settings must give the same facts: no times."""
+        self.described |= facts
 
     def phase(self, name: Literal["text", "steps", "decode", "save"]) -> None:
         """What the engine does from now on, for whoever watches. Raises Cancelled if the user wants none of it."""
@@ -231,7 +237,7 @@ class Run:
         path = self._part.with_name(self._part.name + ".mp4.part")
         write_video(
             path, self._watched(frames, num_frames, layout, progress), fps, num_frames, layout=layout,
-            audio=audio or self.inputs.soundtrack, comment=self._comment, posters=self._posters,
+            audio=audio or self.inputs.soundtrack, comment=self._whole_comment(), posters=self._posters,
         )  # fmt: skip
         return path
 
@@ -240,7 +246,7 @@ class Run:
         from studio.media.writer import write_image
 
         path = self._part.with_name(self._part.name + ".png.part")
-        write_image(path, image, comment=self._comment, posters=self._posters)
+        write_image(path, image, comment=self._whole_comment(), posters=self._posters)
         return path
 
     def save_audio(self, samples: "np.ndarray", rate: int) -> Path:
@@ -248,8 +254,11 @@ class Run:
         from studio.media.writer import write_audio
 
         path = self._part.with_name(self._part.name + ".wav.part")
-        write_audio(path, samples, rate, comment=self._comment, posters=self._posters)
+        write_audio(path, samples, rate, comment=self._whole_comment(), posters=self._posters)
         return path
+
+    def _whole_comment(self) -> dict[str, JSON]:
+        return {**self._comment, "made": self.described} if self.described else self._comment
 
     def _watched(
         self, frames: "Iterable[np.ndarray]", num_frames: int, layout: Any, progress: bool
