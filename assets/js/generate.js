@@ -31,6 +31,7 @@ export function tasks(root, { props }) {
   for (const task of TASKS) {
     marks.set(task, el("button", { type: "button", class: "l-task", id: `generate-task-${task}`,
       onclick: () => {
+        if (marks.get(task).getAttribute("aria-pressed") === "true") return; // its form is there
         mark(task);
         ask(`task:${task}`);
       } },

@@ -6,6 +6,8 @@ import { act, sceneVerbs, state } from "./queues.js";
 
 const PHASES = ["load", "text", "decode", "save"]; // what is done besides the steps that are counted
 
+const SHORT_S = 0.5; // a step that takes less is no news
+
 const asked = new Set(); // scenes that were told it is enough
 
 /** Its engine can stop here, and something is there to be kept. */
@@ -26,7 +28,7 @@ export function paceWords(progress) {
   if (PHASES.includes(progress?.phase)) return [t(`live.phase.${progress.phase}`), fmt.eta(progress.eta)].filter(Boolean).join(" · ");
   if (!progress?.total) return t("state.starting");
   return [t("stage.step", { done: progress.done, total: progress.total }),
-    progress.step_seconds ? t("live.step", { time: stepTime(progress.step_seconds) }) : "", fmt.eta(progress.eta)].filter(Boolean).join(" · ");
+    progress.step_seconds >= SHORT_S ? t("live.step", { time: stepTime(progress.step_seconds) }) : "", fmt.eta(progress.eta)].filter(Boolean).join(" · ");
 }
 
 export class LiveBar {

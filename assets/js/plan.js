@@ -6,6 +6,7 @@ import { getById } from "./fetching.js";
 import { profileName } from "./settings_parts.js";
 
 const QUIET_MS = 350;
+const MISSING = "engine.needs_download";
 const asked = new Map(); // place -> {scene, queue, prefix}: what its form says now
 
 /** The invisible part of a form that says what it would make: props.value {place, scene, queue, prefix}. */
@@ -61,6 +62,7 @@ export class PlanLine {
     const nodes = !answer ? [] : answer.refused ? refusal(answer, wish) : answer.plan ? [promise(answer)] : [];
     this.element.toggleAttribute("data-empty", !nodes.length);
     this.element.toggleAttribute("data-refused", Boolean(answer?.refused));
+    this.element.toggleAttribute("data-missing", answer?.refused?.code === MISSING);
     this.element.replaceChildren(...nodes);
   }
 }
@@ -93,12 +95,11 @@ function promise(answer) {
 }
 
 function refusal({ refused, next_best: next, profiles }, wish) {
-  const missing = refused.code === "engine.needs_download";
   const { message, hint } = errorWords(refused);
   const node = el("button", { class: "l-plan-words", title: hint || null, "aria-haspopup": profiles?.length ? "dialog" : null,
     onclick: () => (profiles?.length ? details(node, { profiles, plan: null }) : undefined) }, icon("triangle-alert"), el("span", {}, message));
   const acts = [];
-  if (missing && refused.params?.engine) acts.push(button(t("models.get"), () => getById(refused.params.engine), { iconName: "download", class: "l-btn l-plan-get" }));
+  if (refused.code === MISSING) acts.push(button(t("models.get"), () => getById(refused.params.engine), { iconName: "download", class: "l-btn l-plan-get" }));
   if (next) acts.push(button(t("plan.use", { size: nextWords(next, wish) }), () => apply(next, wish.prefix), { class: "l-btn l-plan-use" }));
   return [node, ...acts];
 }
@@ -134,11 +135,7 @@ function details(anchor, { plan, profiles }) {
       panel.hidePopover();
       emit("settings", "memory");
     } }, t("plan.more")));
-  panel.addEventListener("toggle", (event) => {
-    if (event.newState !== "closed") return;
-    panel.remove();
-    anchor.focus({ preventScroll: true });
-  });
+  panel.addEventListener("toggle", (event) => event.newState === "closed" && panel.remove());
   document.body.append(panel);
   panel.showPopover();
   const at = anchor.getBoundingClientRect();

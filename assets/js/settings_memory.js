@@ -71,11 +71,11 @@ function measuredBlock(after) {
   const element = block("memory.measured", said, moving, el("div", { class: "l-set-acts" }, go, el("span", { class: "l-hint" }, t("memory.measure.about"))));
   return {
     element,
-    fill({ measured, measuring, measure_error: failed }) {
-      once(said, [measured, failed], () => said.replaceChildren(...(failed ? [trouble(failed)] : []), measured ? facts([
-        [t("memory.copy"), measured.copy_gb_s ? t("memory.gb_s", { n: fmt.gigabytes(measured.copy_gb_s) }) : ""],
+    fill({ machine, measured, measuring, measure_error: failed }) {
+      once(said, [machine.gpu, measured, failed], () => said.replaceChildren(...(failed ? [trouble(failed)] : []), measured ? facts([
+        [t("memory.copy"), machine.gpu && measured.copy_gb_s ? t("memory.gb_s", { n: fmt.gigabytes(measured.copy_gb_s) }) : ""],
         [t("memory.disk"), measured.disk_gb_s ? t("memory.gb_s", { n: fmt.gigabytes(measured.disk_gb_s) }) : ""],
-        [t("memory.tflops"), measured.tflops ? t("memory.tflops.n", { n: fmt.gigabytes(measured.tflops) }) : ""],
+        [t("memory.tflops"), measured.tflops ? t("memory.tflops.n", { n: measured.tflops < 1 ? measured.tflops.toPrecision(1) : fmt.gigabytes(measured.tflops) }) : ""],
         [t("memory.at"), measured.at ? fmt.date(measured.at) : ""],
       ]) : note(t("memory.not_measured"))));
       moving.hidden = !measuring;
@@ -206,7 +206,7 @@ function profileRow(row, asked) {
     el("td", { class: "l-mono", "data-none": !row.peak_bytes, dataset: { label: t("memory.peak") } }, row.peak_bytes ? fmt.bytes(row.peak_bytes) : "–"),
     el("td", { class: "l-mono", title: range || null, "data-none": time === "–", dataset: { label: t("memory.time") } }, time),
     el("td", { "data-none": !known, dataset: { label: t("memory.fits") } }, words, !ok && known && reasonOf(row) ? el("span", { class: "l-hint" }, reasonOf(row)) : ""),
-    el("td", {}, button(t("memory.test.do"), () => testScene(profile), { iconName: "play", "aria-label": `${t("memory.test.do")}: ${profileName(profile)}` })));
+    el("td", {}, button(t("memory.test.do"), () => testScene(profile), { iconName: "play", disabled: known && !ok, "aria-label": `${t("memory.test.do")}: ${profileName(profile)}` })));
 }
 
 /** One small scene with this profile, now: it lands in the inbox. */

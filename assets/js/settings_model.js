@@ -39,7 +39,7 @@ export class ModelCard {
     this.#once(p.licence, [model.licence, model.accepted], () => p.licence.replaceChildren(outside(model.licence_url, model.licence)));
     setText(p.facts, [fmt.bytes(model.bytes), model.gated ? t("models.gated.short") : "", (model.languages || []).map((code) => languageName(code)).join(", ")].filter(Boolean).join(" · "));
     this.#once(p.fit, model.fit, () => p.fit.replaceChildren(...fitOf(model.fit)));
-    this.#once(p.state, [model.state, moving], () => p.state.replaceChildren(stateOf(model, moving)));
+    this.#once(p.state, [model.state, model.missing_bytes, moving], () => p.state.replaceChildren(stateOf(model, moving)));
     setAttr(this.element, "data-state", moving ? "downloading" : model.state);
     p.download.hidden = !work;
     if (work) this.#progress(work, !moving);
