@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from tiny_models import wan_transformer
+from wan_inputs import wan_inputs
 
 from studio.pipelines import eightbit
 from studio.pipelines.copier import ClockCopier
 from studio.pipelines.parcel import is_wrapper, weight_bytes
 from studio.pipelines.streamer import BlockStreamer
-from tests.tiny_models import wan_transformer
-from tests.wan_inputs import wan_inputs
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp8"])

@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 import torch
+from tiny_models import wan_transformer
 from torch.utils._python_dispatch import TorchDispatchMode
+from wan_inputs import wan_inputs
 
 from studio.pipelines.copier import ClockCopier
 from studio.pipelines.streamer import BlockStreamer
-from tests.tiny_models import wan_transformer
-from tests.wan_inputs import wan_inputs
 
 BLOCKS, FORWARDS = 8, 3
 

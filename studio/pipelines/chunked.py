@@ -108,7 +108,8 @@ def _block(block: Any, tokens: int, hidden: Any, context: Any, times: Any, rotar
     for start, end in _spans(hidden, tokens):
         _, _, gate, shift, scale, last_gate = times(start, end)
         own = hidden[:, start:end]
-        now = (own.float() + _out(block.attn1, attended[:, start:end]) * gate).type_as(hidden)
+        seen = attended[:, start:end].contiguous()  # of two samples it has gaps, and those are added up another way
+        now = (own.float() + _out(block.attn1, seen) * gate).type_as(hidden)
         now = now + cross(block.norm2(now.float()).type_as(hidden))
         fed = block.ffn((block.norm3(now.float()) * (1 + scale) + shift).type_as(hidden))
         attended[:, start:end] = (now.float() + fed.float() * last_gate).type_as(hidden)
@@ -130,6 +131,7 @@ def _self_attention(block: Any, tokens: int, hidden: Any, times: Any, rotary: An
         query[:, start:end] = _turned(_heads(attention.norm_q(q), attention), *turned).flatten(2)
         key[:, start:end] = _turned(_heads(attention.norm_k(k), attention), *turned).flatten(2)
         value[:, start:end] = v
+        del normed, q, k, v  # or those of the last tokens would wait until attention is done
     parallel = attention.processor._parallel_config
     query, key, value = (_heads(one, attention) for one in (query, key, value))
     return _attend(attention, query, key, value, mask, parallel).flatten(2, 3).type_as(query)
