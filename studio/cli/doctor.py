@@ -149,6 +149,8 @@ def gpu(settings: Settings) -> Iterator[Found]:
         return
     import pynvml
 
+    from studio.pipelines.acceleration import best_attention, faster_wheel
+
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -163,6 +165,10 @@ def gpu(settings: Settings) -> Iterator[Found]:
             f"{pynvml.nvmlDeviceGetName(device)} · {memory.free / gib:.1f} / {memory.total / gib:.1f} GiB · {driver}"
         )
         yield Found("ok", "gpu", value)
+        capability = pynvml.nvmlDeviceGetCudaComputeCapability(device)
+        wheel = faster_wheel(tuple(capability))
+        yield Found("warn" if wheel else "ok", "attention", best_attention(tuple(capability)),
+                    "attention.cure" if wheel else "", (("wheel", wheel),) if wheel else ())  # fmt: skip
     if importlib.metadata.version("torch").endswith("+cpu"):
         yield Found("warn", "torch", importlib.metadata.version("torch"), "torch.cure")
 

@@ -5,7 +5,7 @@ Two shapes of a model: folders as the hub has them, part by part, and single fil
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 from studio.errors import Refused
 from studio.pipelines.parts import Shelf
 
+log = logging.getLogger(__name__)
+
+UNREADABLE = (RuntimeError, ValueError, KeyError, AttributeError, IndexError, TypeError)  # what their converters raise
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})  # reading one runs whatever its author put in
 KINDS = {  # diffusers' name of what a single file holds -> how people call it
     "v1": "Stable Diffusion 1.x", "v2": "Stable Diffusion 2.x", "inpainting": "Stable Diffusion 1.x Inpainting",
@@ -52,32 +55,44 @@ def read_part(where: str, folder: Path, dtype: Any, variant: str = "") -> Any:
     return model.eval()
 
 
-def read_single(pipeline: Any, file: Path, config: Path, dtype: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Modules of a pipeline by name from a single file; `config`: the folder of the repository it is a variant of.
+def read_single(
+    file: Path, wanted: Mapping[str, tuple[str, Path]], needed: Collection[str], dtype: Any
+) -> dict[str, Any]:
+    """Modules by name from a single file: those of `wanted` that it holds. What it lacks, the folders have.
 
-    `parts`: what the file need not hold, such as tokenizers and the scheduler. Raises Refused."""
-    import torch
-    from diffusers.loaders.single_file_utils import SingleFileComponentError
-
-    header(file)
-    try:
-        pipe = pipeline.from_single_file(
-            str(file), config=str(config), local_files_only=True, torch_dtype=dtype, **parts
-        )
-    except (
+    `wanted`: by name, the class as "diffusers:UNet2DConditionModel" and the folder whose configuration describes it.
+    Raises Refused where one that is `needed` is not in it, or is another network."""
+    from diffusers.loaders.single_file import load_single_file_sub_model
+    from diffusers.loaders.single_file_utils import (
         SingleFileComponentError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        TypeError,
-    ) as error:
-        logging.getLogger(__name__).warning("%s cannot be read as %s: %s", file, pipeline.__name__, error)
-        raise Refused(
-            "model.wrong_architecture", file=file.name, wanted=pipeline.__name__, found=looks_like(file)
-        ) from error
-    return {name: part.eval() for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
+        is_clip_model_in_single_file,
+        load_single_file_checkpoint,
+    )
+
+    shapes = header(file)
+    checkpoint = load_single_file_checkpoint(str(file), local_files_only=True)
+    found = {}
+    for name, (where, folder) in wanted.items():
+        library, _, kind = where.partition(":")
+        cls = getattr(import_module(library), kind)
+        if library == "transformers" and not is_clip_model_in_single_file(cls, checkpoint):
+            continue
+        if name == "vae" and not any(key.startswith(("first_stage_model.", "vae.")) for key in shapes):
+            continue
+        try:
+            module = load_single_file_sub_model(
+                library, kind, folder.name, dict(checkpoint), None, False, str(folder.parent), torch_dtype=dtype,
+                local_files_only=True,
+            ).eval()  # fmt: skip
+            if any(tensor.is_meta for tensor in module.parameters()):
+                raise SingleFileComponentError(f"{kind} is not whole")
+        except (SingleFileComponentError, *UNREADABLE) as error:
+            log.warning("%s holds no %s: %s", file.name, kind, _first_line(error))
+            raise Refused("model.wrong_architecture", file=file.name, wanted=kind, found=looks_like(file)) from error
+        found[name] = module
+    if missing := [wanted[name][0].partition(":")[2] for name in needed if name not in found]:
+        raise Refused("model.wrong_architecture", file=file.name, wanted=missing[0], found=looks_like(file))
+    return found
 
 
 def find_file(name: str, kind: str) -> Path:
@@ -98,7 +113,7 @@ def find_file(name: str, kind: str) -> Path:
 def header(file: Path) -> dict[str, tuple[int, ...]]:
     """Shapes by key, and proof that the file is whole: its header says how long it must be.
 
-    Raises Refused("model.file_corrupt")."""
+    Raises Refused("model.not_safetensors")."""
     size = file.stat().st_size
     try:
         with file.open("rb") as stream:
@@ -110,7 +125,7 @@ def header(file: Path) -> dict[str, tuple[int, ...]]:
         whole = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
         shapes = {key: tuple(entry["shape"]) for key, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused("model.file_corrupt", file=file.name, size=size) from error
+        raise Refused("model.not_safetensors", file=file.name) from error
     if whole != size:
         raise Refused("model.file_cut", file=file.name, size=size, whole=whole)
     return shapes
@@ -121,14 +136,12 @@ def looks_like(file: Path) -> str:
     from diffusers.loaders.single_file_utils import infer_diffusers_model_type
 
     shapes = header(file)
-    if not any(
-        key.startswith(("model.diffusion_model.", "diffusion_model.", "blocks.", "transformer")) for key in shapes
-    ):
-        return f"({next(iter(shapes), '-')})"
     try:
         kind = infer_diffusers_model_type({key: _Shaped(shape) for key, shape in shapes.items()})
     except (KeyError, IndexError, AttributeError):
-        return f"({next(iter(shapes), '-')})"
+        kind = "v1"
+    if kind == "v1" and not any(key.startswith("model.diffusion_model.input_blocks.") for key in shapes):
+        return f"({next(iter(shapes), '-')})"  # their answer where nothing fits
     return KINDS.get(kind, kind)
 
 

@@ -18,12 +18,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from studio.domain import JSON
 from studio.errors import OutOfMemory, Refused
+from studio.pipelines.acceleration import CacheOptions, accelerated, cached, chosen_attention
 from studio.pipelines.base import Engine, Inputs, Made, Plan, Room, Run
+from studio.pipelines.checkpoints import find_file, mark
 from studio.pipelines.footprint import Shape
+from studio.pipelines.lora import MAX_LORAS, Lora, Stack, put_on, take_off, touched
 from studio.pipelines.parts import Part, Shelf
 
 if TYPE_CHECKING:
@@ -37,6 +40,12 @@ log = logging.getLogger(__name__)
 ENCODING = ("encode_prompt", "encode_image", "_encode_image")  # methods of pipelines whose answers are remembered
 LOOKS = frozenset({"image_encoder", "image_processor", "feature_extractor"})  # parts that encode pictures, not words
 SHARED = frozenset({"vae", "tokenizer", "tokenizer_2", *LOOKS})  # beside the encoders: no run leaves anything in them
+
+
+class FileOptions(BaseModel):
+    """A knob of families whose models people trade as single files, to be mixed into their Options."""
+
+    checkpoint: str = Field("", max_length=400, description="a file below data/models/checkpoints instead of the model")
 
 
 class DiffusersEngine(Engine):
@@ -59,6 +68,10 @@ class DiffusersEngine(Engine):
         guidance_scale: float = Field(5.0, ge=0, le=30)
         width: int | None = Field(None, ge=16, le=4096, description="pixels; empty: by resolution and aspect")
         height: int | None = Field(None, ge=16, le=4096)
+        compile: bool = Field(False, description="slower first run, faster next ones; not while blocks are streamed")
+        loras: list[Lora] = Field(
+            default_factory=list, max_length=MAX_LORAS, description="small files that change style"
+        )
 
     # ------------------------------------------------------------------------------------------ what a family says
     def arguments(self, scene: Any, options: Any, run: Run, shape: Shape) -> dict[str, Any]:
@@ -123,8 +136,11 @@ class DiffusersEngine(Engine):
         self.placement: Places
         self.pipe: Any
         self._keys: dict[str, Hashable] = {}  # in the pool, by part
+        self._file: Path | None = None  # a checkpoint that stands for the model
+        self._stack = Stack()  # LoRAs that are on
         self._colours: Any = None  # of the preview
         self._encoding: ExitStack | None = None  # the first phase: what it brought to the device leaves with it
+        self._opened: dict[str, Any] = {}  # modules of the checkpoint, by part
         self._in_use: set[str] = set()  # encoders, by that stack
 
     def load(self, plan: Plan) -> None:
@@ -149,7 +165,8 @@ class DiffusersEngine(Engine):
         for key in self._keys.values():
             self.pool.give_back(key)
         self._keys.clear()
-        self._colours = None
+        self._file, self._stack, self._colours = None, Stack(), None
+        self._opened.clear()
 
     def held(self) -> Mapping[Hashable, Room]:
         return {} if self.plan is None else self.placement.held()
@@ -157,7 +174,14 @@ class DiffusersEngine(Engine):
     def _read(self, plan: Plan) -> None:
         """The pipeline on the parts that every run needs; encoders come when one is asked."""
         self._precision = plan.dtype, plan.weight_bits
+        if self._file is not None:
+            self._open(self._file)
         eager = {part.name: self._borrow(part.name) for part in self.parts if part.name not in self.encoders}
+        if plan.weight_bits == 8:
+            from studio.pipelines import eightbit
+
+            for name in self._networks():
+                eightbit.store(eager[name], self.blocks[name])
         self.pipe = pipeline_on(plan.device, self.pipeline)(**eager, **dict.fromkeys(self.encoders), **self.built_with)
         self.pipe.set_progress_bar_config(disable=True)
         for name in ENCODING:
@@ -165,6 +189,48 @@ class DiffusersEngine(Engine):
                 setattr(self.pipe, name, partial(self._encode, name, getattr(self.pipe, name)))
         for name, modules in self.placed.items():
             setattr(self.pipe, name, partial(self._with, modules, getattr(self.pipe, name)))
+
+    def _open(self, file: Path) -> None:
+        """Take from a checkpoint what it holds; `_borrow` finds it there instead of on the shelf."""
+        import torch
+
+        from studio.pipelines.checkpoints import read_single
+
+        wanted = {
+            part.name: (self.classes[part.name], self._folder(part))
+            for part in self.parts if part.name in {*self._networks(), *self.encoders, "vae"}
+        }  # fmt: skip
+        found = read_single(file, wanted, self._networks(), getattr(torch, self._precision[0]))
+        self._opened = {name: module.float() if name in self.keep_float32 else module for name, module in found.items()}
+
+    def _dress(self, options: Any) -> None:
+        """The checkpoint and the LoRAs that this run wants, and no others."""
+        stack = Stack.of(options.loras)
+        name = options.checkpoint if isinstance(options, FileOptions) else ""
+        file, plan = find_file(name, "checkpoints") if name else None, self.plan
+        if (file, stack) == (self._file, self._stack):
+            return
+        if file != self._file:
+            self.close()
+            self._file = file
+            try:
+                self._read(plan)
+            except Refused:
+                self._file = None
+                raise
+        else:
+            self.placement.close()
+            if self._stack.loras:
+                take_off(self.pipe)
+        self._stack = Stack()
+        try:
+            for component in touched(stack) & {*self.encoders}:
+                self._bring(component)
+                self.pool.displace(self._keys[component])
+            put_on(self.pipe, stack, {name: getattr(self.pipe, name) for name in self._networks()})
+            self._stack = stack
+        finally:
+            self._place(plan)
 
     def _place(self, plan: Plan) -> None:
         import torch
@@ -196,7 +262,15 @@ class DiffusersEngine(Engine):
         part = self._part(name)
         dtype = torch.float32 if name in self.keep_float32 else getattr(torch, self._precision[0])
         key = self._key(part)
-        module = self.pool.borrow(key, lambda: read_part(self.classes[name], self._folder(part), dtype, part.variant))
+
+        def read() -> Any:
+            return (
+                self._opened[name]
+                if name in self._opened
+                else read_part(self.classes[name], self._folder(part), dtype, part.variant)
+            )
+
+        module = self.pool.borrow(key, read)
         self._keys[name] = key
         return module
 
@@ -204,7 +278,13 @@ class DiffusersEngine(Engine):
         """Encoders, tokenizers and VAE are everybody's; a network that may be streamed, cast or dressed is ours."""
         precision = "float32" if part.name in self.keep_float32 else self._precision[0]
         mine = () if part.name in {*self.encoders, *SHARED} else (self.id, self._precision[1])
+        if part.name in self._opened:
+            return (str(self._file), part.name, self.id, precision, *mine)
         return (part.repo, part.revision, part.where, precision, *mine)
+
+    def _networks(self) -> list[str]:
+        """The denoising networks themselves, of what the second phase needs."""
+        return [name for name in self.denoisers if name not in SHARED and name in self.blocks]
 
     def _part(self, name: str) -> Part:
         return next(part for part in self.parts if part.name == name)
@@ -221,6 +301,7 @@ class DiffusersEngine(Engine):
 
         from studio.pipelines.steps import Cost
 
+        self._dress(options)
         shape, cost = self.shape(scene, options, run.inputs), Cost(self.plan.device)
         with torch.no_grad():
             run.phase("text")
@@ -229,8 +310,10 @@ class DiffusersEngine(Engine):
             run.phase("steps")
             latents, facts = self._steps(scene, options, run, shape, prompts, cost)
             run.phase("decode")
+            made_by = self._facts(shape)
+            run.describe(**made_by)
             path = self.saved(latents, scene, run)
-        return Made(path, {**facts, **self._facts(shape), **cost.facts()})
+        return Made(path, {**facts, **made_by, **cost.facts()})
 
     def _steps(
         self, scene: Any, options: Any, run: Run, shape: Shape, prompts: dict[str, Any], cost: Any
@@ -264,16 +347,26 @@ class DiffusersEngine(Engine):
 
         from studio.pipelines.steps import Enough, Watch
 
-        steps = shape.steps or options.num_inference_steps
-        watch, started = Watch(run, steps, self._picture(), cost), time.monotonic()
-        with self.placement.using(*self.denoisers), watch.inside(self._blocks()):
+        plan, steps = self.plan, options.num_inference_steps
+        networks = {name: getattr(self.pipe, name) for name in self._networks()}
+        attention = chosen_attention(plan.attention, plan.device)
+        compiled = plan.compile or options.compile
+        if compiled and plan.transformer == "stream":
+            raise Refused("engine.compile_streams", engine=self.id)
+        cache = options.cache if isinstance(options, CacheOptions) else "none"
+        watch, started = Watch(run, shape.steps or steps, self._picture(), cost), time.monotonic()
+        with (
+            self.placement.using(*self.denoisers), watch.inside(self._blocks()),
+            accelerated(networks, attention, compiled), cached(networks, cache, self.id, steps) as saved,
+        ):  # fmt: skip
             arguments = {**prompts, **self.arguments(scene, options, run, shape)}
             arguments["generator"] = torch.Generator("cpu").manual_seed(run.seed)
             try:
                 latents = self.denoised(arguments, watch)
             except Enough as enough:
                 latents = enough.latents
-        return latents, {**watch.facts(), "denoise_seconds": round(time.monotonic() - started, 3)}
+        seconds = round(time.monotonic() - started, 3)
+        return latents, {**watch.facts(), **saved.facts(), "denoise_seconds": seconds, "attention": attention}
 
     def _blocks(self) -> list[Any]:
         """The modules between which a long step can be left."""
@@ -283,13 +376,17 @@ class DiffusersEngine(Engine):
         return [block for blocks in found for block in blocks.children()]
 
     def _facts(self, shape: Shape) -> dict[str, JSON]:
-        from studio.pipelines.checkpoints import mark
-
         plan, network = self.plan, self._part(self.denoisers[0])
-        return {
-            "profile": plan.profile, "dtype": plan.dtype, "attention": plan.attention, "vae_tile": plan.vae_tile,
-            "revision": mark(self._folder(network)), "size": [shape.width, shape.height, shape.num_frames],
+        facts: dict[str, JSON] = {
+            "profile": plan.profile, "dtype": plan.dtype, "vae_tile": plan.vae_tile,
+            "revision": mark(self._file or self._folder(network)),
+            "size": [shape.width, shape.height, shape.num_frames],
         }  # fmt: skip
+        if self._file is not None:
+            facts["checkpoint"] = self._file.name
+        if self._stack.loras:
+            facts["loras"] = self._stack.facts()
+        return facts
 
     # ------------------------------------------------------------------------------------------ encoders, remembered
     def _encode(self, method: str, original: Any, *args: Any, **named: Any) -> Any:
@@ -332,12 +429,15 @@ class DiffusersEngine(Engine):
 
     def _identity(self, what: str, names: Sequence[str]) -> dict[str, JSON]:
         """Of the parts that make an answer, as they lie on disk, and of the libraries that run them."""
-        from studio.pipelines.checkpoints import mark
-
         parts = [self._part(name) for name in names]
+        worn = [str(lora) for lora in self._stack.loras] if touched(self._stack) & {*names} else []
+        marks = [mark(self._file if self._file and part.name in self._opened else self._folder(part)) for part in parts]
+        keys = [[str(item) for item in self._key(part)] for part in parts]
         return {
             "what": [self.pipeline, what],
-            "parts": [[part.repo, part.where, mark(self._folder(part)), str(self._key(part)[3])] for part in parts],
+            "parts": marks,
+            "keys": keys,
+            "loras": worn,
             "with": [version("diffusers"), version("transformers")],
         }
 

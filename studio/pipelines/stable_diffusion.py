@@ -12,7 +12,7 @@ from pydantic import Field
 
 from studio.errors import Refused
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.diffusion import DiffusersEngine
+from studio.pipelines.diffusion import DiffusersEngine, FileOptions
 from studio.pipelines.footprint import Footprint, Network, Shape
 from studio.pipelines.parts import Part
 from studio.pipelines.tiles import decode
@@ -42,6 +42,9 @@ class StableDiffusion(DiffusersEngine):
         "vae": "diffusers:AutoencoderKL",
         "scheduler": "diffusers:EulerDiscreteScheduler",
     }
+
+    class Options(FileOptions, DiffusersEngine.Options):
+        """With a file of the user's own instead of the weights: people trade these as checkpoints."""
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         width, height = self.sizes[scene.aspect]

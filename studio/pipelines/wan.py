@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from studio.pipelines import pictures
+from studio.pipelines.acceleration import CacheOptions
 from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import DiffusersEngine, pipeline_on
 from studio.pipelines.footprint import Footprint, Network, Shape
@@ -188,6 +189,9 @@ class WanT2VSmall(Wan):
     )  # fmt: skip
     footprint = replace(FOOTPRINT, network=SMALL, cpu=True)
 
+    class Options(CacheOptions, Wan.Options):
+        """With a cache: one network makes all steps."""
+
 
 class WanT2VLarge(Wan):
     id = "wan2.1-t2v-14b"
@@ -197,6 +201,9 @@ class WanT2VLarge(Wan):
         *TEXT, VAE, Part("scheduler", T2V_LARGE, SCHEDULER_BYTES), Part("transformer", T2V_LARGE, 57_153_966_336),
     )  # fmt: skip
     footprint = FOOTPRINT
+
+    class Options(CacheOptions, Wan.Options):
+        """With a cache: one network makes all steps."""
 
 
 class WanI2VLarge(WanI2V):
@@ -216,7 +223,7 @@ class WanI2VLarge(WanI2V):
     }
     footprint = replace(FOOTPRINT, network=WITH_CLIP, image_encoder_bytes=2_523_064_320, steps=40)
 
-    class Options(WanI2V.Options):
+    class Options(CacheOptions, WanI2V.Options):
         num_inference_steps: int = Field(40, ge=1, le=200)
 
 

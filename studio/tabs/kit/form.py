@@ -18,7 +18,7 @@ from studio.errors import StudioError
 from studio.service import Studio
 from studio.tabs.kit import lines
 from studio.tabs.kit.engines import engine_choices, engine_for
-from studio.tabs.kit.values import Scene, Schema, as_number, as_whole, same, shapes, split_cut, typed, value_of
+from studio.tabs.kit.values import Scene, Schema, as_number, as_whole, rows, same, shapes, split_cut, typed, value_of
 
 FIRST = ("prompt", "ref_imgs", "input_image", "end_image", "input_video", "input_audio", "lines")
 PAIRS = (("resolution", "aspect"), ("duration", "seed"))  # side by side
@@ -332,8 +332,8 @@ class _Drawing:
                     return box, as_number, lambda said: "" if said is None else f"{said:g}"
                 return gr.Number(value, precision=0 if whole else None, **common), same, same
             case {"type": "array"}:
-                box = _textbox("\n".join(value or []), lines=2, **common)
-                return box, lambda text: [row for row in (text or "").splitlines() if row], lambda v: "\n".join(v or [])
+                box = _textbox(rows(value), lines=2, **common)
+                return box, lambda text: [row for row in (text or "").splitlines() if row], rows
             case _:
                 tall = name == "negative_prompt"
                 box = _textbox(value or "", lines=2 if tall else 1, max_lines=8 if tall else 1, **common)

@@ -45,6 +45,11 @@ def as_whole(text: Any) -> Any:
     return None if not said else int(said) if said.isascii() and said.isdigit() else said
 
 
+def rows(items: Any) -> str:
+    """A list as lines; an item with several values has them between colons: a LoRA is file:weight."""
+    return "\n".join(item if isinstance(item, str) else ":".join(map(str, item.values())) for item in items or [])
+
+
 def as_number(text: Any) -> Any:
     """A number as typed, or nothing; what is no number goes to the service as it is, which says so."""
     said = str(text or "").strip().replace(",", ".")

@@ -1,0 +1,151 @@
+"""LoRAs on a pipeline: small safetensors that change how a model draws. Knows no engine and no plan.
+
+They come on as adapters beside the weights and are never fused, so that taking them off leaves every bit as it was. A
+file is compared with the network before anything is changed: one of another model is refused by what it looks like.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from studio.errors import Refused
+from studio.pipelines.checkpoints import find_file, header
+
+# What keys of a LoRA tell of its model: the first that matches, and the width of its attention says which size
+SIGNS: tuple[tuple[str, dict[int, str], str], ...] = (
+    (r"double_blocks.*img_attn|single_transformer_blocks", {}, "FLUX or HunyuanVideo"),
+    (r"lora_te2_|text_encoder_2|(^|_)add_k_proj.*joint", {}, "SDXL"),
+    (r"vace_blocks", {1536: "Wan VACE 1.3B", 5120: "Wan VACE 14B"}, "Wan VACE"),
+    (
+        r"(^|\.|unet_)blocks[._]\d+[._](self_attn|cross_attn|ffn|attn1|attn2)",
+        {1536: "Wan 2.1 1.3B", 3072: "Wan 2.2 5B", 5120: "Wan 14B"}, "Wan",
+    ),
+    (r"audio_attn|video_to_audio", {}, "LTX-2"),
+    (r"(^|[._])transformer_blocks[._]\d+[._](img_mlp|attn[._]add_q_proj)", {}, "Qwen-Image or Stable Diffusion 3"),
+    (r"down_blocks|input_blocks", {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "SDXL"}, "SDXL"),
+    (r"(^|[._])transformer_blocks[._]\d+[._]attn", {2048: "LTX-Video 2B", 4096: "LTX-Video 13B"}, "LTX-Video"),
+)  # fmt: skip
+MAX_LORAS = 8
+
+
+class Lora(BaseModel):
+    """One of a scene's LoRAs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: str = Field(min_length=1, max_length=400, description="below data/models/loras")
+    weight: float = Field(1.0, ge=-4, le=4)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, value: Any) -> Any:
+        """`file`, or `file:weight` as a line of a form has it."""
+        if not isinstance(value, str):
+            return value
+        file, colon, weight = value.rpartition(":")
+        return {"file": file, "weight": weight} if colon else {"file": value}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """LoRAs as they lie on disk now: what is on a pipeline is compared with what a scene wants."""
+
+    loras: tuple[tuple[Path, float, int], ...] = ()  # file, weight, time of its last change in ns
+
+    @classmethod
+    def of(cls, wanted: Iterable[Lora]) -> "Stack":
+        """Raises Refused: a file that is not there, a pickle, one outside of the models folder."""
+        files = [(find_file(lora.file, "loras"), lora.weight) for lora in wanted if lora.weight]
+        return cls(tuple((file, weight, file.stat().st_mtime_ns) for file, weight in files))
+
+    def facts(self) -> list[dict[str, Any]]:
+        return [{"file": file.name, "weight": weight} for file, weight, _ in self.loras]
+
+
+def touched(stack: Stack) -> set[str]:
+    """Text encoders that some of the LoRAs change too."""
+    keys = [key for file, _, _ in stack.loras for key in header(file)]
+    second = {"text_encoder_2"} if any(key.startswith(("text_encoder_2.", "lora_te2_")) for key in keys) else set()
+    first = (
+        {"text_encoder"} if any(key.startswith(("text_encoder.", "lora_te_", "lora_te1_")) for key in keys) else set()
+    )
+    return first | second
+
+
+def put_on(pipe: Any, stack: Stack, networks: Mapping[str, Any]) -> None:
+    """Adapters for all of the stack. `networks`: the denoising ones by name. Raises Refused and leaves nothing on."""
+    names: list[str] = []
+    if stack.loras and not hasattr(pipe, "load_lora_weights"):
+        file = stack.loras[0][0]
+        raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=_title(pipe))
+    try:
+        for number, (file, _, _) in enumerate(stack.loras):
+            name, state = f"lora{number}", _converted(pipe, file)
+            _check(file, state, networks)
+            names.append(name)
+            for more in ({}, {"load_into_transformer_2": True}) if "transformer_2" in networks else ({},):
+                pipe.load_lora_weights(
+                    str(file.parent), weight_name=file.name, adapter_name=name, local_files_only=True,
+                    use_safetensors=True, **more,
+                )  # fmt: skip
+        if names:
+            pipe.set_adapters(names, [weight for _, weight, _ in stack.loras])
+    except Refused:
+        take_off(pipe)
+        raise
+
+
+def take_off(pipe: Any) -> None:
+    """As if there never had been any."""
+    pipe.unload_lora_weights()
+
+
+def looks_like(file: Path) -> str:
+    """The model that a LoRA was made for, as people call it; its first key where nobody knows."""
+    shapes = header(file)
+    for pattern, widths, name in SIGNS:
+        found = [key for key in shapes if re.search(pattern, key)]
+        if found:
+            inputs = {max(shapes[key][-1:], default=0) for key in found if re.search(r"lora_A|lora_down", key)}
+            return next((widths[width] for width in sorted(widths) if width in inputs), name)
+    return f"({next(iter(shapes), '-')})"
+
+
+def _converted(pipe: Any, file: Path) -> dict[str, Any]:
+    """The tensors by diffusers' names."""
+    header(file)
+    try:
+        found = pipe.lora_state_dict(
+            str(file.parent), weight_name=file.name, local_files_only=True, use_safetensors=True
+        )
+    except (ValueError, KeyError, RuntimeError, AttributeError, IndexError) as error:
+        raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=_title(pipe)) from error
+    state: dict[str, Any] = found[0] if isinstance(found, tuple) else found  # SD's comes with its alphas
+    return state
+
+
+def _check(file: Path, state: Mapping[str, Any], networks: Mapping[str, Any]) -> None:
+    """Every pair of matrices must lie beside a layer of its size."""
+    fits = False
+    for key, tensor in state.items():
+        prefix, _, path = key.partition(".")
+        layer, side, _ = path.partition(".lora_A.")
+        if not side:
+            continue
+        for name, network in networks.items():
+            if prefix in (name, name.removesuffix("_2")):
+                module: Any = dict(network.named_modules()).get(layer)
+                if not hasattr(module, "weight") or module.weight.shape[1] != tensor.shape[1]:
+                    wanted = f"{type(network).__name__}: {layer}"
+                    raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=wanted)
+                fits = True
+    if not fits:
+        wanted = ", ".join(type(network).__name__ for network in networks.values())
+        raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=wanted)
+
+
+def _title(pipe: Any) -> str:
+    return type(pipe).__name__.removesuffix("Pipeline")
