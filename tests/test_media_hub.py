@@ -10,10 +10,13 @@ import pytest
 from hub_server import COMMIT, TOKEN, Hub
 
 from studio.errors import Cancelled, DiskFull, Refused, StudioError, Unavailable
+from studio.execution import Failed
+from studio.execution.process import WorkerProcess
 from studio.media import hub as of_hub
 from studio.media.hub import CHUNK, download, verify
 
 REPO = "tiny/model"
+FIRST = "transformer/diffusion_pytorch_model-00001-of-00002.safetensors"
 BIG = os.urandom(3_000_000)
 GIB = 1024**3
 
@@ -267,3 +270,21 @@ def test_verify_reads_every_file_again(hub: Hub, tmp_path: Path) -> None:
     plain.write_text("{}")
     told = verify({"files": [{"path": str(plain), "digest": ""}]}, lambda *_: None)
     assert (told["unknown"], told["bad"]) == (1, [])
+
+
+def test_a_worker_that_is_killed_leaves_what_came(hub: Hub, tmp_path: Path) -> None:
+    worker = WorkerProcess()
+    hub.on_bytes = lambda sent: worker.close() if sent > len(BIG) // 2 else None
+    part = {"repo": REPO, "folder": "transformer", "listed": "transformer.json"}
+    arguments = {
+        "parts": [part], "cache": str(tmp_path / "cache"), "lists": str(tmp_path / "lists"), "reserve": 0,
+        "endpoint": hub.url,
+    }  # fmt: skip
+    *_, last = worker.call("download", arguments)
+    assert isinstance(last, Failed) and last.transient
+    assert not (snapshot(tmp_path) / FIRST).exists()
+    hub.on_bytes = lambda sent: None
+    came = halves(tmp_path)
+    get(hub, tmp_path, "transformer")
+    assert (snapshot(tmp_path) / FIRST).read_bytes() == BIG
+    assert not came or not came[0] or f"bytes={came[0]}-" in [wanted for _, wanted in hub.fetched()]

@@ -356,6 +356,8 @@ def test_a_queue_is_not_run_when_a_model_did_not_come(studio: Studio, hub: Hub) 
     studio.models.fetch_needs(queue_id, accept_licences=True, run=True)
     studio.downloads.drain()
     assert studio.queues.view(queue_id)["counts"]["queued"] == 0
+    (notice,) = studio.notices.list()
+    assert notice["kind"] == "no_models" and "Pier" in notice["title"] and "HTTP 500" in notice["text"]
     hub.refused = 0
     studio.models.fetch(WAN)  # by itself: nobody waits for it any more
     studio.downloads.drain()

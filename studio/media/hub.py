@@ -29,8 +29,10 @@ KINDS = (".json", ".txt", ".model", ".safetensors")  # what is fetched
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack")
 CHUNK = 1 << 18  # bytes between two looks at the cancel, and the most that a cut loses
 LOOK_AT_DISK = 1 << 26  # bytes between two looks at the free space
+HALF_SECOND = 0.5
 READ = 1 << 23  # bytes of a file at once for its checksum
-TRIES = 5  # without a byte between them
+TRIES = 10  # without a byte between them
+PATIENCE = 60.0  # seconds, the longest wait before the next try: doubled from one second
 SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")
 
 Step = Callable[[int, int, str], None]
@@ -233,7 +235,7 @@ class _Hub:
                 log.warning("%s: %s", file.name, error)
                 if not tries:
                     raise Unavailable("model.cut", file=file.name, host=self.host) from error
-                time.sleep(min(8.0, 2.0 ** (TRIES - tries - 1)))
+                meter.wait(min(PATIENCE, 2.0 ** (TRIES - tries - 1)))
 
     def _check(self, part: Wanted, file: File, half: Path, meter: "_Meter") -> None:
         if half.stat().st_size == file.size:
@@ -356,6 +358,12 @@ class _Meter:
 
     def say(self, note: str = "download") -> None:
         self._step(min(self.total, self.there + self.fetched), self.total, note)
+
+    def wait(self, seconds: float) -> None:
+        """Until the next try; a cancel ends it."""
+        for _ in range(max(1, round(seconds / HALF_SECOND))):
+            self.say("wait")
+            time.sleep(HALF_SECOND)
 
     def add(self, size: int) -> None:
         self.fetched += max(0, size)

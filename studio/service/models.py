@@ -271,11 +271,25 @@ class Models:
         if any(other["state"] in ("waiting", "running") for other in rows):
             return
         self._store.models.release(queue_id)
+        error = next((other["error"] for other in rows if other["state"] != "done"), None)
         if all(other["state"] == "done" for other in rows):
             try:
                 self._runs.run(queue_id)
-            except StudioError as error:  # deleted meanwhile, or preflight found something: the page says what
-                log.error("the run that waited for models was not begun: %s", error)
+            except StudioError as refused:  # preflight found something, or the queue is gone
+                error = refused.as_dict()
+        if error:
+            self._tell(queue_id, error)
+
+    def _tell(self, queue_id: str, error: Mapping[str, Any]) -> None:
+        """Nobody is there at night: the notice says why nothing was rendered."""
+        log.error("the run that waited for models is not begun: %s", error)
+        try:
+            queue = self._store.queues.get(queue_id)
+        except NotFound:
+            return
+        facts = {"id": queue.id, "name": queue.name, "code": queue.code, "inbox": queue.inbox, "project": queue.project}
+        with self._store.together():
+            self._store.notices.tell("no_models", {"queue": facts, "error": error})
 
 
 def _model(model: str) -> type[Engine]:

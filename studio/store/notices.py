@@ -23,6 +23,7 @@ KINDS: Mapping[str, HookEvent | None] = {  # a notice -> the event that hooks ma
     "stalled": "stall",
     "disk_full": "stall",
     "resumed": None,
+    "no_models": "first_failure",  # a run that waited for models is not begun
 }
 KEEP_DAYS = 30  # notices and deliveries that ended
 MOST = 200  # notices in one answer

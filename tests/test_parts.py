@@ -1,0 +1,174 @@
+"""What is on the shelf: whole parts, half ones, and what their folders say. Folders only, no model is loaded."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from studio.errors import Refused
+from studio.pipelines.parts import SHELF, Part, Shelf, header_of, sound, wanted, whole
+
+REPO, COMMIT = "owner/model", "a" * 40
+PART = Part("transformer", REPO, 100)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.setenv(SHELF, str(tmp_path / "models"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    return Shelf.here()
+
+
+def weights(path: Path, values: int = 4) -> Path:
+    """A safetensors file of one tensor."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = json.dumps({"w": {"dtype": "F32", "shape": [values], "data_offsets": [0, 4 * values]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4 * values)
+    return path
+
+
+def part_in(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if name.endswith(".safetensors"):
+            weights(folder / name)
+        else:
+            (folder / name).write_text("{}")
+    return folder
+
+
+def listed(shelf: Shelf, part: Part, **sizes: int) -> None:
+    path = shelf.folder / "lists" / "owner--model" / COMMIT / part.listed
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = {name.replace("__", "."): {"bytes": size, "digest": "d" * 64} for name, size in sizes.items()}
+    path.write_text(json.dumps(rows))
+
+
+def snapshot(shelf: Shelf, commit: str = COMMIT) -> Path:
+    return shelf.repository(REPO) / "snapshots" / commit
+
+
+# ------------------------------------------------------------------------------------------------ whole or half
+@pytest.mark.parametrize(
+    ("names", "here"),
+    [
+        (("config.json", "model.safetensors"), True),
+        (("model.safetensors",), False),
+        (("config.json",), False),
+        (("config.json", "pytorch_model.bin"), False),
+        (("config.json", "model.fp16.safetensors"), False),
+        (("scheduler_config.json",), True),
+        (("preprocessor_config.json",), True),
+        (("generation_config.json",), False),
+        (("tokenizer_config.json", "spiece.model"), True),
+        (("tokenizer_config.json", "special_tokens_map.json"), False),
+        ((), False),
+    ],
+)
+def test_a_folder_is_whole_or_it_is_not(tmp_path: Path, names: tuple[str, ...], here: bool) -> None:
+    assert whole(part_in(tmp_path / "part", *names)) is here
+
+
+def test_every_shard_of_an_index_must_be_there(tmp_path: Path) -> None:
+    folder = part_in(tmp_path, "config.json", "model-00001-of-00002.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(
+        json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})
+    )
+    assert not whole(folder)
+    weights(folder / "model-00002-of-00002.safetensors")
+    assert whole(folder)
+    index.write_text("{half")
+    assert not whole(folder)
+
+
+def test_weights_are_looked_at_to_their_end(tmp_path: Path) -> None:
+    file = weights(tmp_path / "model.safetensors", 1000)
+    assert sound(file)
+    content = file.read_bytes()
+    for broken in (content[:-1], content + b"x", content[:4], b"", b"\xff" * 64, b"\x80\x02pickle" * 20):
+        file.write_bytes(broken)
+        assert not sound(file), len(broken)
+    assert header_of(file) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "mine"),
+    [
+        ("model.safetensors", "", True),
+        ("model.safetensors", "fp16", False),
+        ("model.fp16.safetensors", "fp16", True),
+        ("model.fp16-00001-of-00002.safetensors", "fp16", True),
+        ("model-00001-of-00002.fp16.safetensors", "fp16", True),
+        ("model-00001-of-00002.safetensors", "", True),
+        ("model.safetensors.index.json", "", True),
+        ("model.safetensors.index.fp16.json", "fp16", True),
+        ("model.safetensors.index.fp16.json", "", False),
+        ("config.json", "fp16", True),
+        ("pytorch_model.bin", "", False),
+        ("model.ckpt", "", False),
+    ],
+)
+def test_one_kind_of_weights_and_no_pickle(name: str, variant: str, mine: bool) -> None:
+    assert wanted(name, variant) is mine
+
+
+# ------------------------------------------------------------------------------------------------ where it is
+def test_what_the_download_wrote_down_counts(shelf: Shelf) -> None:
+    folder = part_in(snapshot(shelf) / "transformer", "config.json", "model.safetensors")
+    size = (folder / "model.safetensors").stat().st_size
+    assert shelf.find(PART) == folder
+    listed(shelf, PART, config__json=2, model__safetensors=size, more__safetensors=5)
+    assert shelf.find(PART) is None
+    assert shelf.state(PART) == ("partial", folder, 2 + size)
+    (folder / "more.safetensors").write_bytes(b"12345")
+    assert shelf.find(PART) == folder and shelf.state(PART)[0] == "here"
+
+
+def test_half_a_file_is_partial_and_counts(shelf: Shelf) -> None:
+    assert shelf.state(PART) == ("missing", None, 0)
+    listed(shelf, PART, model__safetensors=1000)
+    blobs = shelf.repository(REPO) / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{'d' * 64}.incomplete").write_bytes(b"x" * 400)
+    assert shelf.state(PART) == ("partial", None, 400)
+    assert shelf.state(Part("vae", REPO)) == ("missing", None, 0)
+
+
+def test_a_branch_is_what_the_cache_says_it_is(shelf: Shelf) -> None:
+    old = part_in(snapshot(shelf, "b" * 40) / "transformer", "config.json", "model.safetensors")
+    assert shelf.find(PART) == old  # a branch may be of any day
+    assert shelf.find(Part("transformer", REPO, revision="c" * 40)) is None
+    new = part_in(snapshot(shelf) / "transformer", "config.json", "model.safetensors")
+    (shelf.repository(REPO) / "refs").mkdir()
+    (shelf.repository(REPO) / "refs" / "main").write_text(COMMIT)
+    assert shelf.find(PART) == new
+
+
+def test_a_folder_of_the_user_comes_first_and_may_hold_one_part_only(shelf: Shelf, tmp_path: Path) -> None:
+    part_in(snapshot(shelf) / "transformer", "config.json", "model.safetensors")
+    own = part_in(tmp_path / "own" / "transformer", "config.json", "model.safetensors")
+    part_in(tmp_path / "own" / "vae", "config.json", "model.safetensors")
+    shelf.point_at([(PART.key, str(tmp_path / "own"))])
+    assert shelf.find(PART) == own and not shelf.ours(own)
+    assert shelf.find(Part("vae", REPO)) is None
+    shelf.point_at([(REPO, str(tmp_path / "own")), (REPO, str(tmp_path / "own"))])
+    assert shelf.find(Part("vae", REPO)) and shelf.folders()[REPO] == [str(tmp_path / "own")]
+    shelf.forget([REPO, PART.key])
+    assert shelf.folders() == {} and own.is_dir()
+
+
+def test_a_broken_list_of_folders_is_told(shelf: Shelf) -> None:
+    shelf.folder.mkdir(parents=True)
+    for text in ("{", "[1]", '{"a": 3}'):
+        (shelf.folder / "folders.json").write_text(text)
+        with pytest.raises(Refused) as refused:
+            shelf.find(PART)
+        assert refused.value.code == "model.folders_broken"
+
+
+def test_a_root_part_has_a_list_of_its_own() -> None:
+    names = [Part("model", REPO, folder="").listed, PART.listed, Part("a", REPO, folder="x/y", variant="fp16").listed]
+    assert names == ["root.json", "transformer.json", "x--y.fp16.json"]
