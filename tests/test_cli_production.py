@@ -137,6 +137,24 @@ def test_only_a_studio_that_runs_goes_on_without_us(say: Say, studio: Studio, tm
     assert (code, running) == ((0, 2) if "there" in request.node.name else (1, 0))
 
 
+def test_what_is_being_rendered_ends_early_and_is_kept(
+    say: Say, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instant_engine.Instant, "stops_early", True)
+    say("import", episode(tmp_path))
+    assert say("enough", "EP001")[0] == 1, "nothing is being rendered"
+    heard: list[Any] = []
+
+    def hook(scene: Any, run: Any) -> None:
+        run.step(1, 10)
+        heard.append((run.enough, *say("enough", "EP001"), run.enough))
+
+    instant_engine.ON_RUN.append(hook)
+    assert say("run", "EP001", "--only", "1")[0] == 0
+    ((before, code, said, after),) = heard
+    assert (before, code, after) == (False, 0, True) and "1" in said
+
+
 def test_stopping_gives_130(say: Say, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     say("import", episode(tmp_path))
 

@@ -46,6 +46,7 @@ class Desk(ModelDesk, Protocol):
     def set_engine(self, scene_id: str, engine: str) -> None: ...
     def generate(self, scene: View) -> View: ...
     def cancel(self, scene_id: str) -> None: ...
+    def enough(self, scene_id: str) -> None: ...
     # what goes out
     def cut(self, queue_id: str, wanted: View, out: Path | None) -> View: ...
     def pack(self, queue_id: str, takes: str, out: Path | None) -> View: ...
@@ -134,6 +135,9 @@ class Here(HereModels):
 
     def cancel(self, scene_id: str) -> None:
         self._studio.scenes.cancel(scene_id)
+
+    def enough(self, scene_id: str) -> None:
+        self._studio.scenes.enough(scene_id)
 
     # ------------------------------------------------------------------------------------------ what goes out
     def cut(self, queue_id: str, wanted: View, out: Path | None) -> View:
@@ -270,6 +274,9 @@ class There(ThereModels):
 
     def cancel(self, scene_id: str) -> None:
         self._ask("POST", f"/scenes/{scene_id}/cancel")
+
+    def enough(self, scene_id: str) -> None:
+        self._ask("POST", f"/scenes/{scene_id}/enough")
 
     # ------------------------------------------------------------------------------------------ what goes out
     def cut(self, queue_id: str, wanted: View, out: Path | None) -> View:

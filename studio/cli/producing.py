@@ -1,4 +1,4 @@
-"""The verbs of a production, each on its own: check, import, run, status, retry, cut, export. Only flags are here."""
+"""The verbs of a production, each on its own: check, import, run, enough, status … Only flags are here."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,7 +22,7 @@ Installation = Annotated[bool, Flag("--from-skyreels", help="SOURCE is the folde
 
 
 def add_to(cli: typer.Typer) -> None:
-    for function in (check, run, status, retry, cut, export):
+    for function in (check, run, enough, status, retry, cut, export):
         verb(cli)(function)
     verb(cli, "import")(import_)
 
@@ -62,6 +62,13 @@ def run(
     from studio.cli.production import run as ran
 
     return ran(settings, speaker, queue, only, override, no_wait, json)
+
+
+def enough(settings: "Settings", speaker: "Speaker", queue: Name) -> int:
+    """What a studio that runs renders of a queue right now ends with the steps done so far, and is kept."""
+    from studio.cli.production import enough as ended
+
+    return ended(settings, speaker, queue)
 
 
 def status(

@@ -163,6 +163,18 @@ def retry(settings: Settings, speaker: Speaker, name: str, no_wait: bool, json: 
         return _followed(desk, speaker, queue["id"], None, no_wait, json)
 
 
+def enough(settings: Settings, speaker: Speaker, name: str) -> int:
+    with _desk(settings) as desk:
+        queue = queue_named(desk, name)
+        scenes = [scene for scene, at in desk.snapshot(queue["id"])["progress"].items() if at["layer"] == "picture"]
+        if not scenes:
+            raise Refused("cli.nothing_runs", queue=queue["name"])
+        for scene in scenes:
+            desk.enough(scene)
+        speaker.say("cli.enough", count=len(scenes))
+        return 0
+
+
 def _followed(
     desk: Desk, speaker: Speaker, queue_id: str, only: Sequence[str] | None, no_wait: bool, json: bool
 ) -> int:  # fmt: skip
