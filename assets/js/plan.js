@@ -9,7 +9,7 @@ const QUIET_MS = 350;
 const MISSING = "engine.needs_download";
 const asked = new Map(); // place -> {scene, queue, prefix}: what its form says now
 
-/** The invisible part of a form that says what it would make: props.value {place, scene, queue, prefix}. */
+/** The invisible part of a form that says what it would make: props.value {place, scene, queue, prefix, turn}. */
 export function wire(element, props, watch) {
   const hear = () => {
     if (!props.value) return;
@@ -29,9 +29,13 @@ export class PlanLine {
   constructor(place) {
     this.#place = place;
     this.element = el("div", { class: "l-plan", "aria-live": "polite", dataset: { empty: "" } });
-    const soon = debounce(() => this.#ask(), QUIET_MS);
-    on("plan", (which) => which === place && soon());
-    for (const news of ["catalogue", "library", "online"]) on(news, soon);
+    let shown = false;
+    const soon = debounce(() => {
+      if (this.element.isConnected) this.#ask();
+      else if (shown) for (const quiet of ears) quiet(); // the form was drawn again, with another line
+      shown ||= this.element.isConnected;
+    }, QUIET_MS);
+    const ears = [on("plan", (which) => which === place && soon()), ...["catalogue", "library", "online"].map((news) => on(news, soon))];
     if (asked.has(place)) soon();
   }
 
@@ -43,7 +47,7 @@ export class PlanLine {
 
   async #ask() {
     const wish = asked.get(this.#place);
-    if (!wish || !this.element.isConnected) return;
+    if (!wish) return;
     const turn = (this.#turn += 1);
     let answer;
     try {

@@ -1,5 +1,5 @@
 // Settings > Memory: what this machine is and how fast, how much of it we may use, and what each profile would do.
-import { api, button, debounce, el, fmt, has, on, setAttr, setText, showTab, t, toast } from "./core.js";
+import { api, button, debounce, el, fmt, has, setAttr, setText, showTab, t, toast } from "./core.js";
 import { act, openQueue, state } from "./queues.js";
 import { block, facts, mark, note, profileName, progressBar, trouble, waiting, whileShown } from "./settings_parts.js";
 import { reasonOf } from "./plan.js";
@@ -190,7 +190,6 @@ function profilesBlock() {
     once(rows, [view.profiles, view.found, view.queue], () => rows.replaceChildren(...view.profiles.map((one) => profileRow({ ...one, ...view.found[one.profile] }, Boolean(view.queue)))));
   }
 
-  on("q:list", () => element.isConnected && drawQueues());
   return { element, fill };
 }
 

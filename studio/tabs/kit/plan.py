@@ -1,5 +1,6 @@
 """What a form would make, told to the page: assets/js/plan.js asks how that fits into memory. Knows no tab."""
 
+import time
 from typing import Any
 
 import gradio as gr
@@ -18,7 +19,8 @@ def plan_wire(form: Form, place: str, queue: str = "") -> None:
     `place`: which line on the page it is for. Call it inside the block that drew the form."""
 
     def said(scene: dict[str, Any]) -> dict[str, Any]:
-        return {"place": place, "prefix": form.prefix, "queue": queue, "scene": scene}
+        # the turn: the page hears of a form that was drawn again, though it says the same
+        return {"place": place, "prefix": form.prefix, "queue": queue, "scene": scene, "turn": time.time_ns()}
 
     wire = gr.HTML(
         said(dict(form.base) | {"task_type": form.task_type}), html_template='<div class="l-host"></div>',
