@@ -40,7 +40,8 @@ class Network:
     activation: float = 11.1  # bytes alive at the peak of a forward / (tokens * hidden * 2)
     activation_chunked: float = 5.2  # the same with token-chunked blocks; equal to `activation`: cannot be chunked
     activation_rest: int = 0  # bytes alive at that peak however many tokens there are: those of the text
-    chunk_rest: int = 0  # the same with token-chunked blocks of CHUNK tokens
+    chunk_rest: int = 0  # the same with token-chunked blocks
+    chunk_few: tuple[float, int] = (0.0, 0)  # where few tokens go through, another moment is the peak: factor, rest
     flops_per_token: float = 0.0  # of a forward, without attention between the tokens
     attention_width: int = 0  # widths of all layers of attention between the tokens, added; 0: hidden * blocks
     count: int = 1  # networks of this size that take turns (Wan 2.2 A14B: high and low noise)
@@ -69,7 +70,7 @@ class Footprint:
     network: Network
     text_bytes: int = 0  # text encoders together, 16 bit
     text_layer_bytes: int = 0  # the largest streamed piece of one; 0: it is not streamed
-    text_rest_bytes: int = 0  # what is not streamed: the token embedding
+    text_rest_bytes: int = 0  # what is not streamed and stays in RAM: the token embedding
     image_encoder_bytes: int = 0
     vae_bytes: int = 0
     scale: tuple[int, int, int] = (4, 8, 8)  # frames, rows and columns of pixels in a latent
@@ -102,9 +103,12 @@ class Footprint:
     def activation_bytes(self, shape: Shape, *, chunked: bool = False) -> int:
         """Alive at the peak of a forward, in 16 bit, beside the weights."""
         network = self.network
-        factor = network.activation_chunked if chunked else network.activation
-        rest = network.chunk_rest if chunked else network.activation_rest
-        return round(shape.batch * (self.tokens(shape) * network.hidden * 2 * factor + rest))
+        tokens = self.tokens(shape) * network.hidden * 2
+        if not chunked:
+            return round(shape.batch * (tokens * network.activation + network.activation_rest))
+        few, rest = network.chunk_few
+        moments = tokens * network.activation_chunked + network.chunk_rest, tokens * few + rest
+        return round(shape.batch * max(moments))
 
     def decode_peak(self, shape: Shape, tile: int = 0, *, to_ram: bool = False) -> int:
         """Alive at the peak of a decode beside the VAE's weights. `tile`: pixels of its side, 0 for the whole picture.
@@ -117,9 +121,9 @@ class Footprint:
         return round(work + waiting)
 
     def text_peak(self, *, streamed: bool) -> int:
-        """Of the text encoders at work: two layers and what cannot be streamed, or all of them."""
+        """Of the text encoders at work: two layers, while the rest stays in RAM, or all of them."""
         if streamed and self.text_layer_bytes:
-            return 2 * self.text_layer_bytes + self.text_rest_bytes
+            return 2 * self.text_layer_bytes
         return self.text_bytes
 
     @property
@@ -132,10 +136,12 @@ class Footprint:
         """Of a network whose weights are only so much of these: its bytes and sums are that much less too."""
         network = self.network
         whole = ("block_bytes", "block_bytes_8bit", "rest_bytes", "activation_rest", "chunk_rest", "blocks_bytes")
+        few, rest = network.chunk_few
         parts = ("activation", "activation_chunked", "flops_per_token")
         small = replace(
             network,
             attention_width=max(1, round((network.attention_width or network.hidden * network.blocks) * share)),
+            chunk_few=(few * share, ceil(rest * share)),
             **{name: ceil(getattr(network, name) * share) for name in whole},
             **{name: getattr(network, name) * share for name in parts},
         )

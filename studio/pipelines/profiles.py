@@ -229,7 +229,7 @@ def _within(footprint: Footprint, shape: Shape, machine: Machine, plan: Plan, le
     worst = max(needs(footprint, shape, plan, learnt), key=lambda need: need.bytes)
     plan = replace(
         plan, phase=worst.phase, peak_bytes=worst.bytes, working_bytes=worst.working,
-        ram_bytes=ram_bytes(footprint, plan) + _worked_in_ram(plan, worst),
+        ram_bytes=ram_bytes(footprint, plan, worst.bytes),
         pinned_bytes=pinned_bytes(footprint, plan),
     )  # fmt: skip
     if worst.bytes > most:
@@ -268,25 +268,27 @@ def needs(footprint: Footprint, shape: Shape, plan: Plan, learnt: Learnt = UNTAU
         staying += footprint.vae_bytes
     if plan.transformer == "resident":
         staying += network_bytes(footprint, plan) * wide
-    text, denoise, decode = staying, staying, staying
+    text, denoise, decode = 0, 0, 0  # what visits: one at a time
     if plan.text_encoder == "stream":
-        text += footprint.text_peak(streamed=True) * wide
+        text = footprint.text_peak(streamed=True) * wide
+    if plan.image_encoder == "device" and plan.transformer != "resident":
+        text = max(text, footprint.image_encoder_bytes * wide)
     if plan.transformer != "resident":
-        denoise += network_bytes(footprint, plan) * wide
-        text += footprint.image_encoder_bytes * wide if plan.image_encoder == "device" else 0
+        denoise = network_bytes(footprint, plan) * wide
     if plan.vae == "swap":
-        decode += footprint.vae_bytes
+        decode = footprint.vae_bytes
     activations = footprint.activation_bytes(shape, chunked=bool(plan.token_chunk)) * wide
     pixels = 0 if plan.vae == "ram" else footprint.decode_peak(shape, plan.vae_tile, to_ram=plan.vae_tiles_to_ram)
     return (
-        Need("text", text, 0),
-        Need("denoise", denoise, round(activations * learnt.memory.get("denoise", 1.0))),
-        Need("decode", decode, round(pixels * learnt.memory.get("decode", 1.0))),
+        Need("text", staying + text, 0),
+        Need("denoise", staying + denoise, round(activations * learnt.memory.get("denoise", 1.0))),
+        Need("decode", staying + decode, round(pixels * learnt.memory.get("decode", 1.0))),
     )
 
 
 def network_bytes(footprint: Footprint, plan: Plan) -> int:
-    """Of the denoising networks on the device while they work, in 16 bit (or the plan's 8)."""
+    """Of the denoising networks on the device while they work, in 16 bit (or the plan's 8): of several that take turns
+    all stay or one is there."""
     network = footprint.network
     if plan.transformer == "resident":
         return network.count * network.bytes
@@ -295,7 +297,7 @@ def network_bytes(footprint: Footprint, plan: Plan) -> int:
     block = block_bytes(footprint, plan)
     moving = min(plan.slots, network.blocks - plan.resident_blocks) * block
     staying = plan.resident_blocks * _mean_block(footprint, plan)
-    return network.count * (network.rest_bytes + staying) + moving
+    return network.rest_bytes + staying + moving
 
 
 def block_bytes(footprint: Footprint, plan: Plan) -> int:
@@ -318,23 +320,18 @@ def streamed_bytes(footprint: Footprint, plan: Plan) -> int:
     return (footprint.network.blocks - plan.resident_blocks) * _mean_block(footprint, plan)
 
 
-def ram_bytes(footprint: Footprint, plan: Plan) -> int:
-    """What lies in RAM beside what works there. A streamed block that stays on the device has no copy in RAM."""
+def ram_bytes(footprint: Footprint, plan: Plan, worst: int) -> int:
+    """Everything lies in RAM, also what is on the device: leaving it copies nothing. `worst`: the peak of the device,
+    which is RAM too where there is no other."""
     network, wide = footprint.network, _wide(plan)
-    if plan.transformer == "resident":
-        return 0 if plan.device == "cpu" else max(footprint.text_bytes, network.bytes)  # on the way to the device
+    if plan.device == "cpu" and plan.transformer == "resident":
+        return worst
     small = footprint.vae_bytes + (footprint.image_encoder_bytes + network.count * network.rest_bytes) * wide
-    if plan.weights == "disk":  # the text encoder is mapped; blocks are read into as many buffers as there are slots
-        return small + plan.slots * block_bytes(footprint, plan) * wide
-    networks = network.count * (streamed_bytes(footprint, plan) if plan.transformer == "stream" else network.bytes)
-    return small + (footprint.text_bytes + networks) * wide
-
-
-def _worked_in_ram(plan: Plan, worst: Need) -> int:
-    """Where RAM is the device, a network that is swapped in is there already."""
-    if plan.device != "cpu":
-        return 0
-    return worst.working if plan.transformer == "swap" else worst.bytes
+    if plan.weights == "disk":  # encoders are read and let go; blocks are read into as many buffers as there are slots
+        blocks = plan.slots * block_bytes(footprint, plan)
+    else:
+        blocks = footprint.text_bytes + network.count * network.blocks * _mean_block(footprint, plan)
+    return small + blocks * wide + (worst if plan.device == "cpu" else 0)
 
 
 def pinned_bytes(footprint: Footprint, plan: Plan) -> int:

@@ -44,18 +44,21 @@ TEXT_TOKENS = 512  # to which a prompt is padded (text_len)
 
 SMALL = Network(
     blocks=30, block_bytes=92_905_984, block_bytes_8bit=46_552_064, rest_bytes=57_068_672, hidden=1536,
-    activation=16.0, activation_rest=1_631_232, flops_per_token=2.501e9,
+    activation=16.0, activation_rest=1_631_232, activation_chunked=5.336, chunk_rest=1_606_656,
+    chunk_few=(4.3334, 64_553_984), flops_per_token=2.501e9,
 )  # fmt: skip
 LARGE = Network(
     blocks=40, block_bytes=702_870_528, block_bytes_8bit=351_717_376, rest_bytes=520_530_048, hidden=5120,
-    activation=11.1, activation_rest=15_923_200, flops_per_token=23.91e9,
+    activation=11.1004, activation_rest=15_923_200, activation_chunked=5.1008, chunk_rest=5_355_520,
+    chunk_few=(4.1, 215_160_832), flops_per_token=23.91e9,
 )  # fmt: skip
 WITH_CLIP = replace(
     LARGE, block_bytes=807_758_848, block_bytes_8bit=404_197_376, rest_bytes=537_797_248, activation_rest=21_186_560
 )
 MIDDLE = Network(  # a noise level for every token: the modulation is as long as the picture
     blocks=30, block_bytes=327_362_560, block_bytes_8bit=163_868_672, rest_bytes=200_644_992, hidden=3072,
-    activation=32.5, activation_rest=3_145_728, flops_per_token=8.682e9,
+    activation=32.5, activation_rest=3_145_728, activation_chunked=18.1667, chunk_rest=3_145_728,
+    chunk_few=(14.1718, 304_914_432), flops_per_token=8.682e9,
 )  # fmt: skip
 FOOTPRINT = Footprint(
     network=LARGE, text_bytes=11_361_820_672, text_layer_bytes=385_896_448, text_rest_bytes=2_100_297_728,

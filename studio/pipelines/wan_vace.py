@@ -23,11 +23,13 @@ GREY, GIVEN, WANTED = (128, 128, 128), 0, 255  # a frame that is wanted; values 
 
 SMALL_NETWORK: Network = replace(
     SMALL, blocks=45, block_bytes=102_349_312, block_bytes_8bit=51_282_944, blocks_bytes=4_256_315_904,
-    rest_bytes=58_251_392, activation=32.0, flops_per_token=3.827e9,
+    rest_bytes=58_251_392, activation=32.0, activation_chunked=21.3334,
+    chunk_few=(20.3334, 64_554_044), flops_per_token=3.827e9,
 )  # fmt: skip
 LARGE_NETWORK: Network = replace(
     LARGE, blocks=48, block_bytes=807_748_608, block_bytes_8bit=404_187_136, blocks_bytes=34_209_736_704,
-    rest_bytes=524_472_448, activation=20.1, flops_per_token=29.16e9,
+    rest_bytes=524_472_448, activation=20.1, activation_chunked=14.1,
+    chunk_few=(13.1, 215_160_832), flops_per_token=29.16e9,
 )  # fmt: skip
 
 
