@@ -102,7 +102,7 @@ class Plan:
     vae: Literal["device", "swap", "ram"] = "device"
     vae_tile: int = 0  # pixels of a tile's side when decoding; 0: the whole picture
     vae_tiles_to_ram: bool = False
-    attention: str = "native"  # diffusers' name of the backend
+    attention: str = "auto"  # diffusers' name of the backend; auto: the best that is installed for this device
     compile: bool = False
     # what is predicted does not count when plans are compared: the same placement is the same plan
     peak_bytes: int = field(default=0, compare=False)  # that tensors take of the device; 0: nobody reckoned
