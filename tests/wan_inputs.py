@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 
+torch.set_num_threads(1)  # on tiny tensors threads only wait for each other
+
 
 def wan_inputs(dtype: torch.dtype = torch.float32, size: int = 8, batch: int = 1, **more: Any) -> dict[str, Any]:
     """Three latent frames of size x size: 3 * (size / 2)^2 tokens; sixteen tokens of a prompt."""
