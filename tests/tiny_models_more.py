@@ -4,7 +4,7 @@
 files, only small numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,13 @@ def clip_text(name: str = "CLIPTextModel", **more: Any) -> Any:
     return getattr(transformers, name)(config).eval()
 
 
-def kl_vae(channels: Sequence[int]) -> Any:
+def kl_vae() -> Any:
+    """8 x 8 pixels in a latent, as the published ones have."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        block_out_channels=list(channels), latent_channels=4, norm_num_groups=2, sample_size=32,
-        down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2,
+        block_out_channels=[4, 4, 4, 8], latent_channels=4, norm_num_groups=2, sample_size=32,
+        down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
     ).eval()  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def sd_turbo() -> Any:
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
     ).eval()  # fmt: skip
     return HalfPrecision(StableDiffusionPipeline(
-        tokenizer=clip_tokenizer(), text_encoder=clip_text(), unet=unet, vae=kl_vae((4, 8)),
+        tokenizer=clip_tokenizer(), text_encoder=clip_text(), unet=unet, vae=kl_vae(),
         scheduler=euler(timestep_spacing="trailing"), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,
     ))  # fmt: skip
@@ -85,7 +86,7 @@ def sdxl() -> Any:
     ).eval()  # fmt: skip
     return HalfPrecision(StableDiffusionXLPipeline(
         tokenizer=clip_tokenizer(), tokenizer_2=clip_tokenizer(), text_encoder=clip_text(),
-        text_encoder_2=clip_text("CLIPTextModelWithProjection"), unet=unet, vae=kl_vae((4, 8)),
+        text_encoder_2=clip_text("CLIPTextModelWithProjection"), unet=unet, vae=kl_vae(),
         scheduler=euler(timestep_spacing="leading"), add_watermarker=False,
     ))  # fmt: skip
 
@@ -95,7 +96,7 @@ def svd_xt() -> Any:
     from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
     unet = UNetSpatioTemporalConditionModel(
-        block_out_channels=(32, 64), layers_per_block=1, sample_size=32, num_attention_heads=(2, 4), num_frames=25,
+        block_out_channels=(32, 32), layers_per_block=1, sample_size=32, num_attention_heads=(2, 4), num_frames=25,
         cross_attention_dim=32, projection_class_embeddings_input_dim=96, addition_time_embed_dim=32,
         down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
         up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),

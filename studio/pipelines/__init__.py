@@ -18,6 +18,11 @@ ENGINES: dict[str, str] = {
     "skyreels-v2-df-1.3b": "studio.pipelines.skyreels_v2:SkyReelsV2Small",
     "wan2.1-vace-1.3b": "studio.pipelines.wan_vace:WanVACESmall",
     "wan2.1-t2v-1.3b": "studio.pipelines.wan:WanT2VSmall",
+    "ltx2.3-distilled": "studio.pipelines.ltx2:LTX23Distilled",
+    "ltx2": "studio.pipelines.ltx2:LTX20",
+    "svd-xt": "studio.pipelines.svd:SVDXT",
+    "sdxl": "studio.pipelines.stable_diffusion:SDXL",
+    "sd-turbo": "studio.pipelines.stable_diffusion:SDTurbo",
     "draft": "studio.pipelines.draft.engine:Draft",
 }
 
