@@ -1,6 +1,11 @@
 """Fixtures that other tests share: a studio on a folder of its own, an engine that needs no time, a REST client."""
 
 import os
+
+# before torch is imported, here and in every worker: several test processes share few cores, and threads that wait for
+# a core of somebody else wait very long
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
