@@ -68,8 +68,8 @@ def download(arguments: Mapping[str, Any], step: Step) -> JSON:
     if arguments.get("offline"):
         raise Unavailable("model.offline")
     parts = [Wanted(**row) for row in arguments["parts"]]
-    texts = [arguments.get(name) or "" for name in ("endpoint", "token", "proxy")]
-    hub = _Hub(*texts, Path(arguments["cache"]))
+    endpoint, token, proxy = (arguments.get(name) or "" for name in ("endpoint", "token", "proxy"))
+    hub = _Hub(endpoint, token, proxy, Path(arguments["cache"]))
     listed = []
     for part in parts:
         step(0, 0, "list")
