@@ -276,6 +276,43 @@ def test_tokens_are_those_of_the_network(engine_id: str) -> None:
     assert tokens == (21 * 15 * 26 if engine_id == "wan2.2-ti2v-5b" else 21 * 30 * 52)
 
 
+@pytest.mark.parametrize("engine_id", ["wan2.1-t2v-14b", "wan2.2-ti2v-5b", "skyreels-v2-df-1.3b", "wan2.1-vace-14b"])
+def test_a_forward_takes_what_the_footprint_says_also_at_sizes_it_was_not_fitted_on(engine_id: str) -> None:
+    import torch
+    from meta_tracker import cast, peak_bytes
+
+    make, config = published.PUBLISHED[engine_id]["transformer"]
+    layers = {} if "vace_layers" in config else {"num_layers": 2}  # one block at a time is alive; VACE keeps its hints
+    with torch.device("meta"):
+        network = cast(make(**{**config, **layers}))
+    footprint, shape = engine_class(engine_id).footprint, Shape(1088, 624, 49)
+    _, rows, columns = footprint.scale
+    size = (1, config["in_channels"], 13, shape.height // rows, shape.width // columns)
+    latents, words = meta(*size), meta(1, 512, 4096)
+    more = {
+        "wan2.2-ti2v-5b": {"timestep": meta(1, footprint.tokens(shape), dtype=torch.float32)},
+        "skyreels-v2-df-1.3b": {
+            "timestep": meta(1, 13, dtype=torch.long), "enable_diffusion_forcing": True, "fps": [1],
+        },
+        "wan2.1-vace-14b": {
+            "control_hidden_states": meta(1, 96, *size[2:]), "control_hidden_states_scale": torch.ones(8),
+        },
+    }.get(engine_id, {})  # fmt: skip
+    named = {
+        "hidden_states": latents, "encoder_hidden_states": words, "timestep": meta(1, dtype=torch.float32), **more,
+    }  # fmt: skip
+    peak = peak_bytes(
+        network, lambda: network(**named), [one for one in named.values() if isinstance(one, torch.Tensor)]
+    )
+    assert footprint.activation_bytes(shape) == pytest.approx(peak, rel=0.01)
+
+
+def meta(*size: int, dtype: Any = None) -> Any:
+    import torch
+
+    return torch.empty(*size, device="meta", dtype=dtype or torch.bfloat16)
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 def test_a_size_that_is_no_multiple_is_refused_with_the_multiple(shelf: Path) -> None:
     for engine_id, side, multiple in (("wan2.1-t2v-1.3b", 40, 16), ("wan2.2-ti2v-5b", 48, 32)):

@@ -27,8 +27,14 @@ STEP = 4  # frames in a latent one; the first stands alone
 WINDOW_540P, WINDOW_720P = 97, 121  # frames that go through at once
 
 # every latent frame has its own modulation: more is alive than in Wan's blocks
-SMALL_NETWORK: Network = replace(SMALL, rest_bytes=90_126_464, activation=35.0, activation_rest=1_575_936)
-LARGE_NETWORK: Network = replace(LARGE, activation=32.1, activation_rest=5_242_880)
+SMALL_NETWORK: Network = replace(
+    SMALL, rest_bytes=90_126_464, activation=35.0, activation_rest=1_575_936, activation_chunked=18.3334,
+    chunk_rest=1_572_864, chunk_few=(17.3334, 64_553_984),
+)  # fmt: skip
+LARGE_NETWORK: Network = replace(
+    LARGE, activation=32.1, activation_rest=5_242_880, activation_chunked=18.1, chunk_rest=5_242_880,
+    chunk_few=(17.1, 215_160_832),
+)  # fmt: skip
 
 
 class SkyReelsV2(Wan):

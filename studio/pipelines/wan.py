@@ -53,7 +53,12 @@ LARGE = Network(
     chunk_few=(4.1, 215_160_832), flops_per_token=23.91e9,
 )  # fmt: skip
 WITH_CLIP = replace(
-    LARGE, block_bytes=807_758_848, block_bytes_8bit=404_197_376, rest_bytes=537_797_248, activation_rest=21_186_560
+    LARGE,
+    block_bytes=807_758_848,
+    block_bytes_8bit=404_197_376,
+    rest_bytes=537_797_248,
+    activation_rest=21_186_560,
+    chunk_rest=10_618_880,
 )
 MIDDLE = Network(  # a noise level for every token: the modulation is as long as the picture
     blocks=30, block_bytes=327_362_560, block_bytes_8bit=163_868_672, rest_bytes=200_644_992, hidden=3072,
@@ -89,7 +94,7 @@ class Wan(DiffusersEngine):
     shift_720p: ClassVar[float] = 5.0  # of the noise schedule: large pictures need more of the high noise
     shift_480p: ClassVar[float] = 3.0
 
-    class Options(DiffusersEngine.Options):
+    class Options(CacheOptions, DiffusersEngine.Options):
         flow_shift: float | None = Field(None, ge=0.1, le=20, description="of the noise schedule; empty: by the size")
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
