@@ -94,7 +94,7 @@ class Wan(DiffusersEngine):
     shift_720p: ClassVar[float] = 5.0  # of the noise schedule: large pictures need more of the high noise
     shift_480p: ClassVar[float] = 3.0
 
-    class Options(CacheOptions, DiffusersEngine.Options):
+    class Options(DiffusersEngine.Options):
         flow_shift: float | None = Field(None, ge=0.1, le=20, description="of the noise schedule; empty: by the size")
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
@@ -197,9 +197,6 @@ class WanT2VSmall(Wan):
     )  # fmt: skip
     footprint = replace(FOOTPRINT, network=SMALL, cpu=True)
 
-    class Options(CacheOptions, Wan.Options):
-        """With a cache: one network makes all steps."""
-
 
 class WanT2VLarge(Wan):
     id = "wan2.1-t2v-14b"
@@ -209,9 +206,6 @@ class WanT2VLarge(Wan):
         *TEXT, VAE, Part("scheduler", T2V_LARGE, SCHEDULER_BYTES), Part("transformer", T2V_LARGE, 57_153_966_336),
     )  # fmt: skip
     footprint = FOOTPRINT
-
-    class Options(CacheOptions, Wan.Options):
-        """With a cache: one network makes all steps."""
 
 
 class WanI2VLarge(WanI2V):
@@ -231,7 +225,7 @@ class WanI2VLarge(WanI2V):
     }
     footprint = replace(FOOTPRINT, network=WITH_CLIP, image_encoder_bytes=2_523_064_320, steps=40)
 
-    class Options(CacheOptions, WanI2V.Options):
+    class Options(WanI2V.Options):
         num_inference_steps: int = Field(40, ge=1, le=200)
 
 
