@@ -197,6 +197,9 @@ class WanT2VSmall(Wan):
     )  # fmt: skip
     footprint = replace(FOOTPRINT, network=SMALL, cpu=True)
 
+    class Options(CacheOptions, Wan.Options):
+        """With a cache: one network makes all steps, of the kind that caches know."""
+
 
 class WanT2VLarge(Wan):
     id = "wan2.1-t2v-14b"
@@ -206,6 +209,9 @@ class WanT2VLarge(Wan):
         *TEXT, VAE, Part("scheduler", T2V_LARGE, SCHEDULER_BYTES), Part("transformer", T2V_LARGE, 57_153_966_336),
     )  # fmt: skip
     footprint = FOOTPRINT
+
+    class Options(CacheOptions, Wan.Options):
+        """With a cache: one network makes all steps, of the kind that caches know."""
 
 
 class WanI2VLarge(WanI2V):
@@ -225,7 +231,7 @@ class WanI2VLarge(WanI2V):
     }
     footprint = replace(FOOTPRINT, network=WITH_CLIP, image_encoder_bytes=2_523_064_320, steps=40)
 
-    class Options(WanI2V.Options):
+    class Options(CacheOptions, WanI2V.Options):
         num_inference_steps: int = Field(40, ge=1, le=200)
 
 
