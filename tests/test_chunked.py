@@ -116,7 +116,11 @@ def test_a_block_only_reads_what_it_is_given():
     assert torch.equal(states, kept)
 
 
-def test_the_chosen_attention_and_adapters_are_used():
+def test_the_chosen_attention_and_adapters_are_used(monkeypatch):
+    asked, attend = set(), chunked.dispatch_attention_fn
+    monkeypatch.setattr(
+        chunked, "dispatch_attention_fn", lambda *args, **named: asked.add(named["backend"]) or attend(*args, **named)
+    )
     torch.manual_seed(0)
     network, given = wan_transformer(num_layers=2), wan_inputs(size=SIZE)
     network.set_attention_backend("_native_math")
@@ -128,6 +132,7 @@ def test_the_chosen_attention_and_adapters_are_used():
         chunked.install(network, TOKENS)
         assert torch.equal(network(**given)[0], expected)
         network.set_attention_backend("native")
+    assert {backend.value for backend in asked} == {"_native_math"}
 
 
 def test_it_says_what_it_cannot_chunk():
