@@ -58,7 +58,7 @@ TOOLS: dict[str, str] = {  # name -> "module:function"
     "portraits": "studio.tools:portraits",
     "download": "studio.tools:download",
     "verify": "studio.tools:verify",
-    "measure_machine": "studio.pipelines.measure:measure_machine",
+    "measure_machine": "studio.tools:measure_machine",
 }
 
 
@@ -291,3 +291,11 @@ def verify(arguments: Arguments, run: ToolRun) -> JSON:
     from studio.media.hub import verify as checked
 
     return checked(arguments, run.step)
+
+
+def measure_machine(arguments: Arguments, run: ToolRun) -> JSON:
+    """{device: "cpu" | "cuda:0", folder: of the models, scale?} -> {copy_gb_s, disk_gb_s, tflops}; 0: not to be had."""
+    from studio.pipelines.measure import measure
+
+    found = measure(arguments["device"], Path(arguments["folder"]), run.step, float(arguments.get("scale", 1.0)))
+    return {**found}

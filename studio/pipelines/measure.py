@@ -1,19 +1,15 @@
-"""How fast this machine is: RAM to device, disk to RAM, 16-bit matrix products. A tool; knows no engine and no plan.
+"""How fast this machine is: RAM to device, disk to RAM, 16-bit matrix products. Knows no engine and no plan.
 
 Numbers that a plan reckons with (docs/memory.md), each the best of a few rounds: what else goes on only slows it down.
 """
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from studio.domain import JSON
 from studio.media.files import free_bytes
-
-if TYPE_CHECKING:
-    from studio.tools import ToolRun
 
 ROUND_SECONDS = 8.0  # for each of the three, at most
 ROUNDS = 24
@@ -24,29 +20,32 @@ ROOM = 10  # times as much must be free on the disk as is written
 PRODUCT = {"cpu": 1024, "cuda": 8192}  # rows and columns of a matrix
 
 
-def measure_machine(arguments: Mapping[str, Any], run: "ToolRun") -> JSON:
-    """{device: "cpu" | "cuda:0", folder: of the models} -> {copy_gb_s, disk_gb_s, tflops}; 0: cannot be measured."""
-    device, folder = arguments["device"], Path(arguments["folder"])
-    scale = float(arguments.get("scale", 1.0))  # of the bytes and the seconds
-    turn = _Turn(run, scale)
+Step = Callable[[int, int, str], None]
+"""(done, total, what is measured now); raises Cancelled."""
+
+
+def measure(device: str, folder: Path, step: Step, scale: float = 1.0) -> dict[str, float]:
+    """copy_gb_s, disk_gb_s and tflops; 0: cannot be measured. `device`: torch's name of it. `folder`: of the models.
+    `scale`: of the bytes and the seconds."""
+    turn = _Turn(step, scale)
     copy = turn.best("copy", _copy(device, int(COPY_BYTES * scale)))
     disk = _disk(folder, int(DISK_BYTES * scale), turn)
     product = turn.best("tflops", _product(device))
-    run.step(3 * ROUNDS, 3 * ROUNDS, "tflops")
+    step(3 * ROUNDS, 3 * ROUNDS, "tflops")
     return {"copy_gb_s": round(copy / 1e9, 2), "disk_gb_s": round(disk / 1e9, 2), "tflops": round(product / 1e12, 3)}
 
 
 class _Turn:
     """Says how far the three are, and takes the best rate of the rounds of each."""
 
-    def __init__(self, run: "ToolRun", scale: float) -> None:
-        self._run, self._seconds, self._before = run, ROUND_SECONDS * scale, 0
+    def __init__(self, step: Step, scale: float) -> None:
+        self._step, self._seconds, self._before = step, ROUND_SECONDS * scale, 0
 
     def best(self, what: str, once: Callable[[], tuple[float, float]]) -> float:
         """`once()` does it and says (amount, seconds). The highest amount a second; the first round warms up."""
         until, rates = time.monotonic() + self._seconds, list[float]()
         for number in range(ROUNDS):
-            self._run.step(self._before + number, 3 * ROUNDS, what)
+            self._step(self._before + number, 3 * ROUNDS, what)
             amount, seconds = once()
             rates.append(amount / max(seconds, 1e-9))
             if time.monotonic() > until and len(rates) > 1:
