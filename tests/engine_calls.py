@@ -12,7 +12,10 @@ import torch
 from PIL import Image
 
 from studio.domain import SceneAdapter
+from studio.pipelines import checkpoints
 from studio.pipelines.base import Inputs, Made, Plan, Run
+from studio.pipelines.checkpoints import read_part
+from studio.pipelines.copier import page_aligned
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool
 
@@ -34,8 +37,25 @@ def shelf(folder: Path, *repos: str) -> Iterator[None]:
 
     found = {repo: [str(tiny_models.build(repo, folder / repo.replace("/", "--")))] for repo in repos}
     (folder / "folders.json").write_text(json.dumps(found), "utf-8")
-    with patch.dict(os.environ, {SHELF: str(folder)}):
+    with patch.dict(os.environ, {SHELF: str(folder)}), patch.object(checkpoints, "read_part", aligned(read_part)):
         yield
+
+
+def aligned(read: Any) -> Any:
+    def then(*args: Any) -> Any:
+        part = read(*args)
+        return lie_evenly(part) if isinstance(part, torch.nn.Module) else part
+
+    return then
+
+
+def lie_evenly(module: torch.nn.Module) -> torch.nn.Module:
+    """Weights of a tiny file lie at any odd place of the mapped file, where the CPU adds up in another order; on a
+    device, and where a plan lays them, they lie evenly."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        room = page_aligned(max(1, tensor.nbytes))[: tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        tensor.data = room.copy_(tensor.data)
+    return module
 
 
 def loaded(cls: type[Any], plan: Plan | None = None) -> Any:
@@ -92,9 +112,8 @@ def asked(engine: Any, what: Any, options: Any, folder: Path, **inputs: Any) -> 
         raise Asked
 
     original = base.__call__
-    with patch.object(base, "__call__", call):
-        with suppress(Asked):
-            run(engine, what, options, folder, **inputs)
+    with patch.object(base, "__call__", call), suppress(Asked):
+        run(engine, what, options, folder, **inputs)
     modules = {part.name: getattr(engine.pipe, part.name) for part in engine.parts}
     seen["dtypes"] = {name: str(m.dtype) for name, m in modules.items() if isinstance(m, torch.nn.Module)}
     seen["pipeline"] = base.__name__
