@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 import tiny_models
 
-from studio.errors import Cancelled, EngineError
+from studio.errors import Cancelled, EngineError, Refused
 from studio.pipelines.base import Engine, Plan, Room
 from studio.pipelines.manager import PipelineManager
 from studio.pipelines.parts import SHELF, Part
@@ -42,6 +42,8 @@ class Computer:
 
             def load(self, plan: Plan) -> None:
                 computer.told.append(f"load {engine_id}")
+                if engine_id == "broken":
+                    raise Refused("model.part_missing")
                 computer.engines[engine_id] = self
                 self.where = plan.device
 
@@ -132,12 +134,24 @@ def test_after_a_failure_on_a_device_the_engine_is_closed(told: list[str]) -> No
     assert told == ["load a", "close a"] and leased.resident is None
 
 
-@pytest.mark.parametrize(("plan", "error"), [(CPU, EngineError("engine.failed")), (GPU, Cancelled())])
-def test_a_cancel_and_a_failure_on_the_cpu_leave_it_loaded(told: list[str], plan: Plan, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("plan", "error"),
+    [(CPU, EngineError("engine.failed")), (GPU, Cancelled()), (GPU, Refused("engine.options"))],
+)
+def test_a_cancel_a_refusal_and_a_failure_on_the_cpu_leave_it_loaded(told: list[str], plan: Plan, error: Exception) -> None:
     leased = Computer(told).manager
     with pytest.raises(type(error)), leased.lease("a", plan):
         raise error
     assert told == ["load a"] and leased.resident == "a"
+
+
+@pytest.mark.parametrize("plan", [CPU, GPU])
+def test_what_could_not_be_loaded_is_not_taken_for_loaded(told: list[str], plan: Plan) -> None:
+    leased = Computer(told).manager
+    with pytest.raises(Refused), leased.lease("broken", plan):
+        pass
+    assert told == ["load broken", "close broken"]
+    assert leased.resident is None and not leased.holds("broken")
 
 
 def test_an_engine_that_cannot_be_closed_does_not_hide_why(told: list[str]) -> None:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 
-from studio.errors import Cancelled
+from studio.errors import Cancelled, Refused
 from studio.pipelines import engine_class
 from studio.pipelines.base import Engine, Plan, Room
 from studio.pipelines.parts import Shelf
@@ -65,12 +65,12 @@ class PipelineManager:
     def lease(self, engine_id: str, plan: Plan) -> Iterator[Engine]:
         """The engine, ready to run by `plan`. It is on the device for sure only inside the `with` block.
 
-        After a failure on a device other than the CPU it is closed: what it left there is not to be trusted.
-        Raises NotFound, and whatever loading raises."""
+        What could not be loaded whole is closed. So is what failed on a device other than the CPU: what it left there
+        is not to be trusted. A refusal and a cancel leave it as it is. Raises NotFound, and whatever loading raises."""
+        engine = self._ready(engine_id, plan)
         try:
-            engine = self._ready(engine_id, plan)
             yield engine
-        except Cancelled:
+        except (Cancelled, Refused):
             raise
         except Exception:
             if plan.device != "cpu" and engine_id in self._engines:
@@ -89,7 +89,11 @@ class PipelineManager:
         self._engines.move_to_end(engine_id)
         self._loaded.add(engine_id)
         engine.pool = self.pool
-        engine.load(plan)
+        try:
+            engine.load(plan)
+        except BaseException:
+            self._close(engine_id)
+            raise
         return engine
 
     def _make_room(self, engine_id: str, engine: Engine, plan: Plan) -> None:
