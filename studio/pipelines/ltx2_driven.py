@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, LTX2ConditionPipeline
 
+Scheduler: Any = FlowMatchEulerDiscreteScheduler  # untyped libraries: for mypy
+Pipeline: Any = LTX2ConditionPipeline
 
-class Still(FlowMatchEulerDiscreteScheduler):
+
+class Still(Scheduler):
     """A schedule without noise, whose steps change nothing: the network sees clean sound at every step."""
 
     def set_timesteps(
@@ -28,7 +31,7 @@ class Still(FlowMatchEulerDiscreteScheduler):
         return (sample,)
 
 
-class LTX2Driven(LTX2ConditionPipeline):
+class LTX2Driven(Pipeline):
     """`encode_prompt` gives the text of the film and of the sound side by side, as the connectors made it."""
 
     @property
