@@ -16,6 +16,9 @@ Pipeline: Any = LTX2ConditionPipeline
 class Still(Scheduler):
     """A schedule without noise, whose steps change nothing: the network sees clean sound at every step."""
 
+    sigmas: Any
+    timesteps: Any
+
     def set_timesteps(
         self,
         num_inference_steps: int | None = None,
