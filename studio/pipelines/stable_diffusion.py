@@ -12,8 +12,9 @@ from pydantic import Field
 
 from studio.errors import Refused
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.diffusion import DiffusersEngine, FileOptions
+from studio.pipelines.diffusion import DiffusersEngine
 from studio.pipelines.footprint import Footprint, Network, Shape
+from studio.pipelines.loading import FileOptions
 from studio.pipelines.parts import Part
 from studio.pipelines.tiles import decode
 

@@ -14,8 +14,9 @@ from pydantic import Field
 from studio.pipelines import pictures
 from studio.pipelines.acceleration import CacheOptions
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.diffusion import DiffusersEngine, pipeline_on
+from studio.pipelines.diffusion import DiffusersEngine
 from studio.pipelines.footprint import Footprint, Network, Shape
+from studio.pipelines.loading import pipeline_on
 from studio.pipelines.parts import Part
 from studio.pipelines.tiles import decode
 
