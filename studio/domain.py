@@ -34,7 +34,7 @@ Layer = Literal["picture", "voice"]
 Kind = Literal["video", "image", "audio"]
 Resolution = Literal["480P", "540P", "720P"]
 Aspect = Literal["16:9", "9:16", "1:1", "4:3", "3:4"]
-ProfileName = Literal["auto", "resident", "swap", "hybrid", "stream8", "tight", "disk", "cpu"]
+ProfileName = Literal["auto", "smallest", "resident", "swap", "hybrid", "stream8", "tight", "disk", "cpu"]
 Language = Literal["en", "pt", "zh"]
 Transition = Literal["cut", "dissolve", "fade", "dip"]  # fade: through black, dip: through white
 

@@ -116,7 +116,8 @@ def test_defaults_fill_what_a_scene_leaves_open_and_what_its_task_has() -> None:
     ("flags", "profile"),
     [
         ({"offload": True}, "auto"),
-        ({"low_vram": "true"}, "auto"),
+        ({"low_vram": "true"}, "smallest"),
+        ({"low_vram": "sim", "profile": "swap"}, "swap"),
         ({"offload": "yes", "profile": "swap"}, "swap"),
         ({"offload": "false", "low_vram": 0}, "auto"),
     ],

@@ -135,11 +135,15 @@ def test_every_field_of_their_table_is_taken(task: str) -> None:
     }
 
 
-@pytest.mark.parametrize("word", ["true", "yes", "1", "sim", "Sim", True, 1, "false", "não", "no", 0, ""])
-def test_their_switches_are_read_in_any_form(word: Any) -> None:
+@pytest.mark.parametrize(
+    ("word", "profile"),
+    [*((on, "smallest") for on in ("true", "yes", "1", "sim", "Sim", True, 1)),
+     *((off, "auto") for off in ("false", "não", "no", 0, ""))],
+)  # fmt: skip
+def test_their_switches_are_read_in_any_form(word: Any, profile: str) -> None:
     text = f"## A\n- task_type: text_to_video\n- prompt: x\n- offload: {word}\n- low_vram: {word}\n- in_cut: sim\n"
     scene = parse(text).entries[0].scene
-    assert scene and scene.profile == "auto" and scene.in_cut is True
+    assert scene and scene.profile == profile and scene.in_cut is True
 
 
 def test_names_with_commas_and_spaces_and_accents_are_whole_in_a_list_of_text() -> None:

@@ -4,7 +4,7 @@ import { applyPreset } from "./presets.js";
 import { act, state } from "./queues.js";
 import { engineName } from "./words_of.js";
 
-const PROFILES = ["auto", "resident", "swap", "hybrid", "stream8", "tight", "disk", "cpu"];
+const PROFILES = ["auto", "smallest", "resident", "swap", "hybrid", "stream8", "tight", "disk", "cpu"];
 const RESOLUTIONS = ["480P", "540P", "720P"];
 let anchor = null; // where a Shift click counts from
 

@@ -18,11 +18,11 @@ from studio.story.dialects import OURS, translated
 from studio.story.problem import Problem
 from studio.story.text import content_of
 from studio.story.text import plain as plain
-from studio.story.translation import Beside
+from studio.story.translation import Beside, switched
 
 MAX_SCENES = 10_000
 MAX_SAID = 50  # problems, and notes, of one scene: its next thousand helps nobody
-PEERS_FLAGS = ("offload", "low_vram")  # `profile: auto`, the default, decides by itself what they asked for
+PEERS_FLAGS = ("offload", "low_vram")  # the first asks for what `profile: auto`, the default, decides by itself
 
 TOLD = ("resolution", "aspect", "duration", "seed")  # whoever left these open wants to know what they became
 
@@ -118,6 +118,8 @@ def _entry(values: Any, defaults: Mapping[str, Any], index: int, previous: int) 
         return Entry(index, label, task[:60], None, (problem,))
     known = SCENE_CLASSES[task].model_fields
     merged = {k: v for k, v in defaults.items() if k in known} | values | {"task_type": task}
+    if switched({**defaults, **values}.get("low_vram")) is True:
+        merged.setdefault("profile", "smallest")
     merged = {k: v for k, v in merged.items() if k not in PEERS_FLAGS}
     notes = []
     if task == "talking_avatar" and str(merged.get("resolution")).upper() == "540P":

@@ -22,7 +22,7 @@ RUN_FIELDS = frozenset({
     "progress", "log", "model_id", "use_usp", "pid", "job_id", "audio_duration", "image_path", "project", "ep_code",
 })  # fmt: skip
 EXTRAS = frozenset({"image_prompt", "audio_text", "voice_id", "audio_bg"})  # what their AI writer adds
-FLAGS = frozenset({"offload", "low_vram"})  # `profile: auto`, the default, decides by itself what they asked for
+FLAGS = frozenset({"offload", "low_vram"})  # signs of SkyReels; the second asks for a profile of ours
 TABLE = frozenset({"ref_imgs", "input_video", "input_image", "input_audio", "duration"})  # by task, but always exported
 OUR_HEAD = ("title", "frame", "music", "cut", "cast", "defaults")  # a file of ours in which a scene carries their flags
 LISTS = ("jobs", "scenes")  # where an exported queue keeps them
@@ -81,7 +81,7 @@ def _one_queue(content: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ one scene
 def _scene(job: Mapping[str, Any], notes: list[Problem], beside: Beside) -> dict[str, Any]:
     task = str(job.get("task_type"))
-    left = RUN_FIELDS | EXTRAS | FLAGS
+    left = RUN_FIELDS | EXTRAS | {"offload"}
     scene = {name: value for name, value in job.items() if name not in left and value not in ("", None)}
     if isinstance(scene.get("ref_imgs"), str):
         scene["ref_imgs"] = _pictures_in(scene["ref_imgs"]) or [scene["ref_imgs"]]
