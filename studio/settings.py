@@ -7,8 +7,9 @@ docs/settings.md holds the table.
 
 import json
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py
 ORIGINS = ("flag", "environment", ".env", "data/settings.toml")  # in order; what none of them names is the default
 EXPORTED = "LANTERNA_EXPORTED"  # environment: what `export` wrote over, so that nobody takes it for the user's wish
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PASSWORD = re.compile("(//[^/:@]*:)(.*)@")  # of an address
 WILDCARDS = ("0.0.0.0", "::", "")  # every address of this computer
 
 
@@ -118,10 +120,12 @@ class Settings(BaseSettings):
     hf_token: SecretStr | None = _named("hf_token", "HF_TOKEN", description="token for gated models of Hugging Face")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _file: Path = PrivateAttr(default=Path())
 
     def __init__(self, **values: Any) -> None:
         """`values` are flags, by field name. Raises Refused("settings.invalid") naming the setting and its origin."""
-        origins = _origins(type(self), values)
+        files = _files(type(self), values)
+        origins = _origins(type(self), [values, *(source() for source in files)])
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -133,7 +137,7 @@ class Settings(BaseSettings):
                 origin=origins.get(field, "default"),
                 reason=first["msg"].removeprefix("Value error, "),
             ) from None  # its text would show the value, which may be a key
-        self._origins = origins
+        self._origins, self._file = origins, Path(str(files[-1].toml_file_path))
 
     @classmethod
     def settings_customise_sources(
@@ -158,6 +162,18 @@ class Settings(BaseSettings):
         names = [path.name for path in dict.fromkeys(value)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two folders are called {twice[0]}: rename one, or name the folder above both")
+        return value
+
+    @field_validator("output_dir", "data_dir", "hf_home", "transformers_cache", "media_roots")
+    @classmethod
+    def _is_a_path(cls, value: Any) -> Any:
+        for path in value if isinstance(value, list) else [value or Path()]:
+            try:
+                path.expanduser()
+            except RuntimeError as error:  # ~nobody
+                raise ValueError(str(error)) from error
+            if "\0" in str(path):
+                raise ValueError("a path without a NUL")
         return value
 
     @field_validator("name_template")
@@ -198,6 +214,11 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.data_dir / "studio.db"
+
+    @property
+    def file(self) -> Path:
+        """settings.toml, where it was read: a `data_dir` that stands in it does not move it."""
+        return self._file
 
     @property
     def log_dir(self) -> Path:
@@ -246,7 +267,8 @@ class Settings(BaseSettings):
         texts = [value.get_secret_value() for value in found if isinstance(value, SecretStr)]
         if self.auth:
             texts.append(self.auth.get_secret_value().partition(":")[2])
-        return texts
+        addresses = [PASSWORD.search(url) for url in (self.proxy, self.hf_endpoint)]
+        return texts + [found[2] for found in addresses if found]
 
     def origin(self, field: str) -> str:
         """flag | environment | .env | data/settings.toml | default"""
@@ -294,10 +316,17 @@ class Settings(BaseSettings):
 
 
 def _written(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else without_password(str(value))
 
 
-def _files(cls: type[BaseSettings], flags: Mapping[str, Any]) -> tuple[PydanticBaseSettingsSource, ...]:
+def without_password(text: str) -> str:
+    """An address as anybody may see it."""
+    return PASSWORD.sub(r"\1***@", text)
+
+
+def _files(
+    cls: type[BaseSettings], flags: Mapping[str, Any]
+) -> tuple[EnvSettingsSource, DotEnvSettingsSource, TomlConfigSettingsSource]:
     """Environment, .env and settings.toml. The last lies in the data folder, which the others may move."""
     root = Path(flags.get("root", ROOT)).expanduser().resolve()
     env = EnvSettingsSource(cls)
@@ -308,17 +337,18 @@ def _files(cls: type[BaseSettings], flags: Mapping[str, Any]) -> tuple[PydanticB
         data_dir = next((v for k, v in source.items() if field_named(cls, k) == "data_dir"), None) or data_dir
         if data_dir != "data":
             break
-    toml_file = root / Path(data_dir).expanduser() / "settings.toml"
+    toml_file = root / os.path.expanduser(data_dir) / "settings.toml"
     try:
         toml = TomlConfigSettingsSource(cls, toml_file=toml_file)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise Refused("settings.toml", path=str(toml_file), reason=str(error)) from error
     return env, dotenv, toml
 
 
-def _origins(cls: type[BaseSettings], flags: dict[str, Any]) -> dict[str, str]:
+def _origins(cls: type[BaseSettings], given: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """`given`: what each of ORIGINS says."""
     found: dict[str, str] = {}
-    for origin, values in zip(ORIGINS, [flags, *(source() for source in _files(cls, flags))], strict=True):
+    for origin, values in zip(ORIGINS, given, strict=True):
         for key in values:
             found.setdefault(field_named(cls, key), origin)
     return found

@@ -1,5 +1,6 @@
 """Settings on screen: what is shown of them, who may change them, what is written, and what takes effect at once."""
 
+import errno
 import logging
 import os
 import stat
@@ -14,7 +15,7 @@ from starlette.testclient import TestClient
 from studio import logs
 from studio.api import make_api
 from studio.api.guard import Guard, Hosts
-from studio.errors import Forbidden, Refused
+from studio.errors import Forbidden, Refused, StudioError, Unavailable
 from studio.service import Studio
 from studio.settings import Settings
 
@@ -105,6 +106,12 @@ def test_the_file_keeps_what_the_user_wrote_and_is_private(studio: Studio, tmp_p
         ({"root": "/"}, "settings.unknown", "root"),
         ({"auth": "nobody"}, "settings.invalid", "auth"),
         ({"hf_endpoint": "x" * 20_000}, "settings.invalid", "hf_endpoint"),
+        ({"hf_home": "~nobody-at-all/models"}, "settings.invalid", "hf_home"),
+        ({"hf_home": "a\0b"}, "settings.invalid", "hf_home"),
+        ({"media_roots": ["~nobody-at-all/x"]}, "settings.invalid", "media_roots"),
+        ({"hf_endpoint": "\ud800"}, "settings.invalid", "hf_endpoint"),
+        ({"hf_token": "hf_one\nX-Other: header"}, "settings.invalid", "hf_token"),
+        ({"port": True}, "settings.invalid", "port"),
     ],
 )
 def test_what_cannot_be_so_is_refused_and_nothing_is_written(
@@ -120,6 +127,69 @@ def test_a_media_root_must_be_there(studio: Studio, tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         studio.preferences.change({"media_roots": ["nowhere"]})
     assert refused.value.code == "settings.no_folder"
+
+
+def test_no_saved_folder_and_no_open_door_keeps_the_studio_from_starting(studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    for values in ({"output_dir": "taken/films"}, {"hf_home": "x" * 5000}, {"media_roots": ["x" * 5000]}):
+        with pytest.raises(Refused) as refused:
+            studio.preferences.change(values)
+        assert refused.value.code == "settings.no_folder", values
+    for values in ({"host": "0.0.0.0"}, {"host": ""}, {"share": True}):  # noqa: S104
+        with pytest.raises(Unavailable) as open_door:
+            studio.preferences.change(values)
+        assert open_door.value.code == "app.needs_auth", values
+    studio.preferences.change({"host": "0.0.0.0", "auth": "me:password"})  # noqa: S104
+    with pytest.raises(Unavailable):
+        studio.preferences.change({"auth": None})
+    studio.preferences.change({"auth": None, "host": None})
+    assert Settings(root=tmp_path).local_only
+
+
+def test_another_data_folder_leaves_the_file_where_it_is_read(
+    studio: Studio, build: Callable[..., Studio], tmp_path: Path
+) -> None:
+    studio.preferences.change({"data_dir": "elsewhere"})
+    studio.close()
+    moved = build()
+    assert moved.settings.data_dir == tmp_path / "elsewhere"
+    moved.preferences.change({"trash_days": 3})
+    assert Settings(root=tmp_path).trash_days == 3 and not (tmp_path / "elsewhere" / "settings.toml").exists()
+
+
+def test_the_password_of_a_proxy_is_not_shown(studio: Studio, tmp_path: Path) -> None:
+    client = TestClient(make_api(studio))
+    answer = client.patch("/preferences", json={"proxy": "http://me:s3cr:t@proxy.example.org:3128"})
+    assert answer.status_code == 200 and "s3cr" not in answer.text
+    assert shown(studio)["proxy"]["value"] == "http://me:***@proxy.example.org:3128"
+    assert "s3cr" not in str(studio.settings.described()) and "s3cr:t" in studio.settings.secrets()
+    studio.preferences.change({"proxy": "http://me:***@proxy.example.org:3128"})  # the form sent as it was shown
+    assert Settings(root=tmp_path).proxy == "http://me:s3cr:t@proxy.example.org:3128"
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe", b"a = [[[", b"= ="])
+def test_a_file_broken_by_hand_is_told(studio: Studio, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "data" / "settings.toml").write_bytes(content)
+    for asked in (studio.preferences.list, lambda: studio.preferences.change({"trash_days": 1})):
+        with pytest.raises(Refused) as refused:
+            asked()
+        assert refused.value.code == "settings.toml"
+    assert (tmp_path / "data" / "settings.toml").read_bytes() == content
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EROFS, "settings.unwritable"), (errno.ENOSPC, "disk.full")])
+def test_a_file_that_cannot_be_written(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    def fails(path: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    studio.preferences.change({"trash_days": 3})
+    monkeypatch.setattr("studio.service.preferences.fsync_file", fails)
+    with pytest.raises(StudioError) as refused:
+        studio.preferences.change({"trash_days": 4})
+    assert refused.value.code == code and studio.settings.trash_days == 3
+    assert [path.name for path in (tmp_path / "data").glob("settings*")] == ["settings.toml"]
 
 
 def test_what_is_set_elsewhere_is_shown_and_not_changed(

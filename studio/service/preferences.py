@@ -7,20 +7,19 @@ effect at once does; the rest is saved and says that it waits for the next start
 import logging
 import os
 import types
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, Union, get_args, get_origin
 
-import tomlkit
 from pydantic import SecretStr
-from tomlkit.exceptions import TOMLKitError
 
 from studio import logs
-from studio.errors import Forbidden, Refused
+from studio.errors import Forbidden, Refused, Unavailable
 from studio.media.files import fsync_file, replace, whole_or_gone
 from studio.service.views import View
-from studio.settings import Settings, field_named
+from studio.settings import Settings, field_named, without_password
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +68,10 @@ class Preferences:
         with self._lock:
             saved = self._read()
             clean = {name: self._clean(name, value, saved) for name, value in values.items()}
-            for path in clean.get("media_roots") or ():
-                if not saved.inside(Path(path)).is_dir():
-                    raise Refused("settings.no_folder", path=path)
-            self._read(**{name: value for name, value in clean.items() if value is not None})
+            wished = self._read(**{name: _usual(name) if value is None else value for name, value in clean.items()})
+            _check_folders(wished, clean)
+            if not wished.local_only and wished.auth is None:  # the next start would be refused
+                raise Unavailable("app.needs_auth", host=wished.host, origin="data/settings.toml")
             self._write(clean)
             self._take_over(clean)
         return self.list()
@@ -91,6 +90,14 @@ class Preferences:
             raise Refused("settings.elsewhere", setting=name, origin=origin)
         if isinstance(value, str):
             value = value.strip()
+        known = getattr(saved, name)
+        if isinstance(known, str) and value == _shown(known):
+            return known  # an address as it is shown, without its password
+        texts = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+        if any(unicodedata.category(sign) in ("Cc", "Cs") for text in texts for sign in text):
+            raise Refused("settings.invalid", setting=name, origin="data/settings.toml", reason="U+0000 … U+001F")
+        if isinstance(value, bool) and kind_of(name) != "switch":
+            value = str(value)  # else true were 1
         if value == "" and kind_of(name) in ("secret", "path", "number", "choice"):
             value = None
         if len(str(value)) > MOST:
@@ -99,7 +106,10 @@ class Preferences:
 
     def _write(self, values: Mapping[str, Any]) -> None:
         """Whole or not at all; nobody but the user may read it. What else stands in it stays, remarks too."""
-        path = self._settings.data_dir / "settings.toml"
+        import tomlkit
+        from tomlkit.exceptions import TOMLKitError
+
+        path = self._settings.file
         try:
             document = tomlkit.parse(path.read_text("utf-8")) if path.is_file() else None
         except TOMLKitError as error:
@@ -114,14 +124,10 @@ class Preferences:
                 document.remove(key)
             if value is not None:
                 document[name] = value
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with whole_or_gone(part):
-            part.unlink(missing_ok=True)
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(tomlkit.dumps(document))
-            fsync_file(part)
-            replace(part, path)
+        try:
+            _write_private(path, tomlkit.dumps(document))
+        except OSError as error:
+            raise Unavailable("settings.unwritable", path=str(path), reason=error.strerror) from error
 
     def _take_over(self, names: Mapping[str, Any]) -> None:
         """What can take effect now does."""
@@ -135,6 +141,33 @@ class Preferences:
                 self._apply[name](self._settings)
         self._settings.export()
         log.info("settings changed: %s", ", ".join(names))
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with whole_or_gone(part):
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        fsync_file(part)
+        replace(part, path)
+
+
+def _check_folders(wished: Settings, names: Collection[str]) -> None:
+    """Media must be there; the studio's own folders are made, now and not by a start that would fail."""
+    for name in names:
+        if name == "media_roots" and (gone := next((p for p in wished.media_roots if not os.path.isdir(p)), None)):
+            raise Refused("settings.no_folder", path=str(gone))
+        if kind_of(name) == "path" and (folder := getattr(wished, name)):
+            try:
+                wished.inside(folder).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Refused("settings.no_folder", path=str(folder)) from error
+
+
+def _usual(name: str) -> Any:
+    return Settings.model_fields[name].get_default(call_default_factory=True)
 
 
 def kind_of(name: str) -> Literal["path", "paths", "text", "secret", "number", "choice", "switch"]:
@@ -164,6 +197,6 @@ def _plain_type(name: str) -> Any:
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return "set"
-    if isinstance(value, Path):
-        return str(value)
+    if isinstance(value, str | Path):
+        return without_password(str(value))
     return [str(one) for one in value] if isinstance(value, list) else "" if value is None else value
