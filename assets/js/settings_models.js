@@ -13,6 +13,9 @@ const IDLE_MS = 5000;
 /** Something of it is being fetched or looked through. */
 export const busy = (model) => [model.download, model.check].some((work) => ["waiting", "running"].includes(work?.state));
 
+/** What is here comes first, then what would fit, then the rest; each in the studio's own order. */
+const place = (model) => (model.state !== "missing" && model.state !== "unfit" ? 0 : model.fit?.ok === false ? 2 : 1);
+
 export function drawModels(root) {
   const cards = new Map();
   const view = { task: "", here: false, catalogue: null };
@@ -51,7 +54,8 @@ export function drawModels(root) {
 
   function draw() {
     if (!view.catalogue) return;
-    const { models, free_bytes: free, folder, offline } = view.catalogue;
+    const { free_bytes: free, folder, offline } = view.catalogue;
+    const models = view.catalogue.models.toSorted((a, b) => place(a) - place(b));
     every.setAttribute("aria-pressed", String(!view.here));
     here.setAttribute("aria-pressed", String(view.here));
     drawTasks(models);
