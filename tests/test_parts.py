@@ -3,12 +3,17 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from studio.errors import Refused
+from studio.pipelines.checkpoints import find_file
 from studio.pipelines.parts import SHELF, Part, Shelf, header_of, sound, wanted, whole
+from studio.service import Studio
 
+WAN = "wan2.1-t2v-1.3b"
 REPO, COMMIT = "owner/model", "a" * 40
 PART = Part("transformer", REPO, 100)
 
@@ -167,6 +172,98 @@ def test_a_broken_list_of_folders_is_told(shelf: Shelf) -> None:
         with pytest.raises(Refused) as refused:
             shelf.find(PART)
         assert refused.value.code == "model.folders_broken"
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"a": 5}', "[" * 50_000])
+def test_a_list_of_folders_broken_by_hand_stops_nobody_else(content: str, studio: Studio, client: TestClient) -> None:
+    folders = Shelf.here().folder / "folders.json"
+    folders.parent.mkdir(parents=True, exist_ok=True)
+    folders.write_text(content)
+    ready = studio.engines.ready()
+    assert (ready[WAN].state, ready[WAN].reason) == ("unfit", "model.folders_broken")
+    assert any(one.state == "ready" for one in ready.values())
+    answer = client.get("/catalogue")
+    assert answer.status_code == 422 and str(folders) in answer.json()["error"]["message"]
+    assert folders.read_text() == content
+
+
+def test_a_folder_that_cannot_be_reached_is_as_good_as_none(shelf: Shelf) -> None:
+    shelf.point_at([(REPO, "x" * 5000), (REPO, "a\0b"), ("loras", "x" * 5000)])
+    assert shelf.state(PART) == ("missing", None, 0) and not list(shelf.loose("loras"))
+
+
+@pytest.mark.parametrize("content", ["[]", '{"model.safetensors": 5}', '{"model.safetensors": {}}', "[" * 50_000])
+def test_a_broken_list_of_files_is_as_good_as_none(shelf: Shelf, content: str) -> None:
+    part_in(snapshot(shelf) / "transformer", "config.json", "model.safetensors")
+    listed(shelf, PART)
+    (shelf.folder / "lists" / "owner--model" / COMMIT / PART.listed).write_text(content)
+    assert shelf.state(PART)[0] == "here"
+
+
+def test_a_ref_that_leads_out_of_the_cache_is_not_followed(shelf: Shelf, tmp_path: Path) -> None:
+    part_in(tmp_path / "other" / "transformer", "config.json", "model.safetensors")
+    part_in(snapshot(shelf))
+    refs = shelf.repository(REPO) / "refs"
+    refs.mkdir()
+    for said in (str(tmp_path / "other"), "../../../../other"):
+        (refs / "main").write_text(said)
+        assert shelf.find(PART) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[" * 100_000, b"{" * 100, b"[]", b'{"w": 1}', b'{"w": "data_offsets shape"}', b'{"w": ["data_offsets"]}',
+        b'{"w": {"shape": [1], "data_offsets": [4]}}', b'{"w": {"shape": [1], "data_offsets": ["0", "4"]}}',
+        b'{"w": {"shape": ["x"], "data_offsets": [0, 4]}}', b'{"w": {"shape": [1], "data_offsets": [0, -4]}}',
+    ],
+)  # fmt: skip
+def test_a_header_of_a_strangers_making_is_none(tmp_path: Path, header: bytes) -> None:
+    file = tmp_path / "model.safetensors"
+    for length in (len(header), 10_000_000_000, 2**64 - 1):
+        file.write_bytes(struct.pack("<Q", length) + header)
+        assert header_of(file) is None and not sound(file)
+
+
+@pytest.mark.parametrize("names", [["../model.safetensors"], [5], [None, "a"], "[" * 50_000])
+def test_an_index_that_leads_out_is_not_followed(tmp_path: Path, names: list[Any] | str) -> None:
+    folder = part_in(tmp_path / "part", "config.json", "a")
+    weights(tmp_path / "model.safetensors")
+    index = names if isinstance(names, str) else json.dumps({"weight_map": dict(enumerate(names))})
+    (folder / "model.safetensors.index.json").write_text(index)
+    assert not whole(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/x.safetensors", "..\\..\\x.safetensors", "/etc/x.safetensors", "C:\\x.safetensors",
+        "C:x.safetensors",
+        "\\\\host\\share\\x.safetensors", "//host/share/x.safetensors", "a\0.safetensors", "way/out.safetensors",
+    ],
+)  # fmt: skip
+def test_a_name_in_a_scene_never_leads_out_of_its_folder(shelf: Shelf, tmp_path: Path, name: str) -> None:
+    weights(tmp_path / "outside" / "out.safetensors")
+    (shelf.folder / "loras").mkdir(parents=True)
+    (shelf.folder / "loras" / "way").symlink_to(tmp_path / "outside", target_is_directory=True)
+    with pytest.raises(Refused) as refused:
+        find_file(name, "loras")
+    assert refused.value.code == "model.file_outside"
+
+
+def test_a_file_of_an_imported_folder_is_found_by_the_name_that_is_listed(shelf: Shelf, tmp_path: Path) -> None:
+    own, far = (
+        weights(shelf.folder / "loras" / "rain.safetensors"),
+        weights(tmp_path / "far" / "deep" / "fog.safetensors"),
+    )
+    shelf.point_at([("loras", str(tmp_path / "far"))])
+    listed_files = dict(shelf.loose("loras"))
+    assert listed_files == {"rain.safetensors": own, "deep/fog.safetensors": far}
+    assert [find_file(name, "loras") for name in listed_files] == [own, far]
+    for name, code in (("x" * 300 + ".safetensors", "model.file_missing"), ("rain.pt", "model.pickle")):
+        with pytest.raises(Refused) as refused:
+            find_file(name, "loras")
+        assert refused.value.code == code
 
 
 def test_a_root_part_has_a_list_of_its_own() -> None:

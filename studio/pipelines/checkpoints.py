@@ -3,15 +3,15 @@
 Two shapes of a model: folders as the hub has them, part by part, and single files ("checkpoints") as people trade them.
 """
 
-import json
 import logging
+import os
 from collections.abc import Collection, Mapping
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from studio.errors import Refused
-from studio.pipelines.parts import Shelf
+from studio.pipelines.parts import Shelf, header_of
 
 log = logging.getLogger(__name__)
 
@@ -96,39 +96,38 @@ def read_single(
 
 
 def find_file(name: str, kind: str) -> Path:
-    """A file of the user below `checkpoints` or `loras` of the models folder. Raises Refused."""
-    root = (Shelf.here().folder / kind).resolve()
-    path = (root / name).resolve()
-    if not path.is_relative_to(root):
-        raise Refused("model.file_outside", file=name, folder=str(root))
-    if path.suffix.lower() in PICKLES:
+    """A file of the user below `checkpoints` or `loras` of the models folder, or below a folder of these that was
+    imported. Raises Refused."""
+    shelf, spelled = Shelf.here(), PureWindowsPath(name)  # which knows the separators of every system, and drives
+    folder = str(shelf.folder / kind)
+    if spelled.anchor or ".." in spelled.parts or "\0" in name:  # before any disk is asked: it may be a stranger's
+        raise Refused("model.file_outside", file=name, folder=folder)
+    if spelled.suffix.lower() in PICKLES:
         raise Refused("model.pickle", file=name)
-    if path.suffix.lower() != ".safetensors":
+    if spelled.suffix.lower() != ".safetensors":
         raise Refused("model.file_unknown", file=name)
-    if not path.is_file():
-        raise Refused("model.file_missing", file=name, folder=str(root))
-    return path
+    for home in shelf.homes(kind):
+        path = (home / name).resolve()
+        if not path.is_relative_to(home.resolve()):
+            raise Refused("model.file_outside", file=name, folder=folder)
+        if os.path.isfile(path):
+            return path
+    raise Refused("model.file_missing", file=name, folder=folder)
 
 
 def header(file: Path) -> dict[str, tuple[int, ...]]:
     """Shapes by key, and proof that the file is whole: its header says how long it must be.
 
     Raises Refused("model.not_safetensors")."""
-    size = file.stat().st_size
-    try:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= size - 8:
-                raise ValueError("no header")
-            entries = json.loads(stream.read(length))
-        entries.pop("__metadata__", None)
-        whole = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-        shapes = {key: tuple(entry["shape"]) for key, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused("model.not_safetensors", file=file.name) from error
+    entries, size = header_of(file), file.stat().st_size
+    if entries is None:
+        raise Refused("model.not_safetensors", file=file.name)
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+    whole = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     if whole != size:
         raise Refused("model.file_cut", file=file.name, size=size, whole=whole)
-    return shapes
+    return {key: tuple(entry["shape"]) for key, entry in entries.items()}
 
 
 def looks_like(file: Path) -> str:

@@ -26,6 +26,7 @@ WORDS = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer
 ALONE = ("scheduler_config.json", "preprocessor_config.json", "processor_config.json", "model_index.json")
 LOOSE = ("checkpoints", "loras")  # folders of single files, in the shelf's own folder and wherever the user points
 MAX_HEADER = 100_000_000  # bytes, as safetensors itself has it
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)  # JSON of somebody else's
 
 State = Literal["here", "partial", "missing"]
 
@@ -110,12 +111,13 @@ class Shelf:
         found = [Path(path) for name in (part.key, part.repo) for path in pointed.get(name, ())]
         cached, commit = self.repository(part.repo), part.revision
         if (ref := cached / "refs" / part.revision).is_file():
-            commit = ref.read_text("utf-8").strip()
+            said = ref.read_text("utf-8", "replace").strip()
+            commit = said if Path(said).name == said else commit
         snapshots = cached / "snapshots"
         found.append(snapshots / commit)
         if not re.fullmatch("[0-9a-f]{40}", part.revision) and snapshots.is_dir():
             found += sorted(path for path in snapshots.iterdir() if path.name != commit)
-        return [path for path in found if path.is_dir()]
+        return [path for path in found if os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK)]
 
     def repository(self, repo: str) -> Path:
         """Its folder in the cache."""
@@ -130,9 +132,9 @@ class Shelf:
         file = self.folder / "lists" / _dashed(part.repo) / commit / part.listed
         try:
             rows = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError):
+            return {name: Listed(int(row["bytes"]), str(row["digest"])) for name, row in rows.items()}
+        except UNREADABLE:
             return {}
-        return {name: Listed(row["bytes"], row["digest"]) for name, row in rows.items()}
 
     # ------------------------------------------------------------------------------------------ folders of the user
     def folders(self) -> dict[str, list[str]]:
@@ -143,7 +145,7 @@ class Shelf:
         try:
             rows = json.loads(file.read_text("utf-8")).items()
             return {str(name): [str(path) for path in paths] for name, paths in rows}
-        except (ValueError, AttributeError, TypeError) as error:
+        except UNREADABLE as error:
             raise Refused("model.folders_broken", path=str(file)) from error
 
     def point_at(self, found: Iterable[tuple[str, str]]) -> None:
@@ -162,11 +164,18 @@ class Shelf:
         write_small(self.folder / "folders.json", json.dumps(folders, ensure_ascii=False, indent=1).encode())
 
     # ------------------------------------------------------------------------------------------ single files
-    def loose(self, kind: str) -> Iterator[Path]:
-        """Checkpoints or LoRAs: every safetensors file in the folders of that kind."""
-        for folder in (self.folder / kind, *map(Path, self.folders().get(kind, ()))):
-            if folder.is_dir():
-                yield from sorted(path for path in folder.rglob("*.safetensors") if path.is_file())
+    def homes(self, kind: str) -> list[Path]:
+        """Folders of checkpoints or of LoRAs, our own first."""
+        folders = (self.folder / kind, *map(Path, self.folders().get(kind, ())))
+        return [folder for folder in folders if os.path.isdir(folder)]
+
+    def loose(self, kind: str) -> Iterator[tuple[str, Path]]:
+        """Checkpoints or LoRAs by the names that scenes call them: every safetensors file in the folders of that
+        kind."""
+        for folder in self.homes(kind):
+            for path in sorted(folder.rglob("*.safetensors")):
+                if path.is_file():
+                    yield path.relative_to(folder).as_posix(), path
 
 
 # ------------------------------------------------------------------------------------------------ one folder
@@ -187,10 +196,13 @@ def whole(folder: Path, part: Part | None = None) -> bool:
 
 
 def shards_of(index: Path) -> set[str]:
-    """The files that an index speaks of; none where it cannot be read."""
+    """The files that an index speaks of; none where it cannot be read, or leads out of its folder."""
     try:
-        return set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        if index.stat().st_size > MAX_HEADER:
+            return set()
+        names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        return names if all(Path(name).name == name for name in names) else set()
+    except UNREADABLE:
         return set()
 
 
@@ -234,9 +246,15 @@ def header_of(path: Path) -> dict[str, Any] | None:
                 return None
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
-            return header if all("data_offsets" in tensor for tensor in header.values()) else None
-    except (OSError, ValueError, struct.error, AttributeError, TypeError):
+            return header if all(map(_is_tensor, header.values())) else None
+    except (*UNREADABLE, struct.error):
         return None
+
+
+def _is_tensor(entry: Any) -> bool:
+    """Has it numbers where loaders read numbers?"""
+    shape, ends = entry["shape"], entry["data_offsets"]
+    return len(ends) == 2 and all(type(number) is int and number >= 0 for number in (*shape, *ends))
 
 
 def _is(path: Path, size: int) -> bool:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def recognise(folder: Path, model: str = "") -> Found:
         _take(found, folder, _own_repos(engine_class(model)))
         return found
     for place in _places(folder):
+        if not os.access(place, os.R_OK | os.X_OK):
+            continue
         if cached := _cached(place):
             _take(found, place, {cached}, shared=False)
         elif _looks_like_a_model(place):
@@ -86,10 +89,8 @@ def _places(folder: Path) -> Iterator[Path]:
 
 
 def _looks_like_a_model(folder: Path) -> bool:
-    if (folder / "model_index.json").is_file():
-        return True
-    return any((folder / part.where / "config.json").is_file() for cls in engines_with_parts() for part in cls.parts
-               if part.where)  # fmt: skip
+    inner = {part.where for cls in engines_with_parts() for part in cls.parts if part.where}
+    return any(os.path.isfile(folder / name) for name in ("model_index.json", *(f"{one}/config.json" for one in inner)))
 
 
 def _cached(folder: Path) -> str:
@@ -178,7 +179,7 @@ def _config(path: Path) -> dict[str, Any]:
         if path.stat().st_size > SMALL:
             return {}
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -186,6 +187,15 @@ def _config(path: Path) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ single files
 def kind_of(path: Path) -> str:
     """checkpoint | lora | "" of a safetensors file, by the names of its tensors."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return ""
+    return _kind(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _kind(path: Path, size: int, mtime: int) -> str:
     header = header_of(path)
     if not header:
         return ""

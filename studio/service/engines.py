@@ -76,8 +76,11 @@ class Engines:
 
     def _availability(self, cls: type[Engine], machine: Machine) -> Availability:
         """What the engine says of this machine; one that is here but fits in no profile says why."""
-        found = cls().availability(machine)
-        fit = self._planner.fit(cls, machine) if found.state == "ready" else None
+        try:
+            found = cls().availability(machine)
+            fit = self._planner.fit(cls, machine) if found.state == "ready" else None
+        except StudioError as error:  # a list of folders that was broken by hand must not keep the others from work
+            return Availability("unfit", error.code, error.params)
         if fit is not None and fit.refused is not None:
             return Availability("unfit", fit.refused.code, fit.refused.params)
         return found

@@ -95,9 +95,10 @@ class Models:
         shelf = Shelf.here()
         found: dict[str, list[View]] = {}
         for name, kind in (("checkpoints", "checkpoint"), ("loras", "lora")):
-            paths = [path for path in shelf.loose(name) if shelving.kind_of(path) == kind]
             found[name] = [
-                {"name": path.name, "path": str(path), "bytes": path.stat().st_size, "kind": kind} for path in paths
+                {"name": called, "path": str(path), "bytes": path.stat().st_size, "kind": kind}
+                for called, path in shelf.loose(name)
+                if shelving.kind_of(path) == kind
             ]
         return found
 
