@@ -46,10 +46,11 @@ def turbo() -> SDTurbo:
     return engine
 
 
-def draw(engine: SDTurbo, folder: Path, checkpoint: str = "") -> Any:
-    scene = SceneAdapter.validate_python({"task_type": "text_to_image", "prompt": "A lamp"})
-    wish = SDTurbo.Options(width=32, height=32, num_inference_steps=2, checkpoint=checkpoint)
-    return engine.run(scene, wish, Run(7, Inputs(), engine.plan, folder / f"made{checkpoint}", folder / "small"))
+def draw(engine: SDTurbo, folder: Path, checkpoint: str = "", prompt: str = "A lamp", **more: Any) -> Any:
+    scene = SceneAdapter.validate_python({"task_type": "text_to_image", "prompt": prompt})
+    wish = SDTurbo.Options(width=32, height=32, num_inference_steps=2, checkpoint=checkpoint, **more)
+    made = folder / f"made{checkpoint}{len([*folder.iterdir()])}"
+    return engine.run(scene, wish, Run(7, Inputs(), engine.plan, made, folder / f"{made.name}-small"))
 
 
 def network(repository: Path, change: float = 0.0) -> dict[str, torch.Tensor]:
@@ -68,6 +69,50 @@ def test_a_checkpoint_stands_for_the_model(models: Path, repository: Path, tmp_p
     assert pixels[0] == pixels[1] == pixels[3] != pixels[2]
     assert mine.facts["checkpoint"] == "mine.safetensors" and "checkpoint" not in after.facts
     assert mine.facts["revision"] not in (plain.facts["revision"], same.facts["revision"])
+
+
+def test_a_file_that_was_exchanged_is_read_again(models: Path, repository: Path, tmp_path: Path) -> None:
+    engine, file = turbo(), models / "checkpoints" / "mine.safetensors"
+    save_file(network(repository), file)
+    before = draw(engine, tmp_path, file.name)
+    save_file(network(repository, 0.01), file)
+    after = draw(engine, tmp_path, file.name)
+    assert checkpoint_pixels(before.path) != checkpoint_pixels(after.path)
+    assert before.facts["revision"] != after.facts["revision"]
+
+
+def test_an_encoder_that_wears_a_lora_is_nobody_elses(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two engines have one text encoder; what one of them puts on it is not in the other's words."""
+    monkeypatch.delenv(CACHE, raising=False)  # nothing is remembered
+    first, other = turbo(), turbo()
+    other.close()
+    other.pool = first.pool
+    other.load(Plan())
+    draw(other, tmp_path)
+    width = other.pipe.text_encoder.config.hidden_size
+    key = "text_encoder.text_model.encoder.layers.0.self_attn.v_proj"
+    unet = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_v"
+    side = other.pipe.unet.mid_block.attentions[0].transformer_blocks[0].attn1.to_v.weight.shape[1]
+    (models / "loras").mkdir()
+    layers = {key: width, unet: side}
+    torch.manual_seed(1)
+    save_file(
+        {f"{name}.lora_{end}.weight": torch.randn(shape) for name, size in layers.items()
+         for end, shape in (("A", (2, size)), ("B", (size, 2)))},
+        models / "loras" / "words.safetensors",
+    )  # fmt: skip
+    plain = words(other)
+    draw(first, tmp_path, loras=[{"file": "words.safetensors"}])
+    assert not torch.allclose(words(first), plain, atol=1e-3) and torch.allclose(words(other), plain, atol=1e-3)
+    draw(first, tmp_path)
+    assert torch.allclose(words(first), plain, atol=1e-3)
+
+
+def words(engine: SDTurbo) -> torch.Tensor:
+    said: torch.Tensor = engine.pipe.encode_prompt("A lamp", "cpu", 1, False)[0]
+    return said
 
 
 def checkpoint_pixels(path: Path) -> bytes:

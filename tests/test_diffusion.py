@@ -1,6 +1,7 @@
 """DiffusersEngine on Wan at tiny size: what is read when, what a run says of itself, and how it may end."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 import tiny_models
+import torch
+from safetensors.torch import load_file, save_file
 
 from studio.domain import SceneAdapter
 from studio.errors import Cancelled, OutOfMemory
@@ -128,6 +131,26 @@ def test_after_other_engines_the_same_seed_makes_the_same_file(shelf: Path, tmp_
     other.close()
     assert packets(one.path) == packets(two.path)
     assert one.facts["revision"] == two.facts["revision"] and len(one.facts["revision"]) == 16
+
+
+def test_a_model_that_was_fetched_anew_is_read_anew(shelf: Path, repositories: Any, tmp_path: Path) -> None:
+    """Under the same plan; and nothing that its old encoder said is taken for the new one's."""
+    engine = loaded()
+    before = make(engine, tmp_path, name="before")
+    pointed = {repo: list(paths) for repo, paths in repositories.items()}
+    for number, repo in enumerate(pointed):
+        copy = tmp_path / f"copy{number}"
+        shutil.copytree(pointed[repo][0], copy)
+        for file in copy.glob("t*/*.safetensors"):  # transformer and text encoder
+            save_file({key: tensor * 1.5 for key, tensor in load_file(file).items()}, file, {"format": "pt"})
+        pointed[repo] = [str(copy)]
+    (shelf / "folders.json").write_text(json.dumps(pointed), "utf-8")
+    words = engine.pipe.encode_prompt("A lamp")[0]
+    engine.load(Plan())
+    after = make(engine, tmp_path, name="after")
+    assert before.facts["revision"] != after.facts["revision"] and packets(before.path) != packets(after.path)
+    assert not torch.equal(words, engine.pipe.encode_prompt("A lamp")[0])
+    engine.close()
 
 
 # ------------------------------------------------------------------------------------------------ what it says

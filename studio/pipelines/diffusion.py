@@ -23,7 +23,6 @@ from studio.domain import JSON
 from studio.errors import OutOfMemory, Refused
 from studio.pipelines.acceleration import CacheOptions, accelerated, cached, chosen_attention
 from studio.pipelines.base import Engine, Inputs, Made, Run
-from studio.pipelines.checkpoints import mark
 from studio.pipelines.footprint import Shape
 from studio.pipelines.loading import LOOKS, SHARED, Loading
 from studio.pipelines.lora import MAX_LORAS, Lora, touched
@@ -210,14 +209,14 @@ class DiffusersEngine(Loading):
         return [block for blocks in found for block in blocks.children()]
 
     def _facts(self, shape: Shape) -> dict[str, JSON]:
-        plan, network = self.plan, self._part(self.denoisers[0])
+        plan = self.plan
         facts: dict[str, JSON] = {
             "profile": plan.profile, "dtype": plan.dtype, "vae_tile": plan.vae_tile,
-            "revision": mark(self._file or self._folder(network)),
+            "revision": self._file[1] if self._file else self._marks[self.denoisers[0]],
             "size": [shape.width, shape.height, shape.num_frames],
         }  # fmt: skip
         if self._file is not None:
-            facts["checkpoint"] = self._file.name
+            facts["checkpoint"] = self._file[0].name
         if self._stack.loras:
             facts["loras"] = self._stack.facts()
         return facts
@@ -263,14 +262,10 @@ class DiffusersEngine(Loading):
 
     def _identity(self, what: str, names: Sequence[str]) -> dict[str, JSON]:
         """Of the parts that make an answer, as they lie on disk, and of the libraries that run them."""
-        parts = [self._part(name) for name in names]
         worn = [str(lora) for lora in self._stack.loras] if touched(self._stack) & {*names} else []
-        marks = [mark(self._file if self._file and part.name in self._opened else self._folder(part)) for part in parts]
-        keys = [[str(item) for item in self._key(part)] for part in parts]
         return {
             "what": [self.pipeline, what],
-            "parts": marks,
-            "keys": keys,
+            "parts": [[str(item) for item in self._key(self._part(name))] for name in names],
             "loras": worn,
             "with": [version("diffusers"), version("transformers")],
         }

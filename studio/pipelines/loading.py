@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from studio.errors import Refused
 from studio.pipelines.base import Engine, Plan, Room
-from studio.pipelines.checkpoints import find_file
+from studio.pipelines.checkpoints import find_file, mark
 from studio.pipelines.lora import Stack, put_on, take_off, touched
 from studio.pipelines.parts import Part, Shelf
 
@@ -48,14 +48,18 @@ class Loading(Engine):
         self.placement: Places
         self.pipe: Any
         self._keys: dict[str, Hashable] = {}  # in the pool, by part
-        self._file: Path | None = None  # a checkpoint that stands for the model
+        self._marks: dict[str, str] = {}  # of what was read, by part
+        self._file: tuple[Path, str] | None = None  # a checkpoint that stands for the model, and its mark
         self._stack = Stack()  # LoRAs that are on
+        self._worn: set[str] = set()  # encoders that some of them change
         self._opened: dict[str, Any] = {}  # modules of the checkpoint, by part
 
     def load(self, plan: Plan) -> None:
-        if self.plan == plan:
+        marks = {part.name: mark(self._folder(part)) for part in self.parts}  # they may have been fetched anew
+        if self.plan == plan and self._marks == marks:
             return
-        if self.plan is not None and (self.plan.dtype, self.plan.weight_bits) == (plan.dtype, plan.weight_bits):
+        kept = self.plan is not None and self._marks == marks
+        if kept and (self.plan.dtype, self.plan.weight_bits) == (plan.dtype, plan.weight_bits):
             self.placement.close()
         else:
             self.close()
@@ -69,12 +73,13 @@ class Loading(Engine):
     def close(self) -> None:
         if self.plan is not None:
             self.placement.close()
-            del self.pipe, self.placement
             self.plan = None
+        for name in ("pipe", "placement"):
+            vars(self).pop(name, None)
         for key in self._keys.values():
             self.pool.give_back(key)
         self._keys.clear()
-        self._file, self._stack = None, Stack()
+        self._file, self._stack, self._worn = None, Stack(), set()
         self._opened.clear()
 
     def held(self) -> Mapping[Hashable, Room]:
@@ -83,8 +88,9 @@ class Loading(Engine):
     def _read(self, plan: Plan) -> None:
         """The pipeline on the parts that every run needs; encoders come when one is asked."""
         self._precision = plan.dtype, plan.weight_bits
+        self._marks = {part.name: mark(self._folder(part)) for part in self.parts}
         if self._file is not None:
-            self._open(self._file)
+            self._open(self._file[0])
         eager = {part.name: self._borrow(part.name) for part in self.parts if part.name not in self.encoders}
         if plan.weight_bits == 8:
             from studio.pipelines import eightbit
@@ -102,22 +108,21 @@ class Loading(Engine):
 
     def _open(self, file: Path) -> None:
         """Take from a checkpoint what it holds; `_borrow` finds it there instead of on the shelf."""
-        import torch
+        from studio.pipelines.checkpoints import Described, read_single
 
-        from studio.pipelines.checkpoints import read_single
-
+        names = {*self._networks(), *self.encoders, "vae"}
         wanted = {
-            part.name: (self.classes[part.name], self._folder(part))
-            for part in self.parts if part.name in {*self._networks(), *self.encoders, "vae"}
+            part.name: Described(self.classes[part.name], self._folder(part), self._dtype(part.name))
+            for part in self.parts if part.name in names
         }  # fmt: skip
-        found = read_single(file, wanted, self._networks(), getattr(torch, self._precision[0]))
-        self._opened = {name: module.float() if name in self.keep_float32 else module for name, module in found.items()}
+        self._opened = read_single(file, wanted, self._networks())
 
     def _dress(self, options: Any) -> None:
         """The checkpoint and the LoRAs that this run wants, and no others."""
         stack = Stack.of(options.loras)
         name = options.checkpoint if isinstance(options, FileOptions) else ""
-        file, plan = find_file(name, "checkpoints") if name else None, self.plan
+        path, plan = find_file(name, "checkpoints") if name else None, self.plan
+        file = (path, mark(path)) if path else None
         if (file, stack) == (self._file, self._stack):
             return
         if file != self._file:
@@ -125,22 +130,38 @@ class Loading(Engine):
             self._file = file
             try:
                 self._read(plan)
-            except Refused:
-                self._file = None
+            except BaseException:
+                self.close()
                 raise
         else:
             self.placement.close()
-            if self._stack.loras:
-                take_off(self.pipe)
-        self._stack = Stack()
+            self._undress()
         try:
-            for component in touched(stack) & {*self.encoders}:
-                self._bring(component)
-                self.pool.displace(self._keys[component])
-            put_on(self.pipe, stack, {name: getattr(self.pipe, name) for name in self._networks()})
-            self._stack = stack
+            self._put_on(stack)
+        except BaseException:
+            self._undress()
+            raise
         finally:
             self._place(plan)
+
+    def _put_on(self, stack: Stack) -> None:
+        """An encoder that a LoRA changes is ours alone as long as it wears it."""
+        self._worn = touched(stack) & {*self.encoders}
+        for name in self._worn:
+            if name in self._keys:
+                self.pool.give_back(self._keys.pop(name))
+            self._bring(name)
+        put_on(self.pipe, stack, {name: getattr(self.pipe, name) for name in self._networks()})
+        self._stack = stack
+
+    def _undress(self) -> None:
+        if self._stack.loras:
+            take_off(self.pipe)
+        self._stack = Stack()
+        for name in self._worn & {*self._keys}:
+            self.pool.give_back(self._keys.pop(name))
+            self.pipe.register_modules(**{name: None})
+        self._worn = set()
 
     def _place(self, plan: Plan) -> None:
         import torch
@@ -165,19 +186,16 @@ class Loading(Engine):
             self.pipe.register_modules(**{name: self._borrow(name)})
 
     def _borrow(self, name: str) -> Any:
-        import torch
-
         from studio.pipelines.checkpoints import read_part
 
         part = self._part(name)
-        dtype = torch.float32 if name in self.keep_float32 else getattr(torch, self._precision[0])
         key = self._key(part)
 
         def read() -> Any:
             return (
                 self._opened[name]
                 if name in self._opened
-                else read_part(self.classes[name], self._folder(part), dtype, part.variant)
+                else read_part(self.classes[name], self._folder(part), self._dtype(name), part.variant)
             )
 
         module = self.pool.borrow(key, read)
@@ -185,12 +203,22 @@ class Loading(Engine):
         return module
 
     def _key(self, part: Part) -> tuple[Hashable, ...]:
-        """Encoders, tokenizers and VAE are everybody's; a network that may be streamed, cast or dressed is ours."""
-        precision = "float32" if part.name in self.keep_float32 else self._precision[0]
-        mine = () if part.name in {*self.encoders, *SHARED} else (self.id, self._precision[1])
-        if part.name in self._opened:
-            return (str(self._file), part.name, self.id, precision, *mine)
-        return (part.repo, part.revision, part.where, precision, *mine)
+        """Encoders, tokenizers and VAE are everybody's; what may be streamed, cast or dressed is ours."""
+        name = part.name
+        precision = self._precision_of(name)
+        shared = name in {*self.encoders, *SHARED} and name not in self._worn
+        mine = () if shared else (self.id, self._precision[1])
+        if self._file is not None and name in self._opened:
+            return (*map(str, self._file), name, self.id, precision, *mine)
+        return (part.repo, part.where, part.variant, self._marks[name], self.classes[name], precision, *mine)
+
+    def _dtype(self, name: str) -> Any:
+        import torch
+
+        return getattr(torch, self._precision_of(name))
+
+    def _precision_of(self, name: str) -> str:
+        return "float32" if name in self.keep_float32 else self._precision[0]
 
     def _networks(self) -> list[str]:
         """The denoising networks themselves, of what the second phase needs."""

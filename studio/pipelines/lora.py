@@ -93,7 +93,7 @@ def put_on(pipe: Any, stack: Stack, networks: Mapping[str, Any]) -> None:
                 )  # fmt: skip
         if names:
             pipe.set_adapters(names, [weight for _, weight, _ in stack.loras])
-    except Refused:
+    except BaseException:
         take_off(pipe)
         raise
 
