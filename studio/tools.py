@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio import logs
 from studio.domain import JSON, Frame
 from studio.errors import Cancelled, NotFound, StudioError
 
@@ -283,6 +284,7 @@ def download(arguments: Arguments, run: ToolRun) -> JSON:
     """Parts of models from the hub: arguments and result as media.hub.download has them."""
     from studio.media.hub import download as fetched
 
+    logs.hide(filter(None, [arguments.get("token")]))  # it may be newer than this process
     return fetched(arguments, run.step)
 
 

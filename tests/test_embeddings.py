@@ -1,6 +1,8 @@
 """Remembered: answers of encoders by what they were asked, whole or not there, the oldest out first."""
 
+import errno
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from studio.pipelines.embeddings import CACHE, Remembered, content
+from studio.pipelines.embeddings import CACHE, LEFT, Remembered, content
 
 
 def test_an_answer_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -45,6 +47,27 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         Remembered(tmp_path).get({"prompt": "a"}, fail)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_costs_the_answer_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    kept = Remembered(tmp_path)
+    assert torch.equal(kept.get({"prompt": "a"}, lambda: torch.ones(3)), torch.ones(3))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_bytes(b"")
+    no_folder = Remembered(tmp_path / "file" / "inner")
+    assert torch.equal(no_folder.get({"prompt": "a"}, lambda: torch.ones(3)), torch.ones(3))
+
+
+def test_what_a_dead_worker_left_goes_after_a_day(tmp_path: Path) -> None:
+    for name, age in (("old", 2 * LEFT), ("new", 0)):
+        (tmp_path / f"{name}.part").write_bytes(b"half")
+        os.utime(tmp_path / f"{name}.part", (time.time() - age,) * 2)
+    Remembered(tmp_path).get({"prompt": "a"}, lambda: torch.ones(3))
+    assert [path.name for path in tmp_path.glob("*.part")] == ["new.part"]
 
 
 def test_the_least_recently_asked_go_when_there_are_too_many(tmp_path: Path) -> None:

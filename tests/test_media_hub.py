@@ -2,10 +2,12 @@
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hub_server
 import pytest
 from hub_server import COMMIT, TOKEN, Hub
 
@@ -212,6 +214,51 @@ def test_a_name_that_leads_elsewhere_is_refused(hub: Hub, tmp_path: Path, monkey
     with pytest.raises(Unavailable):
         get(hub, tmp_path, "vae")
     assert not list(tmp_path.rglob("evil.json"))
+
+
+@pytest.mark.parametrize("size", [-1, "many", None])
+def test_a_size_that_is_none(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: Any) -> None:
+    row = {"type": "file", "oid": "a" * 40, "size": size, "path": "vae/config.json"}
+    monkeypatch.setattr("hub_server._row", lambda path, repo: row)
+    with pytest.raises(Unavailable) as refused:
+        get(hub, tmp_path, "vae")
+    assert refused.value.code == "model.not_a_hub"
+
+
+def test_a_listing_without_an_end(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_hub, "MOST_FILES", 1)
+    with pytest.raises(Unavailable) as refused:
+        get(hub, tmp_path, "vae")
+    assert refused.value.code == "model.not_a_hub"
+
+
+def test_more_bytes_than_were_listed_are_not_taken(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = hub_server._row
+
+    def lies(path: Path, repo: Path) -> dict[str, Any]:
+        row = listed(path, repo)
+        if "lfs" in row:
+            row["lfs"]["size"] = row["size"] = 3000
+        return row
+
+    monkeypatch.setattr("hub_server._row", lies)
+    seen: list[int] = []
+    with pytest.raises(Refused) as refused:
+        get(hub, tmp_path, "transformer", step=lambda done, total, note: seen.extend(halves(tmp_path)))
+    assert refused.value.code == "model.checksum" and not halves(tmp_path)
+    assert max(seen) <= 3000 + CHUNK
+
+
+def test_a_proxy_that_was_taken_back_is_not_used(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_hub, "GIVEN", dict.fromkeys(of_hub.GIVEN))
+    for name in of_hub.GIVEN:
+        monkeypatch.setenv(name, "")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(Unavailable) as refused:
+            get(hub, tmp_path, "vae", proxy=f"http://127.0.0.1:{nobody.getsockname()[1]}")
+    assert refused.value.code == "model.no_network"
+    get(hub, tmp_path, "vae", proxy="")
 
 
 def test_the_disk_keeps_its_reserve(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from studio.domain import JSON
@@ -30,6 +31,8 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack")
 CHUNK = 1 << 18  # bytes between two looks at the cancel, and the most that a cut loses
 LOOK_AT_DISK = 1 << 26  # bytes between two looks at the free space
 HALF_SECOND = 0.5
+MOST_FILES = 10_000  # in one folder of a repository: a listing that never ends is no hub's
+GIVEN = {name: os.environ.get(name) for name in ("HTTP_PROXY", "HTTPS_PROXY")}  # before any setting was applied
 READ = 1 << 23  # bytes of a file at once for its checksum
 TRIES = 10  # without a byte between them
 PATIENCE = 60.0  # seconds, the longest wait before the next try: doubled from one second
@@ -144,8 +147,10 @@ class _Hub:
 
         constants.DOWNLOAD_CHUNK_SIZE = CHUNK  # a slow line would hear of a cancel after ten megabytes
         constants.HF_HUB_OFFLINE = False  # `offline` was asked; this process may be older than the answer
-        if proxy:
-            os.environ |= {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}
+        for name, given in GIVEN.items():
+            os.environ.pop(name, None)
+            if value := proxy or given:
+                os.environ[name] = value
         close_session()  # the next one reads what the environment says of proxies now
         self.api = HfApi(endpoint=endpoint or None, token=token or False, library_name="lanterna")
         self.endpoint, self.token, self.cache = str(self.api.endpoint), token, cache
@@ -170,7 +175,9 @@ class _Hub:
     def _listed(self, part: Wanted, commit: str) -> list[File]:
         from huggingface_hub.hf_api import RepoFile
 
-        rows = self.api.list_repo_tree(part.repo, part.folder or None, revision=commit)
+        rows = list(islice(self.api.list_repo_tree(part.repo, part.folder or None, revision=commit), MOST_FILES + 1))
+        if len(rows) > MOST_FILES:
+            raise ValueError("a listing without an end")
         found = [_file(row, part.folder) for row in rows if isinstance(row, RepoFile)]
         weights = [file for file in found if ".safetensors" in file.name]
         chosen = _one_kind(weights, part.variant)
@@ -224,9 +231,11 @@ class _Hub:
                 with half.open("ab") as out:
                     http_get(
                         url, out, resume_size=begun, headers=dict(self.headers), expected_size=file.size,
-                        tqdm_class=meter.bar(),
+                        tqdm_class=meter.bar(out, file.size),
                     )  # fmt: skip
                 return
+            except _TooMuch:
+                return  # what came is not what was listed: the check says so
             except (httpx2.TransportError, OSError) as error:
                 refused = isinstance(error, HfHubHTTPError) and error.response.status_code < 500
                 if refused or getattr(error, "errno", None) is not None:
@@ -304,7 +313,10 @@ def _file(row: Any, folder: str) -> File:
         raise ValueError(row.path)
     if not SHA256.fullmatch(digest) and not SHA1.fullmatch(digest):
         raise ValueError(digest)
-    return File(path.name, int(row.lfs.size if row.lfs else row.size), digest)
+    size = int(row.lfs.size if row.lfs else row.size)
+    if size < 0:
+        raise ValueError(size)
+    return File(path.name, size, digest)
 
 
 def _one_kind(weights: list[File], variant: str) -> list[File]:
@@ -340,6 +352,10 @@ def _name(blob: Path, pointer: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ how far
+class _TooMuch(Exception):
+    """An answer goes on after the bytes that were listed."""
+
+
 class _Meter:
     """Bytes so far of all files, and whether the disk still has room for the rest."""
 
@@ -372,8 +388,9 @@ class _Meter:
             self.room()
         self.say()
 
-    def bar(self) -> type:
-        """A class with the face of a tqdm bar, as the library wants it."""
+    def bar(self, out: BinaryIO, most: int) -> type:
+        """A class with the face of a tqdm bar, as the library wants it. It ends an answer of more than `most` bytes,
+        which would fill the disk."""
         meter = self
 
         class Bar:
@@ -381,6 +398,8 @@ class _Meter:
                 pass
 
             def update(self, size: int) -> None:
+                if out.tell() > most:
+                    raise _TooMuch
                 meter.add(size)
 
             def __enter__(self) -> "Bar":

@@ -6,14 +6,20 @@ answer, complete or not there; the oldest go when there are too many.
 
 import hashlib
 import json
+import logging
 import os
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from studio.domain import JSON, new_id
 
+log = logging.getLogger(__name__)
+
 CACHE = "LANTERNA_CACHE"  # environment: the studio's cache folder, set before workers start; without it nothing is kept
+LEFT = 86_400  # seconds after which an answer that was never finished goes: its worker died
 BOUND = 2_000_000_000  # bytes: some four hundred prompts of a large model
 
 
@@ -38,13 +44,19 @@ class Remembered:
         path = self._folder / f"{digest(key)}.safetensors"
         found = _read(path)
         if found is not None:
-            os.utime(path)
+            with suppress(OSError):  # another worker may have removed it since
+                os.utime(path)
             return found[0]
+        from safetensors import SafetensorError
+
         tensors: dict[str, Any] = {}
         form = _form(make(), tensors)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        _write(path, form, tensors)
-        self._prune()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _write(path, form, tensors)
+            self._prune()
+        except (OSError, SafetensorError) as error:  # a full disk: what was made is there all the same
+            log.warning("an answer is not kept: %s", error)
         return _filled(form, tensors.__getitem__)
 
     def has(self, key: Mapping[str, JSON]) -> bool:
@@ -54,11 +66,15 @@ class Remembered:
         """Oldest out. Another worker may be at it: what is gone is gone."""
         assert self._folder is not None
         files = []
-        for path in self._folder.glob("*.safetensors"):
+        for path in self._folder.iterdir():
             try:
-                files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+                facts = path.stat()
             except FileNotFoundError:
                 continue
+            if path.suffix == ".safetensors":
+                files.append((facts.st_mtime_ns, facts.st_size, path))
+            elif facts.st_mtime < time.time() - LEFT:
+                path.unlink(missing_ok=True)
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._bound:
@@ -104,7 +120,8 @@ def _read(path: Path) -> tuple[Any] | None:
     except FileNotFoundError:
         return None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):  # a damaged file is one that is not there
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         return None
 
 
