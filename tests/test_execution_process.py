@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from test_execution import SETTINGS, assignment, failure, last, names
 
 from studio import logs
 from studio.errors import Unavailable
-from studio.execution import Event, Failed, Finished, Kept, Progress, ToolDone
+from studio.execution import Event, Failed, Finished, Kept, Progress, ToolDone, meter
 from studio.execution.process import WorkerProcess
 from studio.pipelines.base import Plan
 
@@ -234,3 +235,22 @@ def test_after_an_unnamed_failure_on_a_device_the_process_is_replaced(start: Sta
     after = last(worker.submit(replace(assignment(tmp_path), attempt=2)))
     assert isinstance(before, Finished) and isinstance(after, Finished)
     assert before.facts["pid"] != after.facts["pid"]
+
+
+# ------------------------------------------------------------------------------------------------ memory
+def test_its_last_word_about_memory_is_what_stays(start: Start, tmp_path: Path) -> None:
+    """A plan for the next job counts on what an idle worker holds, not on what it held in the middle of the last."""
+    worker = start()
+    heard: list[Any] = []
+    hear = worker._hear
+    worker._hear = lambda seconds: heard.append(hear(seconds)) or heard[-1]  # type: ignore[method-assign,func-returns-value]
+    assert isinstance(last(worker.submit(assignment(tmp_path))), Finished)
+    words = [word for word in heard if word is not None]
+    assert [type(word).__name__ for word in words[-2:]] == ["Beat", "Said"]
+
+
+def test_what_torch_keeps_for_itself_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver says that it is taken; our next run can have it."""
+    cuda = SimpleNamespace(is_initialized=lambda: True, memory_allocated=lambda: 1, memory_reserved=lambda: 5)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert meter.held().device_bytes == 5

@@ -125,7 +125,7 @@ class Held:
     """Memory that a working process holds."""
 
     ram_bytes: int
-    device_bytes: int = 0  # by torch's account: what tensors take
+    device_bytes: int = 0  # by torch's account: what tensors take and what it keeps for the next ones
 
 
 LAST = (Finished, ToolDone, Failed)

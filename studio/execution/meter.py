@@ -9,9 +9,9 @@ from studio.execution import Held
 
 
 def held() -> Held:
-    """What this process holds now. Safe from any thread."""
+    """What this process holds now, with what torch keeps for its next tensors. Safe from any thread."""
     torch = _device_torch()
-    return Held(psutil.Process().memory_info().rss, int(torch.cuda.memory_allocated()) if torch else 0)
+    return Held(psutil.Process().memory_info().rss, int(torch.cuda.memory_reserved()) if torch else 0)
 
 
 def watch_peak() -> None:

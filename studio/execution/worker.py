@@ -150,6 +150,7 @@ class _Link:
 
     def finish(self, task: _Task, last: Event, leaving: bool) -> None:
         self._busy.clear()
+        self.say(Beat(meter.held()))  # what stays: the next plan counts on it
         self.say(Said(task.order.work_id, last, leaving))
 
     def _read(self) -> None:
