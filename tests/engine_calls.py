@@ -12,10 +12,8 @@ import torch
 from PIL import Image
 
 from studio.domain import SceneAdapter
-from studio.pipelines import checkpoints
 from studio.pipelines.base import Inputs, Made, Plan, Run
-from studio.pipelines.checkpoints import read_part
-from studio.pipelines.copier import page_aligned
+from studio.pipelines.parcel import lie_evenly
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool
 
@@ -37,25 +35,17 @@ def shelf(folder: Path, *repos: str) -> Iterator[None]:
 
     found = {repo: [str(tiny_models.build(repo, folder / repo.replace("/", "--")))] for repo in repos}
     (folder / "folders.json").write_text(json.dumps(found), "utf-8")
-    with patch.dict(os.environ, {SHELF: str(folder)}), patch.object(checkpoints, "read_part", aligned(read_part)):
+    with patch.dict(os.environ, {SHELF: str(folder)}):
         yield
 
 
-def aligned(read: Any) -> Any:
-    def then(*args: Any) -> Any:
-        part = read(*args)
-        return lie_evenly(part) if isinstance(part, torch.nn.Module) else part
-
-    return then
-
-
-def lie_evenly(module: torch.nn.Module) -> torch.nn.Module:
-    """Weights of a tiny file lie at any odd place of the mapped file, where the CPU adds up in another order; on a
-    device, and where a plan lays them, they lie evenly."""
-    for tensor in (*module.parameters(), *module.buffers()):
-        room = page_aligned(max(1, tensor.nbytes))[: tensor.nbytes].view(tensor.dtype).view(tensor.shape)
-        tensor.data = room.copy_(tensor.data)
-    return module
+def settled(stock: Any) -> Any:
+    """A stock pipeline whose weights lie as a placement lays them, so that the CPU adds up in the same order."""
+    stock.set_progress_bar_config(disable=True)
+    for part in stock.components.values():
+        if isinstance(part, torch.nn.Module):
+            lie_evenly(part.requires_grad_(False))
+    return stock
 
 
 def loaded(cls: type[Any], plan: Plan | None = None) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import published_more
 import pytest
 import torch
-from engine_calls import PLANS, asked, latents_of, lie_evenly, loaded, picture, row, run, scene, shelf
+from engine_calls import PLANS, asked, latents_of, loaded, picture, row, run, scene, settled, shelf
 from meta_tracker import cast, peak_bytes, weight_bytes
 from pydantic import ValidationError
 
@@ -72,10 +72,7 @@ def test_latents_are_the_same_to_the_bit_under_every_plan_and_those_of_the_stock
     stock = diffusers.StableVideoDiffusionPipeline.from_pretrained(
         Shelf.here().find(SVDXT.parts[0]).parent, variant="fp16"
     )
-    stock.set_progress_bar_config(disable=True)
-    for part in (stock.unet, stock.vae, stock.image_encoder):
-        lie_evenly(part)
-    expected = stock(
+    expected = settled(stock)(
         pictures.picture(files["input_image"], 64, 64), **SMALL, num_frames=25, fps=25, output_type="latent",
         generator=torch.Generator("cpu").manual_seed(7), return_dict=False,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from studio.errors import Refused
 from studio.pipelines import chunked
 from studio.pipelines.base import Plan, Room
 from studio.pipelines.copier import Copier, Ledger, copier_for
-from studio.pipelines.parcel import Parcel, sites, weight_bytes
+from studio.pipelines.parcel import Parcel, lie_evenly, sites, weight_bytes
 from studio.pipelines.shards import FromFiles, Shards, Staging
 from studio.pipelines.streamer import AsRead, BlockStreamer, Slab, Slot, Source
 
@@ -126,6 +126,7 @@ class Kept:
         self.name, self.module, self.stage, self._device = name, module, stage, plan.device
         self.field = FIELDS[max((known for known in FIELDS if name.startswith(known)), key=len)]
         self.mode = MODES[getattr(plan, self.field)]
+        module.requires_grad_(False)  # products with a weight that could learn are added up in another order
         if self.field == "image_encoder" and self.mode == "stay" and plan.transformer != "resident":
             self.mode = "visit"
         self.users = 0
@@ -139,6 +140,7 @@ class Kept:
         if self.field == "transformer" and plan.token_chunk and chunked.can(module):
             self._undo.append(chunked.install(module, plan.token_chunk))
         if self.mode == "ram" or (self.mode == "stay" and plan.device == "cpu"):
+            lie_evenly(module)
             if plan.device != "cpu":
                 self._work_in_ram(module.modules())
             return
