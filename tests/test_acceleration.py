@@ -100,6 +100,19 @@ def test_few_steps_have_nothing_to_skip() -> None:
         many("first_block", 8)
 
 
+def test_blocks_compile_beneath_what_stands_before_them(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    """Whoever places blocks and watches a run from inside is no part of what is compiled."""
+    engine = loaded()
+    engine.load(Plan(transformer="swap", vae="swap"))
+    real = engine.pipe.transformer.compile_repeated_blocks
+    monkeypatch.setattr(
+        engine.pipe.transformer, "compile_repeated_blocks", lambda **how: real(backend="eager", **how), raising=False
+    )
+    assert make(engine, tmp_path, wish=options(compile=True)).facts["steps"] == 3
+
+
 def test_blocks_are_compiled_for_one_run_and_not_while_they_flow(
     shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
@@ -113,7 +126,7 @@ def test_blocks_are_compiled_for_one_run_and_not_while_they_flow(
 
     monkeypatch.setattr(engine.pipe.transformer, "compile_repeated_blocks", fake, raising=False)
     make(engine, tmp_path, wish=options(compile=True))
-    assert compiled == [{"fullgraph": True}]
+    assert compiled == [{}]
     assert all(block._compiled_call_impl is None for block in engine.pipe.transformer.blocks)
     engine.load(Plan(transformer="stream"))
     with pytest.raises(Refused) as caught:

@@ -195,7 +195,7 @@ def accelerated(networks: Mapping[str, Any], attention: str, compiled: bool) -> 
                 network.set_attention_backend(attention)
                 stack.callback(network.reset_attention_backend)
             if compiled:
-                network.compile_repeated_blocks(fullgraph=True)
+                network.compile_repeated_blocks()  # in pieces: a streamer and whoever watches stand before each block
                 stack.callback(_uncompile, network)
         yield
 
