@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from studio.domain import Frame
 from studio.service import Studio
+from studio.service.preflight_report import pixels_of
 
 SHOT = {"task_type": "text_to_video", "prompt": "a shot"}
 
@@ -51,3 +53,21 @@ def test_what_waits_is_counted_once_for_every_change(studio: Studio, monkeypatch
     studio.runs.pause(queue)
     assert (studio.system.now()["waiting"], studio.system.now()["paused"]) == (0, True)
     assert len(counted) == 3
+
+
+@pytest.mark.parametrize(
+    ("engine", "task", "size", "frames"),
+    [
+        ("wan2.1-t2v-14b", "text_to_video", (1280, 720), 10 * 16),
+        ("skyreels-v2-df-14b", "single_shot_extension", (1280, 720), 10 * 24),
+        ("svd-xt", "image_to_video", (1280, 720), 25),  # however long
+        ("sdxl", "text_to_image", (1280, 720), 1),
+        ("draft", "text_to_video", (640, 360), 10 * 12),  # in the queue's frame
+    ],
+)
+def test_what_waits_is_as_many_frames_as_its_engine_makes(
+    engine: str, task: str, size: tuple[int, int], frames: int
+) -> None:
+    frame = Frame(width=640, height=360, fps=12).model_dump_json()
+    job = {"engine": engine, "task": task, "resolution": "720P", "aspect": "16:9", "frame": frame}
+    assert pixels_of(job, 10.0) == size[0] * size[1] * frames

@@ -22,7 +22,7 @@ from studio.service.estimates import MEGA, Paces, Room, Span
 from studio.service.library import Library
 from studio.service.planner import Planner
 from studio.service.preflight_facts import Facts, Hashes, Stored, facts_of_episode
-from studio.service.preflight_report import Plan, Queued, report, size_of
+from studio.service.preflight_report import SPEECH_SECONDS, Plan, Queued, pixels_of, report
 from studio.service.preflight_rules import (
     Finding,
     Item,
@@ -129,7 +129,7 @@ class Preflight:
         paces, ahead = Paces(self._store.survey), dict[Lane, Span]()
         for job in self._store.survey.ahead(queue_id, [row.id for row in rows]):
             task = "speech" if job["layer"] == "voice" else job["task"]
-            pixels = 0.0 if job["layer"] == "voice" else size_of(job) * (job["duration"] or 0.0)
+            pixels = 0.0 if job["layer"] == "voice" else pixels_of(job, job["duration"] or SPEECH_SECONDS)
             lane = job["lane"]
             ahead[lane] = ahead.get(lane, Span()) + paces.job(job["engine"], lane, task, pixels / MEGA)
         return ahead

@@ -3,13 +3,14 @@
 Sums only: what is wrong was decided in preflight_rules. Plain dicts, in no language.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from studio.domain import SIZES, Frame, Lane, SceneBase
+from studio.domain import SIZES, Frame, Lane
+from studio.pipelines import ENGINES, engine_class
+from studio.pipelines.base import Limits
 from studio.pipelines.base import Plan as MemoryPlan
 from studio.service.engines import Choice
 from studio.service.estimates import MEGA, RESERVE, Paces, Room, Span, next_time
@@ -20,7 +21,7 @@ from studio.story.problem import Problem
 if TYPE_CHECKING:
     from studio.service.preflight import Judged
 
-STANDARD_FPS = 24.0
+SPEECH_SECONDS = 5.0  # of a scene that is as long as what is said in it, before that is known
 REFUSALS = {"engine.only_draft": "allow_draft", "engine.costs_money": "allow_paid", "preflight.eight_bit": "allow_8bit"}
 
 
@@ -62,8 +63,9 @@ class Queued:
                 size, guessed = size + more, guessed or guess
         scene, choice = one.item.scene, one.choice
         if scene and choice and scene.kind != "audio" and one.said.draws:
-            lane, (width, height), fps = choice.engine.lane, *_frame_of(scene, choice, plan.frame)
-            frames = 1.0 if scene.kind == "image" else one.length.seconds * fps
+            lane, limits = choice.engine.lane, choice.engine.limits
+            (width, height), fps = _frame_of(limits, scene.size, plan.frame, one.length.seconds)
+            frames = 1.0 if scene.kind == "image" else _frames(limits, fps, one.length.seconds)
             pixels = width * height * frames / MEGA
             lanes[lane] = lanes.get(lane, Span()) + paces.job(choice.engine.id, lane, one.item.task, pixels)
             more, guess = room.take(choice.engine.id, scene.kind, (width, height), one.length.seconds, fps)
@@ -113,19 +115,26 @@ def plan_view(plan: MemoryPlan) -> View:
     return {name: getattr(plan, name) for name in names}
 
 
-def _frame_of(scene: SceneBase, choice: Choice, frame: Frame | None) -> tuple[tuple[int, int], float]:
-    """(width, height) and frames per second that the engine will render in."""
-    limits = choice.engine.limits
+def _frame_of(
+    limits: Limits, size: tuple[int, int], frame: Frame | None, seconds: float
+) -> tuple[tuple[int, int], float]:
+    """(width, height) and frames per second that an engine will render in."""
     if limits.in_frame and frame:
         return (frame.width, frame.height), float(frame.fps)
-    return scene.size, limits.fps
+    return size, limits.rate(seconds or SPEECH_SECONDS)
 
 
-def size_of(job: Mapping[str, Any]) -> float:
-    """Pixels of one second of a queued job, by what its scene asks for."""
-    width, height = SIZES[job["resolution"] or "720P"][job["aspect"] or "16:9"]
-    fps = json.loads(job["frame"])["fps"] if job["frame"] else STANDARD_FPS
-    return float(width * height * fps)
+def _frames(limits: Limits, fps: float, seconds: float) -> float:
+    return float(limits.fixed_frames) or seconds * fps
+
+
+def pixels_of(job: Mapping[str, Any], seconds: float) -> float:
+    """Of all frames of a queued picture that lasts so long, by what its scene asks for and its engine makes."""
+    limits = engine_class(job["engine"]).limits if job["engine"] in ENGINES else Limits()
+    size = SIZES[job["resolution"] or "720P"][job["aspect"] or "16:9"]
+    frame = Frame.model_validate_json(job["frame"]) if job["frame"] else None
+    (width, height), fps = _frame_of(limits, size, frame, seconds)
+    return width * height * (1.0 if job["task"] == "text_to_image" else _frames(limits, fps, seconds))
 
 
 def why(choice: Choice | None) -> View:

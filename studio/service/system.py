@@ -18,15 +18,13 @@ from studio.pipelines.base import Machine
 from studio.runner import Runner
 from studio.runner.live import Expected
 from studio.service.estimates import MEGA, Paces, Span, expected
-from studio.service.preflight_report import STANDARD_FPS, size_of
+from studio.service.preflight_report import SPEECH_SECONDS, pixels_of
 from studio.service.views import View, title_of
 from studio.settings import Settings
 from studio.store import Store
 
-GIB = 1024**3
 GB = 1_000_000_000
 HEADROOM_GB = {"Windows": 1.5}  # of VRAM; elsewhere 1: the desktop of Windows takes more
-SPEECH_SECONDS = 5.0  # of a scene that is as long as what is said in it, before that is known
 
 
 class System:
@@ -114,18 +112,18 @@ class System:
         return expected(self._store.survey.phases(job.engine), size)
 
     def status(self) -> View:
-        """The machine, as the status line shows it."""
+        """The machine, as the status line shows it; GB are 10^9 bytes, as in plans and sizes of models."""
         memory = psutil.virtual_memory()
         return {
             "version": __version__,
             "boot": self._store.changes.boot,
             "system": platform.system(),
             "cores": self._machine.cores,
-            "ram_gb": round(memory.total / GIB, 1),
-            "ram_used_gb": round((memory.total - memory.available) / GIB, 1),
-            "disk_free_gb": round(free_bytes(self._outputs) / GIB, 1),
+            "ram_gb": round(memory.total / GB, 1),
+            "ram_used_gb": round((memory.total - memory.available) / GB, 1),
+            "disk_free_gb": round(free_bytes(self._outputs) / GB, 1),
             "gpu": self._machine.gpu,
-            "vram_gb": round(self._machine.vram_gb * GB / GIB, 1),
+            "vram_gb": round(self._machine.vram_gb, 1),
             "vram_used_gb": self._vram_used(),
             **self._held(),
             "worker": "busy" if self._runner.live else "idle",
@@ -136,8 +134,8 @@ class System:
         """GB of RAM and of the device that our own workers hold."""
         held = [one for one in (executor.held() for executor in self._runner.lanes.all()) if one]
         return {
-            "worker_ram_gb": round(sum(one.ram_bytes for one in held) / GIB, 1),
-            "worker_vram_gb": round(sum(one.device_bytes for one in held) / GIB, 1),
+            "worker_ram_gb": round(sum(one.ram_bytes for one in held) / GB, 1),
+            "worker_vram_gb": round(sum(one.device_bytes for one in held) / GB, 1),
         }
 
     def stay_on(self) -> View:
@@ -171,14 +169,14 @@ class System:
 
     def _vram_free(self) -> float | None:
         used = self._vram_used()
-        return None if used is None else round(self._machine.vram_gb * GB / GIB - used, 1)
+        return None if used is None else round(self._machine.vram_gb - used, 1)
 
     def _vram_used(self) -> float | None:
         if self._nvml is None:
             return None
         import pynvml
 
-        return float(round(pynvml.nvmlDeviceGetMemoryInfo(self._nvml).used / GIB, 1))
+        return float(round(pynvml.nvmlDeviceGetMemoryInfo(self._nvml).used / GB, 1))
 
 
 def _rounded(seconds: float | None) -> float | None:
@@ -187,8 +185,8 @@ def _rounded(seconds: float | None) -> float | None:
 
 def _taken(row: Mapping[str, Any], paces: Paces) -> Span:
     """Seconds of all jobs of one engine, task and size, as preflight reckons them."""
-    seconds = 1 / STANDARD_FPS if row["task"] == "text_to_image" else row["seconds"] / row["jobs"] or SPEECH_SECONDS
-    pixels = 0.0 if row["layer"] == "voice" else size_of(row) * seconds / MEGA
+    seconds = row["seconds"] / row["jobs"] or SPEECH_SECONDS
+    pixels = 0.0 if row["layer"] == "voice" else pixels_of(row, seconds) / MEGA
     return paces.job(row["engine"], row["lane"], row["task"], pixels).times(row["jobs"])
 
 
