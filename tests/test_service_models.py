@@ -1,5 +1,6 @@
 """Models through the service: the catalogue, fetching from a hub on this computer, checking, removing, importing."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -230,6 +231,53 @@ def test_what_is_being_fetched_or_rendered_stays(studio: Studio) -> None:
     with pytest.raises(Conflict) as refused:
         studio.models.remove(WAN)
     assert refused.value.code == "model.busy"
+
+
+def test_what_another_model_is_about_to_read_stays(studio: Studio) -> None:
+    fetch(studio)
+    studio.models.fetch(WAN_14B, accept_licence=True)
+    assert {row["name"] for row in studio.models.remove(WAN)["kept"]} == {"tokenizer", "text_encoder", "vae"}
+    studio.downloads.drain()
+    assert studio.models.get(WAN_14B)["state"] == "ready"
+
+
+def test_what_is_being_checked_stays(studio: Studio) -> None:
+    fetch(studio)
+    studio.models.verify(WAN)
+    with pytest.raises(Conflict) as refused:
+        studio.models.remove(WAN)
+    assert refused.value.code == "model.busy"
+
+
+def test_a_file_that_windows_holds_is_told(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(*_: Any) -> int:
+        raise PermissionError(13, "the process cannot access the file")
+
+    fetch(studio)
+    monkeypatch.setattr(shelving, "remove_file", held)
+    with pytest.raises(Conflict) as refused:
+        studio.models.remove(WAN)
+    assert refused.value.code == "model.in_use"
+
+
+def test_a_full_database_holds_no_download_for_ever(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "database or disk is full")
+
+    studio.models.fetch(WAN, accept_licence=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(studio._store.models, "end", full)
+        with pytest.raises(OSError, match="full"):
+            studio.downloads.drain()
+    assert studio.models.get(WAN)["download"]["state"] == "running"
+    studio.downloads.drain()
+    assert studio.models.get(WAN)["download"]["state"] == "done"
+
+
+def test_the_pace_of_the_line_says_nothing_of_the_machine(studio: Studio, client: TestClient) -> None:
+    studio._store.models.keep_pace(12_000_000.0)
+    assert client.get("/memory").json()["measured"] is None
+    assert studio._store.calibration.machine() == ({}, "")
 
 
 # ------------------------------------------------------------------------------------------------ folders of the user

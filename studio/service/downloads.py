@@ -73,6 +73,7 @@ class Downloads:
         self.on_end: Callable[[str, Row], None] = lambda state, row: None  # hears of every download that ended
         self.checks: dict[str, Check] = {}  # by model
         self._live: Live | None = None
+        self._broken = False  # did the last download end without its row being told? The database was full or gone
         self._cancelled: set[str] = set()  # ids, also of those that have not reached the worker yet
         self._wake, self._closing = Flag(), Flag()
         self._thread = Thread(target=self._work, name="downloads", daemon=True)
@@ -167,10 +168,14 @@ class Downloads:
         if waiting:
             self._verify(waiting)
             return True
+        if self._broken:
+            self._store.models.put_back()
         row = self._store.models.next()
         if row is None:
             return False
+        self._broken = True
         self._fetch(row)
+        self._broken = False
         return True
 
     # ------------------------------------------------------------------------------------------ one download

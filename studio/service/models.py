@@ -160,19 +160,25 @@ class Models:
         """Take a model off the disk: {bytes, kept: [{name, models}], forgotten: [folders]}. Parts that another model
         here reads stay; folders of the user are only forgotten. Raises Conflict("model.busy" | "model.in_use")."""
         cls, shelf = _model(model), Shelf.here()
-        row = self._store.models.newest().get(model)
-        if row and row["state"] in ("waiting", "running"):
+        fetched = {name for name, row in self._store.models.newest().items() if row["state"] in ("waiting", "running")}
+        rendering = {live.job.engine for live in list(self._runner.live.values())}
+        check = self._downloads.checked(model)
+        if model in fetched or (check and check["state"] in ("waiting", "running")):
             raise Conflict("model.busy", model=catalogue.entry(model).title)
-        if any(live.job.engine == model for live in list(self._runner.live.values())):
+        if model in rendering:
             raise Conflict("model.in_use", model=catalogue.entry(model).title)
         freed, kept, gone = 0, [], []
         for part in cls.parts:
-            others = [other for other in shelving.users(part) if other != model and _begun(other, shelf)]
+            users = [other for other in shelving.users(part) if other != model]
+            others = [other for other in users if other in fetched | rendering or _begun(other, shelf)]
             if others:
                 kept.append({"name": part.name, "models": [catalogue.entry(other).title for other in others]})
-            else:
+                continue
+            try:
                 freed += shelving.remove(shelf, part)
-                gone.append(part)
+            except PermissionError as error:  # Windows: a worker has it mapped still
+                raise Conflict("model.in_use", model=catalogue.entry(model).title) from error
+            gone.append(part)
         names = shelving.folder_names(gone, shelf.folders())
         forgotten = sorted({path for name in names for path in shelf.folders()[name]})
         shelf.forget(names)

@@ -51,7 +51,7 @@ class Calibration:
         and do not count."""
         rows = self._c.rows("select * from measured where engine = ? order by id desc limit ?", [engine, RUNS])
         plans = [json.loads(row["facts"]) for row in rows]
-        since = self._c.value("select coalesce(max(at), '') from machine")
+        _, since = self.machine()
         memory: dict[str, list[float]] = {}
         time: dict[str, list[float]] = {}
         for row, plan in zip(rows, plans, strict=True):
@@ -79,7 +79,7 @@ class Calibration:
 
     def machine(self) -> tuple[dict[str, float], str]:
         """What was measured, and when; nothing and "" before that."""
-        rows = self._c.rows("select name, value, at from machine")
+        rows = self._c.rows("select name, value, at from machine where name <> 'download'")  # that is store.models'
         return {row["name"]: row["value"] for row in rows}, max((row["at"] for row in rows), default="")
 
 
