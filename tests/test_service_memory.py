@@ -9,6 +9,7 @@ import instant_engine
 import pytest
 from runner_tools import SHOT, add, states
 from starlette.testclient import TestClient
+from test_runner_policy import Clock
 
 from studio.api import make_api
 from studio.pipelines import ENGINES, engine_class
@@ -98,6 +99,28 @@ def test_a_scene_that_fits_in_no_way_fails_with_its_cure_and_the_queue_goes_on(
     assert "GB of video memory" in told["message"] and told["hint"]
 
 
+def test_a_scene_whose_memory_others_have_is_tried_again(
+    on: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the queue wants that; one that fits in no way is not tried in vain."""
+    studio = on(8)
+    queue = studio.queues.create("Q")["id"]
+    studio.queues.update(queue, {"on_error": "retry", "retries": 2})
+    scene = add(studio, queue, engine="weighty", resolution="480P")
+    studio.runs.run(queue)
+    free = iter([3.0, 3.0, 8.0])
+
+    def machine() -> Machine:
+        return Machine(4, 64, "Test card", 8.0, ram_free_gb=64, vram_free_gb=next(free, 8.0))
+
+    monkeypatch.setattr(studio.memory._planner, "_machine", machine)
+    Clock(studio)
+    studio.drain()
+    assert states(studio, queue) == ["done"] and len(SEEN) == 1
+    (take,) = studio._store.takes.of_scene(scene)
+    assert take.facts["plan"]["peak_bytes"] <= 8 * GB
+
+
 def test_an_engine_without_a_footprint_needs_no_plan(on: Callable[..., Studio]) -> None:
     studio = on(8)
     answer = studio.memory.plan_of({**WISH, "engine": "instant"})
@@ -159,6 +182,26 @@ def test_preflight_tells_plans_and_refuses_what_fits_in_no_way(on: Callable[...,
     assert [scene["plan"] and scene["plan"]["profile"] for scene in scenes] == ["hybrid", None, None, None]
     codes = [[problem["code"] for problem in scene["problems"] if problem["level"] == "error"] for scene in scenes]
     assert codes == [[], ["memory.fits_smaller"], ["memory.profile_unfit"], []]
+
+
+@pytest.mark.parametrize(("vram", "seconds", "hours"), [(0, 5, 3.7), (0, 0.25, None), (24, 5, None)])
+def test_without_a_gpu_a_large_model_is_said_to_take_long(
+    on: Callable[..., Studio], vram: float, seconds: float, hours: float | None
+) -> None:
+    studio = on(vram)
+    queue = studio.queues.create("Q")["id"]
+    add(studio, queue, engine="weighty", resolution="480P", duration=seconds)
+    (scene,) = studio.preflight.queue(queue)["scenes"]
+    found = {problem["code"]: problem for problem in scene["problems"]}
+    assert ("preflight.slow_cpu" in found) == (hours is not None)
+    if hours is None:
+        return
+    problem = found["preflight.slow_cpu"]
+    reckoned = scene["plan"]["step_seconds"] * Weighty.footprint.steps / 3600
+    assert (problem["level"], problem["params"]["hours"]) == ("warning", pytest.approx(reckoned, abs=0.5))
+    for language in ("en", "pt", "zh"):
+        told = studio.words.error(problem, language)
+        assert f"{problem['params']['hours']:g}"[:1] in told["message"] and told["hint"]
 
 
 def test_a_queue_is_told_of_by_profile(on: Callable[..., Studio]) -> None:

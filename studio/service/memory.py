@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from studio.domain import SCENE_CLASSES, Aspect, Job, ProfileName, Resolution, SceneBase, Speech, new_id
-from studio.errors import Refused, StudioError
+from studio.errors import OutOfMemory, Refused, StudioError
 from studio.execution import Failed, Progress, ToolDone
 from studio.pipelines import engine_class
 from studio.pipelines.base import Inputs, Plan
@@ -59,12 +59,20 @@ class Memory:
 
     # ------------------------------------------------------------------------------------------ at claim
     def plan(self, job: Job, queue: Queue, scene: SceneBase, inputs: Inputs) -> Plan:
-        """How a job that begins now works. Raises Refused, which fails the job with its cure."""
+        """How a job that begins now works. Raises Refused, which fails the job with its cure, and OutOfMemory where it
+        is others who have what it needs: later it may go well."""
         asked = self._planner.asked(engine_class(job.engine), scene, inputs)
         if asked is None:
             return Plan()
         allowed = bool(queue.policy["allow_8bit"])
-        return self._planner.plan_or_next(asked, self._planner.now(), scene, allow_8bit=allowed)
+        try:
+            return self._planner.plan_or_next(asked, self._planner.now(), scene, allow_8bit=allowed)
+        except Refused as refused:
+            try:
+                self._planner.plan(asked, self._planner.whole(), scene.profile, allow_8bit=allowed)
+            except Refused:
+                raise refused from None
+            raise OutOfMemory(refused.code, **refused.params) from None
 
     # ------------------------------------------------------------------------------------------ the machine
     def view(self) -> View:
