@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from studio.errors import Refused
 from studio.pipelines.checkpoints import find_file
-from studio.pipelines.parts import SHELF, Part, Shelf, header_of, sound, wanted, whole
+from studio.pipelines.parts import SHELF, Part, Shelf, header_of, one_look, sound, wanted, whole
 from studio.service import Studio
 
 WAN = "wan2.1-t2v-1.3b"
@@ -264,6 +264,24 @@ def test_a_file_of_an_imported_folder_is_found_by_the_name_that_is_listed(shelf:
         with pytest.raises(Refused) as refused:
             find_file(name, "loras")
         assert refused.value.code == code
+
+
+def test_one_look_finds_a_part_once_and_the_next_looks_again(shelf: Shelf) -> None:
+    folder = part_in(snapshot(shelf) / "transformer", "config.json", "model.safetensors")
+    with one_look():
+        assert shelf.find(PART) == folder
+        with one_look():
+            (folder / "config.json").unlink()
+        assert Shelf.here().find(PART) == folder
+    assert shelf.find(PART) is None
+
+
+def test_what_was_pointed_at_within_a_look_loses_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    with one_look():
+        assert shelf.folders() == {}
+        shelf.point_at([("loras", str(tmp_path))])
+        shelf.point_at([("checkpoints", str(tmp_path))])
+    assert set(shelf.folders()) == {"loras", "checkpoints"}
 
 
 def test_a_root_part_has_a_list_of_its_own() -> None:

@@ -10,11 +10,13 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from studio.errors import Refused
 from studio.media.files import write_small
@@ -28,6 +30,7 @@ LOOSE = ("checkpoints", "loras")  # folders of single files, in the shelf's own 
 MAX_HEADER = 100_000_000  # bytes, as safetensors itself has it
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)  # JSON of somebody else's
 
+T = TypeVar("T")
 State = Literal["here", "partial", "missing"]
 
 
@@ -82,6 +85,9 @@ class Shelf:
     # ------------------------------------------------------------------------------------------ where a part is
     def find(self, part: Part) -> Path | None:
         """The part's folder if all of it is there."""
+        return _once((self, part), partial(self._find, part))
+
+    def _find(self, part: Part) -> Path | None:
         for root in self.roots(part):
             folder = root / part.where
             if not folder.is_dir():
@@ -139,6 +145,9 @@ class Shelf:
     # ------------------------------------------------------------------------------------------ folders of the user
     def folders(self) -> dict[str, list[str]]:
         """By repository, by `Part.key`, or by one of LOOSE: folders the user pointed at, which stay where they are."""
+        return _once((self, "folders"), self._folders)
+
+    def _folders(self) -> dict[str, list[str]]:
         file = self.folder / "folders.json"
         if not file.is_file():
             return {}
@@ -150,7 +159,7 @@ class Shelf:
 
     def point_at(self, found: Iterable[tuple[str, str]]) -> None:
         """Remember (name, folder), under the names that `folders` has."""
-        known = self.folders()
+        known = self._folders()
         for name, folder in found:
             known[name] = list(dict.fromkeys([*known.get(name, ()), folder]))
         self._write(known)
@@ -158,7 +167,7 @@ class Shelf:
     def forget(self, names: Iterable[str]) -> None:
         """Point at the folders under these names no longer. Nothing in them is touched."""
         gone = set(names)
-        self._write({name: paths for name, paths in self.folders().items() if name not in gone})
+        self._write({name: paths for name, paths in self._folders().items() if name not in gone})
 
     def _write(self, folders: Mapping[str, list[str]]) -> None:
         write_small(self.folder / "folders.json", json.dumps(folders, ensure_ascii=False, indent=1).encode())
@@ -176,6 +185,31 @@ class Shelf:
             for path in sorted(folder.rglob("*.safetensors")):
                 if path.is_file():
                     yield path.relative_to(folder).as_posix(), path
+
+
+# ------------------------------------------------------------------------------------------------ one look
+_seen: ContextVar[dict[Any, Any] | None] = ContextVar("seen", default=None)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Inside, each part is looked for once: a list of all engines asks for the same text encoder a dozen times."""
+    token = _seen.set({}) if _seen.get() is None else None
+    try:
+        yield
+    finally:
+        if token:
+            _seen.reset(token)
+
+
+def _once(key: Any, look: Callable[[], T]) -> T:
+    seen = _seen.get()
+    if seen is None:
+        return look()
+    if key not in seen:
+        seen[key] = look()
+    found: T = seen[key]
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ one folder

@@ -11,8 +11,8 @@ from studio.domain import State
 from studio.errors import Conflict, DiskFull, NotFound, Refused, StudioError, Unavailable
 from studio.media.files import free_bytes
 from studio.pipelines import catalogue, engine_class, engines_for, shelving
-from studio.pipelines.base import Engine
-from studio.pipelines.parts import Part, Shelf
+from studio.pipelines.base import Engine, Machine
+from studio.pipelines.parts import Part, Shelf, one_look
 from studio.runner import Runner
 from studio.service.downloads import Downloads
 from studio.service.engines import Engines, Readiness
@@ -41,11 +41,14 @@ class Models:
     def list(self) -> View:
         """Every model that has weights: what it is, what of it is here, whether it fits, what is being fetched."""
         shelf, rows, accepted = Shelf.here(), self._store.models.newest(), self._store.models.accepted()
-        ready = self._engines.ready()
+        with one_look():
+            ready, machine = self._engines.ready(), self._planner.whole()
+            models = [
+                self._view(cls, shelf, rows.get(cls.id), accepted, ready, machine)
+                for cls in shelving.engines_with_parts()
+            ]
         return {
-            "models": [
-                self._view(cls, shelf, rows.get(cls.id), accepted, ready) for cls in shelving.engines_with_parts()
-            ],
+            "models": models,
             "free_bytes": free_bytes(shelf.cache),
             "folder": str(shelf.cache),
             "offline": self._settings.offline,
@@ -54,13 +57,15 @@ class Models:
     def get(self, model: str) -> View:
         cls = _model(model)
         rows, accepted = self._store.models.newest(), self._store.models.accepted()
-        return self._view(cls, Shelf.here(), rows.get(model), accepted, self._engines.ready())
+        with one_look():
+            ready, machine = self._engines.ready(), self._planner.whole()
+            return self._view(cls, Shelf.here(), rows.get(model), accepted, ready, machine)
 
     def _view(
-        self, cls: type[Engine], shelf: Shelf, row: Row | None, accepted: set[str], ready: Readiness
+        self, cls: type[Engine], shelf: Shelf, row: Row | None, accepted: set[str], ready: Readiness, machine: Machine
     ) -> View:  # fmt: skip
         parts = [_part_view(shelf, part) for part in cls.parts]
-        entry, fit = catalogue.entry(cls.id), self._fit(cls)
+        entry, fit = catalogue.entry(cls.id), self._fit(cls, machine)
         states = {part["state"] for part in parts}
         moving = bool(row) and row["state"] in ("waiting", "running")  # type: ignore[index]
         unfit = ready[cls.id].state == "unfit" or (fit is not None and not fit["ok"])
@@ -80,9 +85,9 @@ class Models:
             "presets": list(cls.presets),
         }  # fmt: skip
 
-    def _fit(self, cls: type[Engine]) -> View | None:
+    def _fit(self, cls: type[Engine], machine: Machine) -> View | None:
         """{ok, profile, peak_bytes, reason} at the least that it can make here; None: it needs no plan."""
-        fit = self._planner.fit(cls)
+        fit = self._planner.fit(cls, machine)
         if fit is None:
             return None
         return {

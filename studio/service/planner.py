@@ -4,8 +4,11 @@ The arithmetic is pipelines.profiles'; this brings the numbers: the machine as i
 workers hold of it, what was measured and learnt, and the weights as they lie on the shelf.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -166,13 +169,18 @@ class Planner:
 def sketch(task: str, **values: Any) -> SceneBase:
     """A scene as it would be asked for, without prompt and files."""
     cls = SCENE_CLASSES[task]
-    usual = {
-        name: ([] if name == "ref_imgs" else "") if info.is_required() else info.get_default(call_default_factory=True)
-        for name, info in cls.model_fields.items()
-    }
+    usual = {name: copy(value) for name, value in _usual(task).items()}
     construct: Any = cls.model_construct  # its signature is that of one task
     scene: SceneBase = construct(**usual | {name: value for name, value in values.items() if name in usual})
     return scene
+
+
+@cache
+def _usual(task: str) -> Mapping[str, Any]:
+    return {
+        name: ([] if name == "ref_imgs" else "") if info.is_required() else info.get_default(call_default_factory=True)
+        for name, info in SCENE_CLASSES[task].model_fields.items()
+    }
 
 
 def on_shelf(cls: type[Engine], footprint: Footprint) -> Footprint:
@@ -187,7 +195,8 @@ def on_shelf(cls: type[Engine], footprint: Footprint) -> Footprint:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    with os.scandir(folder) as entries:
+        return sum(entry.stat().st_size for entry in entries if entry.is_file())
 
 
 def _lengths(limits: Limits, scene: SceneBase, shape: Shape) -> Sequence[int]:
