@@ -85,8 +85,8 @@ def sdxl() -> Any:
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     ).eval()  # fmt: skip
     return HalfPrecision(StableDiffusionXLPipeline(
-        tokenizer=clip_tokenizer(), tokenizer_2=clip_tokenizer(), text_encoder=clip_text(),
-        text_encoder_2=clip_text("CLIPTextModelWithProjection"), unet=unet, vae=kl_vae(),
+        tokenizer=clip_tokenizer(), tokenizer_2=clip_tokenizer(), text_encoder=clip_text(hidden_size=16),
+        text_encoder_2=clip_text("CLIPTextModelWithProjection", hidden_size=48), unet=unet, vae=kl_vae(),
         scheduler=euler(timestep_spacing="leading"), add_watermarker=False,
     ))  # fmt: skip
 

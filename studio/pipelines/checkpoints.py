@@ -6,6 +6,8 @@ Two shapes of a model: folders as the hub has them, part by part, and single fil
 import logging
 import os
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -28,6 +30,24 @@ KINDS = {  # diffusers' name of what a single file holds -> how people call it
     "sd35_medium": "Stable Diffusion 3.5", "sd35_large": "Stable Diffusion 3.5", "hunyuan-video": "HunyuanVideo",
     "controlnet": "ControlNet", "controlnet_xl_large": "ControlNet XL", "z-image-turbo": "Z-Image",
 }  # fmt: skip
+
+HELD = {  # how the names of tensors begin by which a single file holds more than the network
+    "vae": ("first_stage_model.", "vae."),
+    "text_encoder": ("cond_stage_model.", "conditioner.embedders.0."),
+    "text_encoder_2": ("conditioner.embedders.1.",),
+}
+UNFIT = {  # how names end that tell of weights which mean something else than they seem to -> how people call it
+    "v_pred": "v-prediction", "scaled_fp8": "scaled fp8", ".scale_weight": "scaled fp8", ".weight_scale": "scaled fp8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A network that a file may hold."""
+
+    where: str  # its class: "diffusers:UNet2DConditionModel"
+    folder: Path  # with the configuration that describes it
+    dtype: Any  # that it is wanted in
 
 
 def read_part(where: str, folder: Path, dtype: Any, variant: str = "") -> Any:
@@ -55,44 +75,47 @@ def read_part(where: str, folder: Path, dtype: Any, variant: str = "") -> Any:
     return model.eval()
 
 
-def read_single(
-    file: Path, wanted: Mapping[str, tuple[str, Path]], needed: Collection[str], dtype: Any
-) -> dict[str, Any]:
+def read_single(file: Path, wanted: Mapping[str, Described], needed: Collection[str]) -> dict[str, Any]:
     """Modules by name from a single file: those of `wanted` that it holds. What it lacks, the folders have.
 
-    `wanted`: by name, the class as "diffusers:UNet2DConditionModel" and the folder whose configuration describes it.
-    Raises Refused where one that is `needed` is not in it, or is another network."""
-    from diffusers.loaders.single_file import load_single_file_sub_model
-    from diffusers.loaders.single_file_utils import (
-        SingleFileComponentError,
-        is_clip_model_in_single_file,
-        load_single_file_checkpoint,
-    )
+    Raises Refused where one that is `needed` is not in it, or one that it holds is another network."""
+    from diffusers.loaders.single_file_utils import load_single_file_checkpoint
 
     shapes = header(file)
+    more = [name for name, starts in HELD.items() if any(key.startswith(starts) for key in shapes)]
+    held = [*needed, *(name for name in wanted if name in more)]
+    for sign, name in UNFIT.items():
+        if any(key.endswith(sign) for key in shapes):
+            found = f"{looks_like(file)}, {name}"
+            raise Refused("model.wrong_architecture", file=file.name, wanted=_class_of(wanted[held[0]]), found=found)
     checkpoint = load_single_file_checkpoint(str(file), local_files_only=True)
-    found = {}
-    for name, (where, folder) in wanted.items():
-        library, _, kind = where.partition(":")
-        cls = getattr(import_module(library), kind)
-        if library == "transformers" and not is_clip_model_in_single_file(cls, checkpoint):
-            continue
-        if name == "vae" and not any(key.startswith(("first_stage_model.", "vae.")) for key in shapes):
-            continue
-        try:
-            module = load_single_file_sub_model(
-                library, kind, folder.name, dict(checkpoint), None, False, str(folder.parent), torch_dtype=dtype,
-                local_files_only=True,
-            ).eval()  # fmt: skip
-            if any(tensor.is_meta for tensor in module.parameters()):
-                raise SingleFileComponentError(f"{kind} is not whole")
-        except (SingleFileComponentError, *UNREADABLE) as error:
-            log.warning("%s holds no %s: %s", file.name, kind, _first_line(error))
-            raise Refused("model.wrong_architecture", file=file.name, wanted=kind, found=looks_like(file)) from error
-        found[name] = module
-    if missing := [wanted[name][0].partition(":")[2] for name in needed if name not in found]:
-        raise Refused("model.wrong_architecture", file=file.name, wanted=missing[0], found=looks_like(file))
-    return found
+    return {name: _module_of(file, checkpoint, wanted[name]) for name in held}
+
+
+def _module_of(file: Path, checkpoint: Mapping[str, Any], what: Described) -> Any:
+    """One network of a single file, by diffusers' own names or by those of the model's authors."""
+    from diffusers.loaders.single_file_utils import SingleFileComponentError, create_diffusers_clip_model_from_ldm
+
+    library, kind = what.where.partition(":")[0], _class_of(what)
+    cls = getattr(import_module(library), kind)
+    read = partial(create_diffusers_clip_model_from_ldm, cls) if library == "transformers" else cls.from_single_file
+    try:
+        module = read(
+            dict(checkpoint), config=str(what.folder.parent), subfolder=what.folder.name, torch_dtype=what.dtype,
+            local_files_only=True,
+        )  # fmt: skip
+        if any(tensor.is_meta for tensor in module.parameters()):
+            raise NotImplementedError("no data")
+    except NotImplementedError as error:  # as casting a tensor that nothing came for raises
+        raise Refused("model.checkpoint_lacks", file=file.name, wanted=kind, found=looks_like(file)) from error
+    except (SingleFileComponentError, *UNREADABLE) as error:
+        log.warning("%s holds no %s: %s", file.name, kind, _first_line(error))
+        raise Refused("model.wrong_architecture", file=file.name, wanted=kind, found=looks_like(file)) from error
+    return module.eval()
+
+
+def _class_of(what: Described) -> str:
+    return what.where.partition(":")[2]
 
 
 def find_file(name: str, kind: str) -> Path:
@@ -134,7 +157,11 @@ def looks_like(file: Path) -> str:
     """What a single file seems to be, as people call it; its first key where nobody knows."""
     from diffusers.loaders.single_file_utils import infer_diffusers_model_type
 
+    from studio.pipelines.shelving import kind_of
+
     shapes = header(file)
+    if kind_of(file) == "lora":
+        return "LoRA"
     try:
         kind = infer_diffusers_model_type({key: _Shaped(shape) for key, shape in shapes.items()})
     except (KeyError, IndexError, AttributeError):

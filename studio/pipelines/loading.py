@@ -58,7 +58,8 @@ class Loading(Engine):
         marks = {part.name: mark(self._folder(part)) for part in self.parts}  # they may have been fetched anew
         if self.plan == plan and self._marks == marks:
             return
-        kept = self.plan is not None and self._marks == marks
+        from_disk = self._file is not None and plan.weights == "disk"  # which are those of the shelf
+        kept = self.plan is not None and self._marks == marks and not from_disk
         if kept and (self.plan.dtype, self.plan.weight_bits) == (plan.dtype, plan.weight_bits):
             self.placement.close()
         else:
@@ -123,6 +124,8 @@ class Loading(Engine):
         name = options.checkpoint if isinstance(options, FileOptions) else ""
         path, plan = find_file(name, "checkpoints") if name else None, self.plan
         file = (path, mark(path)) if path else None
+        if file and plan.weights == "disk":
+            raise Refused("model.checkpoint_streams", file=name)
         if (file, stack) == (self._file, self._stack):
             return
         if file != self._file:
