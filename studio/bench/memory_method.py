@@ -60,7 +60,7 @@ def network(config: Mapping[str, Any], device: str, dtype: torch.dtype) -> Any:
     """A Wan transformer in RAM. Its random weights are drawn on the device, where that takes a second, one by one, so
     that no more than one is there; the same seed gives the same weights to every method."""
     with torch.device("meta"):
-        model = WanTransformer3DModel(**config)
+        model: Any = WanTransformer3DModel(**config)
     model.rope = WanRotaryPosEmbed(config["attention_head_dim"], config["patch_size"], config["rope_max_seq_len"])
     kept = WanTransformer3DModel._keep_in_fp32_modules or ()
     for index, (name, parameter) in enumerate(list(model.named_parameters())):
@@ -129,11 +129,11 @@ def _machine(device: str, cap_gb: float) -> Machine:
 def _row(bench: Bench, request: Request, name: str, shape: Shape, given: dict[str, Any]) -> dict[str, Any]:
     cuda = bench.device.startswith("cuda")
     first, output = _timed(bench, given)
-    moved = _ledger(bench)
+    before = _ledger(bench)
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     seconds = [_timed(bench, given)[0] for _ in range(request.timed)]
-    moved = (_ledger(bench) - moved) / request.timed if bench.placement is not None else None
+    moved = (_ledger(bench) - before) / request.timed if bench.placement is not None else None
     row: dict[str, Any] = {
         "first_s": first,
         "seconds": seconds,

@@ -72,8 +72,8 @@ class WanVACE(Wan):
     def arguments(self, scene: Any, options: Any, run: Run, shape: Shape) -> dict[str, Any]:
         return {**super().arguments(scene, options, run, shape), "conditioning_scale": options.conditioning_scale}
 
-    def saved(self, latents: Any, scene: Any, run: Run) -> Path:
-        return super().saved(latents[:, :, len(run.inputs.list("ref_imgs")) :], scene, run)
+    def saved(self, latents: Any, scene: Any, run: Run, audio: Path | None = None) -> Path:
+        return super().saved(latents[:, :, len(run.inputs.list("ref_imgs")) :], scene, run, audio)
 
 
 def _framed(files: Mapping[str, Path], shape: Shape) -> dict[str, list[Any]]:
