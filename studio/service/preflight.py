@@ -32,6 +32,7 @@ from studio.service.preflight_rules import (
     length_of,
     line_rules,
     rules,
+    slow,
     with_bad_sources,
     with_circles,
 )
@@ -154,13 +155,19 @@ class Casting:
         """What keeps the wildcards of a scene from being chosen."""
         return self._engines.wildcard_problems(scene)
 
-    def memory(self, scene: SceneBase, choice: Choice, seconds: float) -> MemoryPlan | None:
-        """How the scene will fit, whatever else this computer does now. Raises Refused with the next best size."""
+    def memory(
+        self, scene: SceneBase, choice: Choice, seconds: float, findings: list[Finding]
+    ) -> MemoryPlan | None:  # fmt: skip
+        """How the scene will fit, whatever else this computer does now; what there is to say of that is found. Raises
+        Refused with the next best size."""
         asked = self._planner.asked(choice.engine, scene, Inputs(duration=seconds or None))
         if asked is None:
             return None
         allowed = bool(self.policy["allow_8bit"])
-        return self._planner.plan_or_next(asked, self._machine, scene, allow_8bit=allowed)
+        plan = self._planner.plan_or_next(asked, self._machine, scene, allow_8bit=allowed)
+        steps = asked.shape.steps or asked.footprint.steps
+        findings += slow(choice.engine.id, self._machine, plan.step_seconds * steps)
+        return plan
 
     def of(self, task: str, wish: str) -> Choice | StudioError:
         """The choice, or why there is none."""
@@ -200,7 +207,7 @@ def _memory(
     if scene.kind == "audio" or any(finding.level == "error" for finding in findings):
         return None
     try:
-        plan = casting.memory(scene, choice, length.seconds)
+        plan = casting.memory(scene, choice, length.seconds, findings)
     except Refused as refused:
         findings.append(error(refused))
         return None

@@ -8,7 +8,7 @@ from typing import Literal
 
 from studio.domain import SceneBase, State, TalkingAvatar, lay_lines
 from studio.errors import StudioError
-from studio.pipelines.base import Limits
+from studio.pipelines.base import Limits, Machine
 from studio.pipelines.draft.language import speakable
 from studio.service.engines import Choice, limit_problems
 from studio.service.spoken import Spoken, language_of
@@ -16,6 +16,7 @@ from studio.story.problem import Problem
 
 Level = Literal["error", "warning", "info"]
 RANGE = ("seconds", "low", "high")
+LONG_ON_CPU = 1800.0  # seconds of a scene's steps without a GPU from which on somebody should look
 GROWS_MUCH = 2.0  # times the wished duration: more than that is looked at, less is only said
 
 
@@ -98,6 +99,17 @@ def rules(scene: SceneBase, choice: Choice, said: Said, length: Length, allow_8b
     yield from _frames(scene, choice.engine.limits, length)
     if scene.profile == "stream8" and choice.engine.lane == "gpu" and not allow_8bit:
         yield Finding("error", Problem("profile", "preflight.eight_bit", {"engine": choice.engine.id}))
+
+
+def slow(engine: str, machine: Machine, seconds: float) -> Iterator[Finding]:
+    """`seconds`: of all steps, as they were reckoned. A large model on a computer without a GPU takes its time."""
+    if not machine.gpu and seconds > LONG_ON_CPU:
+        yield Finding("warning", Problem("engine", "preflight.slow_cpu", {"engine": engine, "hours": _hours(seconds)}))
+
+
+def _hours(seconds: float) -> float:
+    hours = seconds / 3600
+    return round(hours, 1) if hours < 10 else round(hours)
 
 
 def _fits(scene: SceneBase, choice: Choice, said: Said, length: Length) -> Iterator[Finding]:
