@@ -54,7 +54,7 @@ def world(studio: Studio, client: TestClient, picture: Path) -> dict[str, str]:
     hook = client.post("/hooks", json={"kind": "generic", "url": "https://hooks.example.com/x"}).json()["id"]
     return {
         "queue": queue, "scene": scene, "image": image, "take": full["take"]["id"], "voice": voice,
-        "export": export, "asset": asset, "preset": preset, "run": run, "hook": hook,
+        "export": export, "asset": asset, "preset": preset, "run": run, "hook": hook, "model": "sd-turbo",
     }  # fmt: skip
 
 
@@ -191,6 +191,19 @@ WALK = [  # in this order; {name} is an id of the world
     ("POST", "/installations", {"json": {"path": "nowhere"}}, 404),
     ("GET", "/installations/{scene}", {}, 404),
     ("DELETE", "/installations/{scene}", {}, 404),
+    ("GET", "/catalogue", {}, 200),
+    ("GET", "/catalogue/files", {}, 200),
+    ("POST", "/catalogue/import", {"json": {"folder": "nowhere"}}, 404),
+    ("GET", "/catalogue/queues/{queue}", {}, 200),
+    ("POST", "/catalogue/queues/{queue}", {"json": {"accept_licences": False}}, 202),
+    ("GET", "/catalogue/{model}", {}, 200),
+    ("POST", "/catalogue/{model}/get", {}, 422),  # its licence
+    ("POST", "/catalogue/{model}/cancel", {}, 200),
+    ("POST", "/catalogue/{model}/verify", {}, 404),
+    ("DELETE", "/catalogue/{model}", {}, 200),
+    ("GET", "/preferences", {}, 200),
+    ("PATCH", "/preferences", {"json": {"trash_days": 9}}, 200),
+    ("POST", "/scenes/{scene}/enough", {}, 409),
     ("GET", "/memory", {}, 200),
     ("POST", "/memory/plan", {"json": {"scene": {"task_type": "text_to_video"}}}, 200),
     ("GET", "/memory/queues/{queue}", {}, 200),
