@@ -23,7 +23,7 @@ class Knobs(BaseModel):
 
 def engine(engine_id: str, **changes) -> dict:
     return {
-        "id": engine_id, "tasks": list(SCENE_CLASSES), "draft": False, "costs_money": False,
+        "id": engine_id, "tasks": list(SCENE_CLASSES), "draft": False, "costs_money": False, "rank": 0,
         "limits": {"seconds": {"text_to_video": (1.0, 10.0)}},
         "availability": {"state": "ready"}, "options": Knobs.model_json_schema(),
     } | changes  # fmt: skip
@@ -103,6 +103,8 @@ def test_auto_takes_a_real_engine_that_is_ready_and_free_and_else_the_draft(stud
     assert engine_for(studio, "speech", "far")["id"] == "far"
     studio.engines.list().append(engine("wan"))
     assert engine_for(studio, "speech", "auto")["id"] == "wan"
+    studio.engines.list().append(engine("quick", rank=-1))
+    assert engine_for(studio, "speech", "auto")["id"] == "quick", "the one that a run would take"
 
 
 def test_an_error_stands_beside_its_field(studio):

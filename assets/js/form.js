@@ -154,6 +154,7 @@ export function problem(element, props, watch) {
   function show() {
     hide();
     home.append(root);
+    for (const old of home.closest(".l-form")?.querySelectorAll(".l-problem") ?? []) if (old !== root) old.remove(); // of a form that stood here
     const said = props.value;
     if (!said) return;
     root.replaceChildren(el("div", {}, said.message), said.hint ? el("div", { class: "l-hint" }, said.hint) : "");

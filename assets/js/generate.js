@@ -4,7 +4,7 @@ import { api, button, el, icon, openMenu, promptDialog, pulse, setText, showTab,
 import { PlanLine } from "./plan.js";
 import { openPresets } from "./presets.js";
 import { follow } from "./result.js";
-import { TASK_ICONS, taskName } from "./words_of.js";
+import { TASK_ICONS, engineName, taskName } from "./words_of.js";
 
 const TASKS = ["text_to_video", "image_to_video", "reference_to_video", "talking_avatar", "single_shot_extension",
   "shot_switching_extension", "text_to_image", "speech"];
@@ -15,10 +15,11 @@ let wish = null; // the host that Python listens to, once the tab was opened
 let asked = null; // a wish from before that
 const marks = new Map(); // task -> its button
 
-/** Fill the form with the settings of a take and show it. */
-export function useSettings(takeId) {
-  ask(`take:${takeId}:${Date.now()}`);
+/** Fill the form with the settings of a take and show it. They ask for all steps, also where that take was stopped early. */
+export function useSettings({ id, facts }) {
+  ask(`take:${id}:${Date.now()}`);
   showTab("generate");
+  if (facts?.stopped_at !== undefined) toast(t("generate.used_early"), t("generate.used_early.all"));
 }
 
 function ask(value) {
@@ -105,10 +106,10 @@ export function actions(root, { props, watch, go, enqueue, keep }) {
 function byline(engine) {
   if (!engine) return t("generate.by_none");
   const { state } = engine.availability;
-  if (state === "needs_download") return t("generate.by_download", { engine: engine.id });
-  if (state === "unfit") return t("generate.by_unfit", { engine: engine.id });
+  if (state === "needs_download") return t("generate.by_download", { engine: engineName(engine.id) });
+  if (state === "unfit") return t("generate.by_unfit", { engine: engineName(engine.id) });
   if (engine.draft) return t("generate.by_draft");
-  return t("generate.by", { engine: engine.id }) + (engine.costs_money ? ` · ${t("generate.costs")}` : "");
+  return t("generate.by", { engine: engineName(engine.id) }) + (engine.costs_money ? ` · ${t("generate.costs")}` : "");
 }
 
 document.addEventListener("keydown", (event) => {

@@ -19,14 +19,17 @@ export const has = (key) => key in words;
 
 /**
  * The words of an error {code, params, message?, hint?}: the server's own when it sent them. An error may explain
- * another: then `params.why` is that one, and its message fills {reason}.
+ * another: then `params.why` is that one, and its message fills {reason}. An engine is called by the title of its model.
  */
 export function errorWords(error) {
   if (!error) return { message: "", hint: "" };
   const { code, params = {} } = error;
   const filled = params.why ? { ...params, reason: errorWords(params.why).message } : params;
+  const { engine, why } = params;
+  const inner = [engine, why?.params?.engine].find((id) => has(`engine.title.${id}`));
+  const message = error.message || (has(`error.${code}`) ? t(`error.${code}`, filled) : code);
   return {
-    message: error.message || (has(`error.${code}`) ? t(`error.${code}`, filled) : code),
+    message: inner ? message.replaceAll(inner, t(`engine.title.${inner}`)) : message,
     hint: error.hint || (has(`error.${code}.hint`) ? t(`error.${code}.hint`, filled) : ""),
   };
 }

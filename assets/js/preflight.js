@@ -1,6 +1,6 @@
 // Preflight: what a run of the open queue will do, before anybody waits for it. The Check button and its dialog, and the
 // Run button's way to a run: clean and answered, it just runs; anything else is shown first.
-import { api, button, command, el, fmt, icon, lang, openDialog, t, toast, toastError } from "./core.js";
+import { api, button, command, el, errorWords, fmt, icon, lang, openDialog, t, toast, toastError } from "./core.js";
 import { needsButton, needsOf } from "./fetching.js";
 import { act, select, state } from "./queues.js";
 import { openRelink } from "./relink_queue.js";
@@ -120,8 +120,8 @@ function strip(view) {
 
 const tile = (key, value, ...more) => el("div", { class: "l-pf-tile" }, el("span", { class: "l-label" }, t(key)), el("b", { class: "l-mono" }, value), ...more);
 
-const trouble = ({ level, message, hint }) =>
-  el("div", { class: `l-trouble l-trouble-${level === "error" ? "failed" : "degraded"}` }, message, hint ? el("div", { class: "l-hint" }, hint) : null);
+const trouble = ({ level, hint, ...error }) =>
+  el("div", { class: `l-trouble l-trouble-${level === "error" ? "failed" : "degraded"}` }, errorWords(error).message, hint ? el("div", { class: "l-hint" }, hint) : null);
 
 /** A way to the models that its scenes need and that are not here. */
 const wanted = (view) => (view.needs ? [el("div", { class: "l-pf-needs" }, needsButton(view.id, view.needs, () => view.dialog.close()),
@@ -181,11 +181,11 @@ function row(view, scene) {
   },
     el("span", { class: "l-mono l-pf-n" }, fmt.shot(scene.number)),
     el("span", { class: "l-pf-title" }, scene.title || t("import.unnamed")),
-    el("span", { class: `l-pf-engine ${standIn ? "l-pf-stand-in" : ""}`, title: scene.why.message }, scene.engine && engineName(scene.engine)),
+    el("span", { class: `l-pf-engine ${standIn ? "l-pf-stand-in" : ""}`, title: errorWords(scene.why).message }, scene.engine && engineName(scene.engine)),
     el("span", { class: "l-mono l-pf-time", title: range(scene.seconds) }, scene.level === "error" ? "–" : roughly(scene.seconds)),
     el("span", { class: `l-pf-chip l-pf-${{ ok: "ok", warning: "warnings", error: "errors" }[scene.level]}` }, t(`preflight.verdict.${scene.level}`)),
-    scene.problems.map(({ level, message, hint }) => el("span", { class: `l-pf-problem l-pf-problem-${level}` },
-      icon(level === "info" ? "info" : "triangle-alert"), el("span", {}, message, level === "info" ? null : el("small", {}, hint)))));
+    scene.problems.map(({ level, hint, ...error }) => el("span", { class: `l-pf-problem l-pf-problem-${level}` },
+      icon(level === "info" ? "info" : "triangle-alert"), el("span", {}, errorWords(error).message, level === "info" ? null : el("small", {}, hint)))));
 }
 
 // ------------------------------------------------------------------------------------------------ words and keys

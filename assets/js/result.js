@@ -159,7 +159,7 @@ class Stage {
   /** Put a take on the stage; `items`: what the player plays for it. */
   show(take, items = [itemOf(take, { title: titleOf(take) })], title = titleOf(take)) {
     const tools = [
-      button(t("generate.use"), () => useSettings(take.id), { iconName: "sliders-horizontal" }),
+      button(t("generate.use"), () => useSettings(take), { iconName: "sliders-horizontal" }),
       el("a", { class: "l-btn", href: urls.download(take.id), download: "" }, icon("download"),
         el("span", { class: "l-btn-label" }, t("generate.download"))),
     ];

@@ -32,7 +32,7 @@ function card(engine) {
 }
 
 function why({ id, availability: { state, reason, params, bytes, licence } }) {
-  if (state === "unfit") return el("p", { class: "l-hint l-bad" }, reason ? errorWords({ code: reason, params }).message : t("generate.by_unfit", { engine: id }));
+  if (state === "unfit") return el("p", { class: "l-hint l-bad" }, reason ? errorWords({ code: reason, params }).message : t("generate.by_unfit", { engine: engineName(id) }));
   if (state === "needs_download") return el("p", { class: "l-hint" }, [fmt.bytes(bytes), licence].filter(Boolean).join(" · "));
   return null;
 }

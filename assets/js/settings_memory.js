@@ -1,5 +1,5 @@
 // Settings > Memory: what this machine is and how fast, how much of it we may use, and what each profile would do.
-import { api, button, debounce, el, fmt, has, setAttr, setText, showTab, t, toast } from "./core.js";
+import { api, button, confirmDialog, debounce, el, fmt, has, setAttr, setText, showTab, t, toast } from "./core.js";
 import { act, openQueue, state } from "./queues.js";
 import { block, facts, mark, note, profileName, progressBar, trouble, waiting, whileShown } from "./settings_parts.js";
 import { reasonOf } from "./plan.js";
@@ -7,6 +7,8 @@ import { reasonOf } from "./plan.js";
 const MEASURING_MS = 1000;
 const IDLE_MS = 8000;
 const SAVE_MS = 500;
+const CONSENT = "memory.no_consent";
+const EIGHT_BIT = "stream8";
 const TEST = { task_type: "text_to_video", resolution: "480P", duration: 2, seed: 1 };
 
 export function drawMemory(root) {
@@ -198,6 +200,7 @@ function profileRow(row, asked) {
   const known = ok !== undefined && ok !== null;
   const time = !asked || !seconds ? "–" : `${seconds.guess ? "≈ " : ""}${fmt.rough(seconds.median)}`;
   const range = seconds ? [seconds.guess ? t("preflight.guess") : "", t("preflight.range", { low: fmt.rough(seconds.low), high: fmt.rough(seconds.high) })].filter(Boolean).join(" · ") : "";
+  const asks = row.reason?.code === CONSENT; // of that queue; the test scene lies in the inbox
   const words = !known ? "–" : ok ? mark("ok", t("memory.fits.yes"))
     : fit ? mark("warn", t("memory.fits.some", { count: fit })) : mark("bad", t("memory.fits.no"), reasonOf(row));
   return el("tr", { dataset: { profile } },
@@ -205,15 +208,26 @@ function profileRow(row, asked) {
     el("td", { class: "l-mono", "data-none": !row.peak_bytes, dataset: { label: t("memory.peak") } }, row.peak_bytes ? fmt.bytes(row.peak_bytes) : "–"),
     el("td", { class: "l-mono", title: range || null, "data-none": time === "–", dataset: { label: t("memory.time") } }, time),
     el("td", { "data-none": !known, dataset: { label: t("memory.fits") } }, words, !ok && known && reasonOf(row) ? el("span", { class: "l-hint" }, reasonOf(row)) : ""),
-    el("td", {}, button(t("memory.test.do"), () => testScene(profile), { iconName: "play", disabled: known && !ok, "aria-label": `${t("memory.test.do")}: ${profileName(profile)}` })));
+    el("td", {}, button(t("memory.test.do"), () => testScene(profile), { iconName: "play", disabled: known && !ok && !asks, "aria-label": `${t("memory.test.do")}: ${profileName(profile)}` })));
 }
 
-/** One small scene with this profile, now: it lands in the inbox. */
+/** One small scene with this profile, now: it lands in the inbox, which may have to allow weights in 8 bits first. */
 async function testScene(profile) {
+  if (profile === EIGHT_BIT && !(await allowed8bit())) return;
   const label = t("memory.test.label", { profile: profileName(profile) });
-  const made = await act(() => api("POST", "/scenes", { ...TEST, label, prompt: t("form.sample.text_to_video"), profile }));
+  const made = await act(() => api("POST", "/scenes?run=false", { ...TEST, label, prompt: t("form.sample.text_to_video"), profile }));
   if (!made) return;
+  if (profile === EIGHT_BIT) await act(() => api("PATCH", `/queues/${made.queue_id}`, { allow_8bit: true }));
+  if (!(await act(() => api("POST", `/scenes/${made.id}/run`)))) return;
   toast(t("memory.test.started"), "", "ok");
   showTab("queues");
   openQueue(made.queue_id, made.id);
+}
+
+/** The consent of the inbox: given before, or asked for now. */
+async function allowed8bit() {
+  const queues = await act(() => api("GET", "/queues"));
+  if (!queues) return false;
+  return queues.find((queue) => queue.inbox)?.allow_8bit
+    || confirmDialog({ title: t("memory.test.eight_bit"), text: t("memory.test.eight_bit.about"), yes: t("memory.test.eight_bit.yes") });
 }

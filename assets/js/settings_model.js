@@ -34,6 +34,8 @@ export class ModelCard {
     const { download, check } = model;
     const moving = live(download);
     const work = moving ? download : live(check) ? check : null;
+    if (this.moved && download?.state === "done") toast(t("models.got", { title: model.title }), "", "ok");
+    this.moved = moving;
     this.#once(p.title, model.title, () => setText(p.title, model.title));
     this.#once(p.tasks, model.tasks, () => setText(p.tasks, model.tasks.map(taskName).join(" · ")));
     this.#once(p.licence, [model.licence, model.accepted], () => p.licence.replaceChildren(outside(model.licence_url, model.licence)));
@@ -78,10 +80,10 @@ export class ModelCard {
 
   #button(working) {
     const { go } = this.parts;
-    const { state, missing_bytes: missing, parts } = this.model;
+    const { download, state, missing_bytes: missing, parts } = this.model;
     go.hidden = state === "ready" && !working;
-    const begun = parts.some((part) => part.state === "partial"); // a part that other models share is no beginning
-    const verb = working ? "cancel" : begun ? "resume" : "get";
+    const left = ["failed", "cancelled"].includes(download?.state) || begun(this.model, this.catalogue.models); // a part that other models share is no beginning
+    const verb = working ? "cancel" : left && parts.some((part) => part.state === "partial") ? "resume" : "get";
     if (go.dataset.verb !== verb) go.firstChild.className = `l-ic l-ic-${{ cancel: "x", resume: "play", get: "download" }[verb]}`;
     go.dataset.verb = verb;
     setAttr(go, "data-calm", verb === "cancel" || state === "unfit" ? "" : null);
@@ -136,7 +138,7 @@ const same = (one, other) => one.repo === other.repo && one.name === other.name;
 const fileName = (path) => path.split(/[\\/]/).slice(-2).join("/");
 
 /** Something is here that only this model reads: somebody wanted to have it. */
-const begun = (model, models) => model.parts.some((part) => part.state !== "missing"
+export const begun = (model, models) => model.parts.some((part) => part.state !== "missing"
   && !models.some((other) => other.id !== model.id && other.parts.some((theirs) => same(theirs, part))));
 
 function failure(error) {
@@ -149,7 +151,7 @@ function fitOf(fit) {
   if (!fit) return [];
   if (!fit.ok) return [mark("bad", t("models.unfit"))]; // why stands below, where there is room for a sentence
   if (!fit.profile) return [mark("ok", t("models.fits"))];
-  return [mark(SLOW.includes(fit.profile) ? "warn" : "ok", profileName(fit.profile), t(`form.profile.${fit.profile}`)),
+  return [mark(SLOW.includes(fit.profile) ? "warn" : "ok", t(SLOW.includes(fit.profile) ? "models.fits.slowly" : "models.fits.as", { profile: profileName(fit.profile) }), t(`form.profile.${fit.profile}`)),
     fit.peak_bytes ? el("span", { class: "l-mono l-model-peak" }, t("models.peak", { size: fmt.bytes(fit.peak_bytes) })) : ""];
 }
 

@@ -2,7 +2,7 @@
 // again while something is being fetched.
 import { api, button, el, errorWords, fmt, keyed, on, t, toast } from "./core.js";
 import { pickFolder } from "./folder_picker.js";
-import { ModelCard } from "./settings_model.js";
+import { ModelCard, begun } from "./settings_model.js";
 import { note, trouble, waiting, whileShown } from "./settings_parts.js";
 import { act } from "./queues.js";
 import { taskName } from "./words_of.js";
@@ -13,12 +13,12 @@ const IDLE_MS = 5000;
 /** Something of it is being fetched or looked through. */
 export const busy = (model) => [model.download, model.check].some((work) => ["waiting", "running"].includes(work?.state));
 
-/** What is here comes first, then what would fit, then the rest; each in the studio's own order. */
-const place = (model) => (model.state !== "missing" && model.state !== "unfit" ? 0 : model.fit?.ok === false ? 2 : 1);
+/** What was got or begun comes first, then what would fit, then the rest; each in the studio's own order. */
+const place = (model, models) => (model.state === "ready" || busy(model) || begun(model, models) ? 0 : model.fit?.ok === false ? 2 : 1);
 
 export function drawModels(root) {
   const cards = new Map();
-  const view = { task: "", here: false, catalogue: null };
+  const view = { task: "", here: false, catalogue: null, places: new Map() };
   const facts = el("p", { class: "l-models-facts" });
   const tasks = el("select", { class: "l-select", id: "models-task", "aria-label": t("models.task"), onchange: () => {
     view.task = tasks.value;
@@ -55,7 +55,8 @@ export function drawModels(root) {
   function draw() {
     if (!view.catalogue) return;
     const { free_bytes: free, folder, offline } = view.catalogue;
-    const models = view.catalogue.models.toSorted((a, b) => place(a) - place(b));
+    for (const model of view.catalogue.models) if (!view.places.has(model.id)) view.places.set(model.id, place(model, view.catalogue.models));
+    const models = view.catalogue.models.toSorted((a, b) => view.places.get(a.id) - view.places.get(b.id)); // nothing jumps while somebody looks
     every.setAttribute("aria-pressed", String(!view.here));
     here.setAttribute("aria-pressed", String(view.here));
     drawTasks(models);

@@ -91,7 +91,7 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
     return [
       button(t("generate.use"), () => {
         dialog.close();
-        useSettings(take.id);
+        useSettings(take);
       }, { kind: "primary", iconName: "sliders-horizontal", id: "take-use" }),
       el("a", { class: "l-btn", id: "take-download", href: urls.download(take.id), download: "" }, icon("download"),
         el("span", { class: "l-btn-label" }, t("generate.download"))),

@@ -9,8 +9,8 @@ export function fieldName(field) {
   return at === undefined ? t(`form.${name}`) : `${t(`form.${name}`)} ${Number(at) + 1 || at}`;
 }
 
-/** What an engine is called on screen: its name in this language where it has one, else its id. */
-export const engineName = (id) => (has(`form.engine.${id}`) ? t(`form.engine.${id}`) : id);
+/** What an engine is called on screen: its name in this language, the title of its model, or its id. */
+export const engineName = (id) => ["form.engine", "engine.title"].map((key) => `${key}.${id}`).filter(has).map((key) => t(key))[0] ?? id;
 export const TASK_ICONS = {
   text_to_video: "clapperboard",
   image_to_video: "image-play",

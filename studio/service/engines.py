@@ -10,6 +10,7 @@ from studio.domain import ImageToVideo, Lane, SceneBase, TalkingAvatar
 from studio.errors import Refused, StudioError
 from studio.pipelines import ENGINES, engine_class, engines_for
 from studio.pipelines.base import Availability, Engine, Machine
+from studio.pipelines.parts import one_look
 from studio.runner.assign import WILD
 from studio.service.views import View
 from studio.story.episode import problems_of
@@ -38,11 +39,14 @@ class Engines:
     def list(self) -> list[View]:
         """Every engine with its limits, knobs and whether it is ready on this machine."""
         ready = self.ready()
-        return [self._view(engine_class(engine_id), ready[engine_id]) for engine_id in ENGINES]
+        order = [cls.id for cls in self._best_first([engine_class(engine_id) for engine_id in ENGINES])]
+        return [self._view(engine_class(name), ready[name], order.index(name)) for name in ENGINES]
 
-    def _view(self, cls: type[Engine], availability: Availability) -> View:
+    def _view(self, cls: type[Engine], availability: Availability, rank: int) -> View:
+        """`rank`: "auto" takes the least of those that are ready, that are no drafts and that may be used."""
         return {
             "id": cls.id,
+            "rank": rank,
             "tasks": sorted(cls.tasks),
             "lane": cls.lane,
             "draft": cls.draft,
@@ -72,7 +76,8 @@ class Engines:
     def ready(self) -> Readiness:
         """What each engine says of this machine now. Whoever asks for many scenes asks once."""
         machine = self._planner.whole()
-        return {engine_id: self._availability(engine_class(engine_id), machine) for engine_id in ENGINES}
+        with one_look():
+            return {engine_id: self._availability(engine_class(engine_id), machine) for engine_id in ENGINES}
 
     def _availability(self, cls: type[Engine], machine: Machine) -> Availability:
         """What the engine says of this machine; one that is here but fits in no profile says why."""

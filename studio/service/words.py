@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.errors import StudioError
+from studio.pipelines.catalogue import CATALOGUE
 
 LANGUAGES = ("en", "pt", "zh")
 
@@ -19,10 +20,11 @@ class Words:
 
     @cached_property
     def _texts(self) -> dict[str, dict[str, str]]:
-        return {lang: json.loads((self._folder / f"{lang}.json").read_text("utf-8")) for lang in LANGUAGES}
+        titles = {f"engine.title.{engine_id}": one.title for engine_id, one in CATALOGUE.items()}
+        return {lang: titles | json.loads((self._folder / f"{lang}.json").read_text("utf-8")) for lang in LANGUAGES}
 
     def dictionary(self, lang: str) -> dict[str, str]:
-        """Everything in one language."""
+        """Everything in one language, with the titles of models, which are the same in all."""
         return self._texts[lang if lang in LANGUAGES else self.default]
 
     def text(self, key: str, lang: str = "", **params: Any) -> str:

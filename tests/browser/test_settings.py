@@ -117,6 +117,54 @@ def test_a_model_is_got_once_its_licence_is_accepted(open_page: Any, shot: Any) 
     expect(page.locator("dialog[open]")).to_contain_text("also read by TWO")
 
 
+def test_models_stay_in_their_place_and_only_what_was_begun_is_resumed(open_page: Any) -> None:
+    page = open_page()
+    shared = part("text_encoder", "wan/five", 11 * GB, "missing")
+    first = model("one", "missing", [shared, part("transformer", "wan/one", 3 * GB, "missing")])
+    now = [first, model("two", "missing", [shared, part("transformer", "wan/two", 28 * GB, "missing")])]
+    answer(page, "/catalogue", lambda _: catalogue(*now))
+    body = opened(page, "models")
+    moving = {
+        "id": "d",
+        "state": "running",
+        "done": GB,
+        "total": 39 * GB,
+        "bytes_per_second": GB,
+        "eta": 9,
+        "error": None,
+    }
+    begun = {**shared, "state": "partial"}
+    now[:] = [
+        model("one", "partial", [begun, first["parts"][1]]),
+        model("two", "downloading", [begun, part("transformer", "wan/two", 28 * GB, "missing")], download=moving),
+    ]
+    expect(body.locator('.l-model[data-id="two"]')).to_have_attribute("data-state", "downloading")
+    expect(body.locator('.l-model[data-id="one"] .l-model-go')).to_contain_text("Get")
+    assert body.locator(".l-model").evaluate_all("cards => cards.map((card) => card.dataset.id)") == ["one", "two"]
+
+
+def test_weights_in_8_bits_are_tested_with_the_consent_of_the_inbox(open_page: Any, site: Any) -> None:
+    page = open_page()
+    queue_id = site.episode("Strict", [SHOT])
+    refused = {"code": "memory.no_consent", "params": {}}
+    row = {
+        "profile": "stream8",
+        "ok": False,
+        "peak_bytes": None,
+        "seconds": None,
+        "scenes_that_fit": 0,
+        "reason": refused,
+    }
+    answer(page, "/memory/queues/[^/]*", lambda _: {"profiles": [row]})
+    body = opened(page, "memory")
+    body.locator("#memory-queue").select_option(queue_id)
+    body.locator('tr[data-profile="stream8"] button').click()
+    page.locator("dialog[open]").get_by_role("button", name="Allow in the inbox").click()
+    page.locator(".l-scene").first.wait_for()
+    inbox = next(queue for queue in site.call("GET", "/queues") if queue["inbox"])
+    assert inbox["allow_8bit"] and not site.call("GET", f"/queues/{queue_id}")["queue"]["allow_8bit"]
+
+
 def test_offline_and_out_of_reach_are_said(open_page: Any) -> None:
     page = open_page()
     answer(

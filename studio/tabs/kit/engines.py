@@ -13,30 +13,40 @@ def engine_for(studio: Studio, task_type: str, choice: str) -> dict[str, Any] | 
     if choice != "auto":
         return next((engine for engine in able if engine["id"] == choice), None)
     ready = [engine for engine in able if engine["availability"]["state"] == "ready" and not engine["costs_money"]]
-    return min(ready, key=lambda engine: engine["draft"], default=None)  # the draft engine only where no other is ready
+    return min(ready, key=lambda engine: (engine["draft"], engine["rank"]), default=None)
+
+
+def engine_title(studio: Studio, engine_id: str) -> str:
+    """The title of a model, which is the same in every language; else its id."""
+    return studio.words.dictionary("en").get(f"engine.title.{engine_id}", engine_id)
 
 
 def engine_name(studio: Studio, engine_id: str) -> str:
-    """Its name on screen: the locale files' if they know it, else its id."""
+    """Its name on screen: the locale files' if they know it, else its title."""
     key = f"form.engine.{engine_id}"
-    return str(I18nData(key)) if key in studio.words.dictionary("en") else engine_id
+    return str(I18nData(key)) if key in studio.words.dictionary("en") else engine_title(studio, engine_id)
 
 
 def engine_choices(studio: Studio, task_type: str, chosen: str) -> list[tuple[str, str]]:
     """(label, id) of every engine that can do a task, `auto` first, each with what stands in its way.
 
-    Gradio translates one key per string, so an engine that shares its label with another word goes by its id there.
+    Gradio translates one key per string, so an engine that shares its label with another word goes by its title there.
     """
     would = engine_for(studio, task_type, "auto")
     auto = str(I18nData("form.engine.auto"))
     by = f"form.engine.auto.{would['id']}" if would else ""  # a sentence of its own where its name has a translation
-    named = str(I18nData(by)) if by in studio.words.dictionary("en") else f"{auto} · {would['id']}" if would else auto
+    named = f"{auto} · {engine_title(studio, would['id'])}" if would else auto
+    if by in studio.words.dictionary("en"):
+        named = str(I18nData(by))
     choices = [(named, "auto")]
     for engine in studio.engines.list():
         if task_type in engine["tasks"]:
             state, engine_id = engine["availability"]["state"], engine["id"]
             note = I18nData(f"form.availability.{state}")
-            choices.append((engine_name(studio, engine_id) if state == "ready" else f"{engine_id} · {note}", engine_id))
+            label = (
+                engine_name(studio, engine_id) if state == "ready" else f"{engine_title(studio, engine_id)} · {note}"
+            )
+            choices.append((label, engine_id))
     if chosen not in {engine_id for _, engine_id in choices}:  # from an episode that was written on another machine
         choices.append((f"{chosen} · {I18nData('form.availability.unknown')}", chosen))
     return choices

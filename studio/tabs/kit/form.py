@@ -17,7 +17,7 @@ from studio.domain import CUT_PREFIXES
 from studio.errors import StudioError
 from studio.service import Studio
 from studio.tabs.kit import lines
-from studio.tabs.kit.engines import engine_choices, engine_for
+from studio.tabs.kit.engines import engine_choices, engine_for, engine_title
 from studio.tabs.kit.values import Scene, Schema, as_number, as_whole, rows, same, shapes, split_cut, typed, value_of
 
 FIRST = ("prompt", "ref_imgs", "input_image", "end_image", "input_video", "input_audio", "lines")
@@ -287,7 +287,7 @@ class _Drawing:
         if not knobs or not self.engine:
             return
         with gr.Accordion(
-            f"{words('form.options')} · {self.engine['id']}", open=False,
+            f"{words('form.options')} · {engine_title(self.studio, self.engine['id'])}", open=False,
             elem_id=f"{self.prefix}-options", elem_classes="l-fold",
         ):  # fmt: skip
             for name, spec in knobs.items():

@@ -110,7 +110,7 @@ HEAD_SCRIPT = """
     Object.defineProperty(navigator, name, { get: () => value, configurable: true });
   document.documentElement.lang = lang === "zh" ? "zh-Hans" : lang;
   if (cookie !== lang) document.cookie = `lanterna_lang=${lang}; path=/; max-age=31536000; samesite=lax`;
-  window.lanterna = { lang, words: fetch(`/ui/locales/${lang}.json`).then((answer) => answer.json()) };
+  window.lanterna = { lang, words: fetch(`/api/dictionary?lang=${lang}`).then((answer) => answer.json()) };
   const here = new URL(location);
   if (here.searchParams.get("__theme") !== "dark") {
     here.searchParams.set("__theme", "dark");
