@@ -1,8 +1,11 @@
-"""LoRAs on Wan at tiny size: they change the film, go without a trace, and one of another model is refused."""
+"""LoRAs on Wan and SDXL at tiny size: they change the film, go without a trace, and one of another model is refused."""
 
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import engine_calls
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -10,7 +13,9 @@ from test_diffusion import loaded, make, options, packets, read, repositories, s
 
 from studio.errors import Refused
 from studio.pipelines.base import Plan
+from studio.pipelines.embeddings import CACHE
 from studio.pipelines.lora import looks_like
+from studio.pipelines.stable_diffusion import SDXL, XL
 from studio.pipelines.wan import WanT2VSmall
 
 
@@ -103,3 +108,83 @@ def test_what_a_lora_looks_like(tmp_path: Path) -> None:
     )
     assert looks_like(lora(tmp_path, "b.safetensors", 1, 8, "nobody.knows.{}")).startswith("(nobody.knows.0")
     assert WanT2VSmall.Options(loras=[{"file": "a.safetensors"}]).loras[0].weight == 1.0
+
+
+# ------------------------------------------------------------------------------------------------ SDXL
+BLOCK = "transformer_blocks_0_attn2_to_k"
+AUTHORS = {  # whose names -> those of a layer of the network and of one of each text encoder, and the two sides
+    "diffusers": (
+        "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k",
+        "text_encoder.text_model.encoder.layers.1.self_attn.out_proj",
+        "text_encoder_2.text_model.encoder.layers.1.self_attn.out_proj", "lora_A", "lora_B",
+    ),
+    "kohya": (
+        f"lora_unet_down_blocks_1_attentions_0_{BLOCK}", "lora_te1_text_model_encoder_layers_1_self_attn_out_proj",
+        "lora_te2_text_model_encoder_layers_1_self_attn_out_proj", "lora_down", "lora_up",
+    ),
+    "sgm": (
+        f"lora_unet_input_blocks_4_1_{BLOCK}", "lora_te1_text_model_encoder_layers_1_self_attn_out_proj",
+        "lora_te2_text_model_encoder_layers_1_self_attn_out_proj", "lora_down", "lora_up",
+    ),
+}  # fmt: skip
+SIZES = ((64, 8), (16, 16), (48, 48))  # inputs and outputs of these layers
+
+
+def xl_lora(folder: Path, author: str, *layers: int, wide: int = 0) -> str:
+    """The same numbers by the names of one author, for some of: the network, the first and the second encoder."""
+    generator, tensors = torch.Generator().manual_seed(4), {}
+    *names, down, up = AUTHORS[author]
+    for number, (name, (inputs, outputs)) in enumerate(zip(names, SIZES, strict=True)):
+        pair = (
+            torch.randn(2, inputs + wide * bool(number), generator=generator),
+            torch.randn(outputs, 2, generator=generator),
+        )
+        if number in layers:
+            tensors |= {f"{name}.{side}.weight": tensor * 3 for side, tensor in zip((down, up), pair, strict=True)}
+            tensors |= {f"{name}.alpha": torch.tensor(2.0)} if author != "diffusers" else {}
+    file = folder / "loras" / f"{author}{''.join(map(str, layers))}{wide or ''}.safetensors"
+    file.parent.mkdir(exist_ok=True)
+    save_file(tensors, file)
+    return file.name
+
+
+@pytest.fixture(scope="module")
+def xl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("xl")
+    with pytest.MonkeyPatch.context() as patch, engine_calls.shelf(folder, XL):
+        patch.setenv(CACHE, str(folder / "cache"))
+        yield folder
+
+
+def xl_latents(engine: Any, folder: Path, *files: str) -> torch.Tensor:
+    engine.load(engine.plan or engine_calls.PLANS["swap"])
+    wish = engine.Options(
+        width=64, height=64, num_inference_steps=2, loras=[{"file": file, "weight": 0.7} for file in files]
+    )
+    return engine_calls.latents_of(engine, engine_calls.scene("text_to_image"), wish, folder)
+
+
+def test_loras_of_sdxl_by_all_names_change_the_network_and_both_encoders(xl: Path, tmp_path: Path) -> None:
+    engine = engine_calls.loaded(SDXL, engine_calls.PLANS["swap"])
+    plain = xl_latents(engine, tmp_path)
+    made = {author: xl_latents(engine, tmp_path, xl_lora(xl, author, 0, 1, 2)) for author in AUTHORS}
+    assert torch.equal(made["kohya"], made["diffusers"]) and torch.equal(made["sgm"], made["diffusers"])
+    fewer = [xl_latents(engine, tmp_path, xl_lora(xl, "sgm", *layers)) for layers in ((0,), (0, 1), (0, 2))]
+    looks = [plain, made["sgm"], *fewer]
+    assert not any(torch.equal(one, other) for one, other in combinations(looks, 2))
+    assert torch.equal(xl_latents(engine, tmp_path), plain)
+    encoders = [engine.pipe.text_encoder, engine.pipe.text_encoder_2]
+    assert not any(
+        "lora" in name for one in (engine.pipe.unet, *filter(None, encoders)) for name, _ in one.named_modules()
+    )
+    engine.close()
+
+
+def test_a_lora_for_another_text_encoder_is_refused(xl: Path, tmp_path: Path) -> None:
+    engine = engine_calls.loaded(SDXL, engine_calls.PLANS["swap"])
+    plain = xl_latents(engine, tmp_path)
+    with pytest.raises(Refused) as caught:
+        xl_latents(engine, tmp_path, xl_lora(xl, "sgm", 0, 1, 2, wide=5))
+    assert caught.value.code == "model.lora_unfit" and caught.value.params["found"] == "SDXL"
+    assert torch.equal(xl_latents(engine, tmp_path), plain)
+    engine.close()

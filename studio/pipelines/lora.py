@@ -87,15 +87,25 @@ def put_on(pipe: Any, stack: Stack, networks: Mapping[str, Any]) -> None:
             _check(file, state, networks)
             names.append(name)
             for more in ({}, {"load_into_transformer_2": True}) if "transformer_2" in networks else ({},):
-                pipe.load_lora_weights(
-                    str(file.parent), weight_name=file.name, adapter_name=name, local_files_only=True,
-                    use_safetensors=True, **more,
-                )  # fmt: skip
+                _load(pipe, file, adapter_name=name, **more)
         if names:
             pipe.set_adapters(names, [weight for _, weight, _ in stack.loras])
     except BaseException:
         take_off(pipe)
         raise
+
+
+def _load(pipe: Any, file: Path, **named: Any) -> None:
+    from studio.pipelines.steps import out_of_memory
+
+    try:
+        pipe.load_lora_weights(
+            str(file.parent), weight_name=file.name, local_files_only=True, use_safetensors=True, **named
+        )
+    except (ValueError, KeyError, RuntimeError) as error:  # matrices of another size for a text encoder
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise
+        raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=_title(pipe)) from error
 
 
 def take_off(pipe: Any) -> None:
@@ -115,16 +125,23 @@ def looks_like(file: Path) -> str:
 
 
 def _converted(pipe: Any, file: Path) -> dict[str, Any]:
-    """The tensors by diffusers' names."""
+    """The tensors by diffusers' names, whoever named them."""
+    from diffusers.utils import convert_unet_state_dict_to_peft
+
     header(file)
+    unet = getattr(pipe, "unet", None)  # its layout tells which of the first authors' blocks is which
     try:
         found = pipe.lora_state_dict(
-            str(file.parent), weight_name=file.name, local_files_only=True, use_safetensors=True
-        )
+            str(file.parent), weight_name=file.name, local_files_only=True, use_safetensors=True,
+            **({"unet_config": unet.config} if unet is not None else {}),
+        )  # fmt: skip
     except (ValueError, KeyError, RuntimeError, AttributeError, IndexError) as error:
         raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=_title(pipe)) from error
     state: dict[str, Any] = found[0] if isinstance(found, tuple) else found  # SD's comes with its alphas
-    return state
+    if unet is None:
+        return state
+    inner = {key: tensor for key, tensor in state.items() if key.startswith("unet.")}
+    return {key.replace(".processor.", "."): tensor for key, tensor in convert_unet_state_dict_to_peft(inner).items()}
 
 
 def _check(file: Path, state: Mapping[str, Any], networks: Mapping[str, Any]) -> None:
