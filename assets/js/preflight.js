@@ -107,14 +107,15 @@ function strip(view) {
     by.toggleAttribute("aria-invalid", wished === null);
     if (wished !== null) answer(view, { ready_by: wished });
   });
+  const none = counts.errors === counts.total; // nothing to reckon
   const late = time.ready_by_ok === false ? "bad" : time.ready_by_sure === false ? "tight" : "";
   return el("div", { class: "l-pf-strip" },
     tile("preflight.scenes", fmt.number(counts.total), verdicts),
-    tile("preflight.time", roughly(time.seconds), el("span", {}, range(time.seconds)),
+    tile("preflight.time", none ? "–" : roughly(time.seconds), none ? null : el("span", {}, range(time.seconds)),
       time.ahead.median >= 1 ? el("span", {}, t("preflight.ahead", { time: fmt.rough(time.ahead.median) })) : null),
-    tile("preflight.finish", clockOf(time.finish_at), el("label", { class: "l-pf-by" }, el("span", {}, t("preflight.ready_by")), by),
+    tile("preflight.finish", none ? "–" : clockOf(time.finish_at), el("label", { class: "l-pf-by" }, el("span", {}, t("preflight.ready_by")), by),
       late ? el("span", { class: `l-pf-late l-pf-late-${late}` }, t(`preflight.late.${late}`)) : null),
-    tile("preflight.disk", `${disk.guess ? "≈ " : ""}${fmt.bytes(disk.needed)}`,
+    tile("preflight.disk", none ? "–" : `${disk.guess ? "≈ " : ""}${fmt.bytes(disk.needed)}`,
       el("span", { class: disk.ok ? "" : "l-bad" }, t("preflight.free", { free: fmt.bytes(disk.free) }))));
 }
 
