@@ -49,7 +49,8 @@ def scene_of(engine: str, task: str, assets: dict[str, str]) -> dict[str, Any]:
         "talking_avatar": {"input_image": assets["image"], "input_audio": assets["audio"]},
     }.get(task, {"duration": seconds})  # fmt: skip
     return {
-        "task_type": task, "prompt": "A lamp at dusk", "seed": 7, "engine": engine, "resolution": min(cls.limits.resolutions),
+        "task_type": task, "prompt": "A lamp at dusk", "seed": 7, "engine": engine,
+        "resolution": min(cls.limits.resolutions),
         "options": {engine: {"width": side, "height": side, "num_inference_steps": STEPS}}, **said,
     }  # fmt: skip
 
