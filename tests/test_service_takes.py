@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import instant_engine
 import pytest
 
 from studio.app import build_studio
 from studio.errors import Conflict, NotFound, Refused
 from studio.pipelines import ENGINES
+from studio.pipelines.base import Limits
 from studio.service import Studio
 from studio.service.views import title_of
 from studio.settings import Settings
@@ -190,6 +192,28 @@ def test_every_engine_says_what_it_can(studio: Studio, build: Callable[..., Stud
     assert {name for name, engine in engines.items() if engine["draft"]} == {"draft"}
     assert engines["instant"]["options"]["properties"]["grey"]["default"] == 90
     json.dumps(list(engines.values()))
+
+
+class Wide(instant_engine.Instant):
+    id = "wide"
+
+
+def test_auto_takes_an_engine_that_can_make_the_scene(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "wide", "test_service_takes:Wide")
+    monkeypatch.setattr(Wide, "limits", Limits())
+    monkeypatch.setattr(instant_engine.Instant, "limits", Limits(resolutions=("480P",)))
+    queue = studio.queues.create("Q")["id"]
+    small, large = (studio.scenes.add(queue, {**SHOT, "resolution": size})["id"] for size in ("480P", "720P"))
+    named = studio.scenes.add(queue, {**SHOT, "resolution": "720P", "engine": "instant"})["id"]
+    report = studio.preflight.queue(queue)
+    assert [one["problems"][0]["code"] if one["problems"] else "" for one in report["scenes"]] == [
+        "",
+        "",
+        "engine.limit_resolution",
+    ]
+    assert [studio.runs.wanted(one)[0].engine for one in (small, large)] == ["instant", "wide"]
+    with pytest.raises(Refused, match="engine.limit_resolution"):
+        studio.runs.wanted(named)
 
 
 def test_auto_takes_the_real_engine_and_draft_where_it_is_named(studio: Studio) -> None:

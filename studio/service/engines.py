@@ -1,7 +1,7 @@
 """Which engine does what, and which one will do this scene. Data only: no engine is loaded here."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
@@ -30,6 +30,14 @@ class Choice:
     engine: type[Engine]
     why: Literal["named", "ready", "stand_in"]
     passed: tuple[str, ...] = ()  # real engines that can do it but are not ready, or cost money and may not
+    others: tuple[type[Engine], ...] = ()  # that are ready too, the next best first
+
+    def taking(self, scene: SceneBase) -> "Choice":
+        """For one scene: the best of them that can take it as it is written; where none can, the best says why."""
+        if not self.others:
+            return self
+        able = (cls for cls in (self.engine, *self.others) if next(limit_problems(cls, scene), None) is None)
+        return replace(self, engine=next(able, self.engine))
 
 
 class Engines:
@@ -105,7 +113,7 @@ class Engines:
         drafts = [cls for cls in allowed if cls.draft]
         passed = tuple(cls.id for cls in able if not cls.draft and cls not in allowed)
         if real:
-            return Choice(real[0], "ready", passed)
+            return Choice(real[0], "ready", passed, tuple(real[1:]))
         if drafts and not policy["allow_draft"]:
             raise Refused("engine.only_draft", field="engine", task=task)
         if not drafts:
@@ -122,11 +130,15 @@ class Engines:
         machine = self._planner.whole()
         return sorted(engines, key=lambda cls: (cls.costs_money, self._planner.rank(cls, machine)))
 
+    def pick_for(self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None) -> Choice:
+        """Who makes a scene. Raises Refused as `pick` does; what the engine has against the scene is not asked here."""
+        return self.pick(scene.task_type, scene.engine, policy, ready).taking(scene)  # type: ignore[attr-defined]
+
     def choose(
         self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None
     ) -> tuple[str, Lane]:  # fmt: skip
         """The engine for a scene, which it can take as it is. Raises Refused naming scene field and cure."""
-        choice = self.pick(scene.task_type, scene.engine, policy, ready)  # type: ignore[attr-defined]
+        choice = self.pick_for(scene, policy, ready)
         for problem in (*self.wildcard_problems(scene), *limit_problems(choice.engine, scene)):
             raise problem
         return choice.engine.id, choice.engine.lane

@@ -154,7 +154,7 @@ class Memory:
         if isinstance(scene, Speech):
             return answer
         try:
-            choice = self._engines.pick(scene.task_type, scene.engine, policy)  # type: ignore[attr-defined]
+            choice = self._engines.pick_for(scene, policy)
             answer["engine"] = choice.engine.id
             asked = self._planner.asked(choice.engine, scene, Inputs(duration=getattr(scene, "duration", None)))
         except StudioError as error:
@@ -188,7 +188,7 @@ class Memory:
         if isinstance(scene, Speech):
             return None
         try:
-            choice = self._engines.pick(scene.task_type, scene.engine, policy, ready)  # type: ignore[attr-defined]
+            choice = self._engines.pick_for(scene, policy, ready)
             return self._planner.asked(choice.engine, scene, Inputs(duration=getattr(scene, "duration", None)))
         except StudioError:  # preflight says so
             return None

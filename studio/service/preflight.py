@@ -186,6 +186,8 @@ def _judge(item: Item, said: Said, casting: Casting) -> Judged:
     scene = item.scene
     findings = [error(problem) for problem in casting.wildcards(scene)]
     picture, memory = casting.of(item.task, scene.engine), None
+    if isinstance(picture, Choice):
+        picture = picture.taking(scene)
     voices = [_voice(scene, number, casting, findings) for number in said.afresh] if said.afresh else []
     length = length_of(scene, said)
     if isinstance(picture, Choice):
