@@ -297,7 +297,7 @@ def verify(arguments: Arguments, run: ToolRun) -> JSON:
 
 def measure_machine(arguments: Arguments, run: ToolRun) -> JSON:
     """{device: "cpu" | "cuda:0", folder: of the models, scale?} -> {copy_gb_s, disk_gb_s, tflops}; 0: not to be had."""
-    from studio.pipelines.measure import measure
+    from studio.pipelines.memory.measure import measure
 
     found = measure(arguments["device"], Path(arguments["folder"]), run.step, float(arguments.get("scale", 1.0)))
     return {**found}

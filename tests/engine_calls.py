@@ -13,7 +13,7 @@ from PIL import Image
 
 from studio.domain import SceneAdapter
 from studio.pipelines.base import Inputs, Made, Plan, Run
-from studio.pipelines.parcel import lie_evenly
+from studio.pipelines.memory.parcel import lie_evenly
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool
 

@@ -7,9 +7,9 @@ import pytest
 from test_diffusion import loaded, make, options, packets, repositories, shelf  # noqa: F401  fixtures
 
 from studio.errors import Refused
-from studio.pipelines import acceleration
-from studio.pipelines.acceleration import CacheOptions, best_attention, cached, chosen_attention, faster_wheel
 from studio.pipelines.base import Plan
+from studio.pipelines.diffusion import acceleration
+from studio.pipelines.diffusion.acceleration import CacheOptions, best_attention, cached, chosen_attention, faster_wheel
 from studio.pipelines.wan import WanT2VSmall
 
 

@@ -12,9 +12,9 @@ from tiny_models_more import sd_turbo
 
 from studio.domain import SceneAdapter
 from studio.errors import Refused
-from studio.pipelines import checkpoints
 from studio.pipelines.base import Inputs, Plan, Run
-from studio.pipelines.embeddings import CACHE
+from studio.pipelines.diffusion import checkpoints
+from studio.pipelines.diffusion.embeddings import CACHE
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool
 from studio.pipelines.stable_diffusion import TURBO, SDTurbo

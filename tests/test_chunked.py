@@ -5,7 +5,7 @@ import torch
 from tiny_models import wan_transformer
 from wan_inputs import wan_inputs
 
-from studio.pipelines import chunked
+from studio.pipelines.memory import chunked
 
 SIZE = 16  # 3 * 8 * 8 = 192 tokens
 TOKENS = 80  # two chunks and a rest

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from studio.domain import SceneAdapter
 from studio.errors import Cancelled, OutOfMemory
-from studio.pipelines import checkpoints, preview, steps
 from studio.pipelines.base import Inputs, Made, Plan, Run
-from studio.pipelines.embeddings import CACHE
+from studio.pipelines.diffusion import checkpoints, preview, steps
+from studio.pipelines.diffusion.embeddings import CACHE
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool
 from studio.pipelines.wan import WanT2VLarge, WanT2VSmall

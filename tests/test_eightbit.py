@@ -5,10 +5,10 @@ import torch
 from tiny_models import wan_transformer
 from wan_inputs import wan_inputs
 
-from studio.pipelines import eightbit
-from studio.pipelines.copier import ClockCopier
-from studio.pipelines.parcel import is_wrapper, weight_bytes
-from studio.pipelines.streamer import BlockStreamer
+from studio.pipelines.memory import eightbit
+from studio.pipelines.memory.copier import ClockCopier
+from studio.pipelines.memory.parcel import is_wrapper, weight_bytes
+from studio.pipelines.memory.streamer import BlockStreamer
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp8"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from studio.pipelines.embeddings import CACHE, LEFT, Remembered, content
+from studio.pipelines.diffusion.embeddings import CACHE, LEFT, Remembered, content
 
 
 def test_an_answer_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from studio.errors import Refused
 from studio.pipelines.base import Inputs, Plan
-from studio.pipelines.footprint import Shape
+from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.stable_diffusion import SDXL, TURBO, XL, SDTurbo
 
 ENGINES = [SDTurbo, SDXL]

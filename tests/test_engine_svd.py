@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from studio.errors import Refused
 from studio.media.probe import probe
 from studio.pipelines.base import Inputs, Plan
-from studio.pipelines.footprint import Shape
+from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.svd import SVDXT, XT
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "num_inference_steps": 2}
@@ -58,7 +58,7 @@ def test_it_plays_as_fast_as_the_scene_asks_and_never_ends_before(seconds: float
 def test_latents_are_the_same_to_the_bit_under_every_plan_and_those_of_the_stock_pipeline(tmp_path: Path) -> None:
     import diffusers
 
-    from studio.pipelines import pictures
+    from studio.pipelines.diffusion import pictures
     from studio.pipelines.parts import Shelf
 
     files, found = {"input_image": picture(tmp_path)}, {}

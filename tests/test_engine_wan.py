@@ -17,8 +17,8 @@ from studio.errors import Refused
 from studio.media.writer import write_video
 from studio.pipelines import engine_class
 from studio.pipelines.base import Inputs, Plan, Run
-from studio.pipelines.embeddings import CACHE
-from studio.pipelines.footprint import Shape
+from studio.pipelines.diffusion.embeddings import CACHE
+from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool
 from studio.pipelines.wan import NEGATIVE, answering

@@ -24,7 +24,7 @@ from studio.media.probe import probe
 from studio.media.writer import write_video
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.base import Inputs, Made, Plan, Run
-from studio.pipelines.embeddings import CACHE
+from studio.pipelines.diffusion.embeddings import CACHE
 from studio.pipelines.manager import PipelineManager
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool

@@ -9,8 +9,8 @@ import torch
 from meta_tracker import cast, peak_bytes, weight_bytes
 
 from studio.pipelines import engine_class
-from studio.pipelines.footprint import Footprint, Network, Shape
-from studio.pipelines.profiles import TOKEN_CHUNK
+from studio.pipelines.memory.footprint import Footprint, Network, Shape
+from studio.pipelines.memory.profiles import TOKEN_CHUNK
 
 LARGE: Footprint = engine_class("wan2.1-t2v-14b").footprint  # type: ignore[assignment]
 SMALL: Footprint = engine_class("wan2.1-t2v-1.3b").footprint  # type: ignore[assignment]
@@ -48,7 +48,7 @@ def test_activations_agree_with_the_network(footprint: Footprint, wide: dict[str
 
 @pytest.mark.parametrize("shape", [Shape(832, 480, 25), *FITTED_ELSEWHERE])
 def test_activations_of_chunked_blocks_agree_with_the_network(shape: Shape) -> None:
-    from studio.pipelines import chunked
+    from studio.pipelines.memory import chunked
 
     model = network()
     chunked.install(model, TOKEN_CHUNK)

@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from studio.errors import Refused
-from studio.pipelines import checkpoints
 from studio.pipelines.base import Inputs, Plan, Run
-from studio.pipelines.embeddings import CACHE
+from studio.pipelines.diffusion import checkpoints
+from studio.pipelines.diffusion.embeddings import CACHE
 from studio.pipelines.parts import SHELF
 from studio.pipelines.stable_diffusion import SDXL, TURBO, XL, SDTurbo
 

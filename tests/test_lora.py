@@ -13,8 +13,8 @@ from test_diffusion import loaded, make, options, packets, read, repositories, s
 
 from studio.errors import Refused
 from studio.pipelines.base import Plan
-from studio.pipelines.embeddings import CACHE
-from studio.pipelines.lora import looks_like
+from studio.pipelines.diffusion.embeddings import CACHE
+from studio.pipelines.diffusion.lora import looks_like
 from studio.pipelines.stable_diffusion import SDXL, XL
 from studio.pipelines.wan import WanT2VSmall
 

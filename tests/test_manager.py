@@ -138,7 +138,9 @@ def test_after_a_failure_on_a_device_the_engine_is_closed(told: list[str]) -> No
     ("plan", "error"),
     [(CPU, EngineError("engine.failed")), (GPU, Cancelled()), (GPU, Refused("engine.options"))],
 )
-def test_a_cancel_a_refusal_and_a_failure_on_the_cpu_leave_it_loaded(told: list[str], plan: Plan, error: Exception) -> None:
+def test_a_cancel_a_refusal_and_a_failure_on_the_cpu_leave_it_loaded(
+    told: list[str], plan: Plan, error: Exception
+) -> None:
     leased = Computer(told).manager
     with pytest.raises(type(error)), leased.lease("a", plan):
         raise error

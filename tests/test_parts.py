@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from studio.errors import Refused
-from studio.pipelines.checkpoints import find_file
+from studio.pipelines.diffusion.checkpoints import find_file
 from studio.pipelines.parts import SHELF, Part, Shelf, header_of, one_look, sound, wanted, whole
 from studio.service import Studio
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from studio.errors import Refused
 from studio.media.writer import write_video
-from studio.pipelines import pictures
+from studio.pipelines.diffusion import pictures
 
 
 def clip(folder: Path, fps: int, count: int) -> Path:

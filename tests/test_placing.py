@@ -10,11 +10,11 @@ from tiny_models import t5_tokenizer, umt5, wan_scheduler, wan_transformer, wan_
 from wan_inputs import wan_inputs
 
 from studio.errors import Cancelled, Refused
-from studio.pipelines import eightbit, tiles
 from studio.pipelines.base import Plan, Room
-from studio.pipelines.copier import ClockCopier
-from studio.pipelines.parcel import weight_bytes
-from studio.pipelines.placing import Placement, Stage
+from studio.pipelines.memory import eightbit, tiles
+from studio.pipelines.memory.copier import ClockCopier
+from studio.pipelines.memory.parcel import weight_bytes
+from studio.pipelines.memory.placing import Placement, Stage
 
 BLOCKS, STEPS = 4, 2
 STREAM = Plan(transformer="stream", text_encoder="stream", image_encoder="ram", vae="swap")

@@ -9,8 +9,8 @@ import torch
 from tiny_models import wan_ti2v, wan_vae
 from tiny_models_more import kl_vae, ltx_vae
 
-from studio.pipelines import preview
-from studio.pipelines.embeddings import Remembered
+from studio.pipelines.diffusion import preview
+from studio.pipelines.diffusion.embeddings import Remembered
 
 COLOURS = {"red": (1.0, -1.0, -1.0), "blue": (-1.0, -1.0, 1.0), "white": (1.0, 1.0, 1.0), "grey": (0.0, 0.0, 0.0)}
 

@@ -8,8 +8,8 @@ import pytest
 from studio.errors import Refused
 from studio.pipelines import engine_class
 from studio.pipelines.base import Machine, Plan
-from studio.pipelines.footprint import Footprint, Network, Shape
-from studio.pipelines.profiles import (
+from studio.pipelines.memory.footprint import Footprint, Network, Shape
+from studio.pipelines.memory.profiles import (
     CONTEXT_BYTES,
     GB,
     PROFILES,

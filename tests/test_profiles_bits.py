@@ -13,9 +13,9 @@ from engine_calls import latents_of, loaded, picture, scene
 
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.base import Inputs, Machine, Plan
-from studio.pipelines.embeddings import CACHE
+from studio.pipelines.diffusion.embeddings import CACHE
+from studio.pipelines.memory.profiles import PROFILES, every
 from studio.pipelines.parts import SHELF
-from studio.pipelines.profiles import PROFILES, every
 
 WITH_WEIGHTS = [name for name in ENGINES if engine_class(name).parts]
 LARGE = Machine(8, 1000.0, "Test card", 1000.0, ram_free_gb=1000.0, vram_free_gb=1000.0)

@@ -14,7 +14,7 @@ from test_runner_policy import Clock
 from studio.api import make_api
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.base import Limits, Machine, Made, Plan, Run
-from studio.pipelines.footprint import Footprint, Network, Shape
+from studio.pipelines.memory.footprint import Footprint, Network, Shape
 from studio.service import Studio
 from studio.tools import ToolRun, load
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from store_tools import open_store
 
-from studio.pipelines.profiles import UNTAUGHT
+from studio.pipelines.memory.profiles import UNTAUGHT
 from studio.store import Store
 from studio.store.calibration import MEMORY, TIME
 

@@ -11,8 +11,8 @@ from tiny_models import wan_transformer
 from torch.utils._python_dispatch import TorchDispatchMode
 from wan_inputs import wan_inputs
 
-from studio.pipelines.copier import ClockCopier
-from studio.pipelines.streamer import BlockStreamer
+from studio.pipelines.memory.copier import ClockCopier
+from studio.pipelines.memory.streamer import BlockStreamer
 
 BLOCKS, FORWARDS = 8, 3
 

@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
     import torch
 
-    from studio.pipelines.loading import Loading
+    from studio.pipelines.diffusion.loading import Loading
 
     root, threads, loads = tmp_path_factory.mktemp("studio"), torch.get_num_threads(), list[str]()
     torch.set_num_threads(1)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_models import wan_vae
 
-from studio.pipelines import tiles
 from studio.pipelines.base import Plan
+from studio.pipelines.memory import tiles
 
 
 def patchified():

@@ -24,8 +24,8 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from studio.bench.memory_ways import METHODS, Bench
 from studio.pipelines import engine_class
 from studio.pipelines.base import Machine, Plan
-from studio.pipelines.footprint import Footprint, Shape
-from studio.pipelines.profiles import needs, step_seconds
+from studio.pipelines.memory.footprint import Footprint, Shape
+from studio.pipelines.memory.profiles import needs, step_seconds
 
 log = logging.getLogger(__name__)
 

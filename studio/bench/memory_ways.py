@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from studio.pipelines.base import Machine, Plan
-from studio.pipelines.footprint import Footprint, Shape
-from studio.pipelines.profiles import SLOTS, TOKEN_CHUNK, plan_for
+from studio.pipelines.memory.footprint import Footprint, Shape
+from studio.pipelines.memory.profiles import SLOTS, TOKEN_CHUNK, plan_for
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ def mmgp(bench: Bench, profile: int) -> Prepared:
 
 def ours(bench: Bench, planned: Callable[[Bench, Shape], Plan]) -> Prepared:
     """Our own Placement by a plan, made anew where another shape wants another plan."""
-    from studio.pipelines.placing import Placement
+    from studio.pipelines.memory.placing import Placement
 
     used = bench.stack.enter_context(ExitStack())
 

@@ -149,7 +149,7 @@ def gpu(settings: Settings) -> Iterator[Found]:
         return
     import pynvml
 
-    from studio.pipelines.acceleration import best_attention, faster_wheel
+    from studio.pipelines.diffusion.acceleration import best_attention, faster_wheel
 
     try:
         pynvml.nvmlInit()

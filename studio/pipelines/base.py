@@ -18,7 +18,7 @@ from studio.pipelines.parts import Part, Shelf
 if TYPE_CHECKING:
     import numpy as np
 
-    from studio.pipelines.footprint import Footprint, Shape
+    from studio.pipelines.memory.footprint import Footprint, Shape
     from studio.pipelines.pool import Pool
 
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from studio.pipelines import pictures
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.diffusion import DiffusersEngine
-from studio.pipelines.footprint import Footprint, Network, Shape
+from studio.pipelines.diffusion import pictures
+from studio.pipelines.diffusion.engine import DiffusersEngine
+from studio.pipelines.memory.footprint import Footprint, Network, Shape
+from studio.pipelines.memory.tiles import decode
 from studio.pipelines.parts import Part
-from studio.pipelines.tiles import decode
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from studio.pipelines.steps import Watch
+    from studio.pipelines.diffusion.steps import Watch
 
 OLDER, NEWER = "Lightricks/LTX-2", "diffusers/LTX-2.3-Distilled-Diffusers"
 # Gemma 3 12B is the same in both; one of them on disk serves the other.

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from studio.pipelines import pictures
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.footprint import Network, Shape
+from studio.pipelines.diffusion import pictures
+from studio.pipelines.memory.footprint import Network, Shape
 from studio.pipelines.parts import Part
 from studio.pipelines.wan import FOOTPRINT, LARGE, SCHEDULER_BYTES, SMALL, TEXT, VAE, Wan, answering
 
 if TYPE_CHECKING:
-    from studio.pipelines.steps import Watch
+    from studio.pipelines.diffusion.steps import Watch
 
 DF_SMALL, DF_LARGE = "Skywork/SkyReels-V2-DF-1.3B-540P-Diffusers", "Skywork/SkyReels-V2-DF-14B-720P-Diffusers"
 FPS = 24.0  # that the network was trained at

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from studio.errors import Refused
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.diffusion import DiffusersEngine
-from studio.pipelines.footprint import Footprint, Network, Shape
-from studio.pipelines.loading import FileOptions
+from studio.pipelines.diffusion.engine import DiffusersEngine
+from studio.pipelines.diffusion.loading import FileOptions
+from studio.pipelines.memory.footprint import Footprint, Network, Shape
+from studio.pipelines.memory.tiles import decode
 from studio.pipelines.parts import Part
-from studio.pipelines.tiles import decode
 
 TURBO, XL = "stabilityai/sd-turbo", "stabilityai/stable-diffusion-xl-base-1.0"
 HALF = "fp16"  # half of the bytes of the other files, and what the models were published in

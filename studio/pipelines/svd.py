@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from studio.errors import Refused
-from studio.pipelines import pictures
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.diffusion import DiffusersEngine
-from studio.pipelines.footprint import Footprint, Network, Shape
+from studio.pipelines.diffusion import pictures
+from studio.pipelines.diffusion.engine import DiffusersEngine
+from studio.pipelines.memory.footprint import Footprint, Network, Shape
+from studio.pipelines.memory.tiles import decode
 from studio.pipelines.parts import Part
-from studio.pipelines.tiles import decode
 
 if TYPE_CHECKING:
-    from studio.pipelines.steps import Watch
+    from studio.pipelines.diffusion.steps import Watch
 
 XT = "stabilityai/stable-video-diffusion-img2vid-xt"
 FRAMES = 25

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from studio.pipelines import pictures
-from studio.pipelines.acceleration import CacheOptions
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.diffusion import DiffusersEngine
-from studio.pipelines.footprint import Footprint, Network, Shape
-from studio.pipelines.loading import pipeline_on
+from studio.pipelines.diffusion import pictures
+from studio.pipelines.diffusion.acceleration import CacheOptions
+from studio.pipelines.diffusion.engine import DiffusersEngine
+from studio.pipelines.diffusion.loading import pipeline_on
+from studio.pipelines.memory.footprint import Footprint, Network, Shape
+from studio.pipelines.memory.tiles import decode
 from studio.pipelines.parts import Part
-from studio.pipelines.tiles import decode
 
 if TYPE_CHECKING:
-    from studio.pipelines.steps import Watch
+    from studio.pipelines.diffusion.steps import Watch
 
 T2V_SMALL, T2V_LARGE = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Wan-AI/Wan2.1-T2V-14B-Diffusers"
 I2V_LARGE = "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"

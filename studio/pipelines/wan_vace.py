@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from studio.pipelines import pictures
 from studio.pipelines.base import Inputs, Limits, Run
-from studio.pipelines.footprint import Network, Shape
+from studio.pipelines.diffusion import pictures
+from studio.pipelines.memory.footprint import Network, Shape
 from studio.pipelines.parts import Part
 from studio.pipelines.wan import FOOTPRINT, LARGE, SCHEDULER_BYTES, SMALL, TEXT, VAE, Wan
 

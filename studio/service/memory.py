@@ -15,7 +15,7 @@ from studio.errors import OutOfMemory, Refused, StudioError
 from studio.execution import Failed, Progress, ToolDone
 from studio.pipelines import engine_class
 from studio.pipelines.base import Inputs, Plan
-from studio.pipelines.profiles import PROFILES, Fit
+from studio.pipelines.memory.profiles import PROFILES, Fit
 from studio.runner import Runner, broken
 from studio.service.engines import Engines
 from studio.service.estimates import Span

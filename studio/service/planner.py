@@ -15,9 +15,9 @@ from typing import Any
 from studio.domain import SCENE_CLASSES, SIZES, SceneBase
 from studio.errors import Refused
 from studio.pipelines.base import Engine, Inputs, Limits, Machine, Plan
-from studio.pipelines.footprint import Footprint, Shape
+from studio.pipelines.memory.footprint import Footprint, Shape
+from studio.pipelines.memory.profiles import CONTEXT_BYTES, GB, Fit, Learnt, every, plan_for, smaller
 from studio.pipelines.parts import Shelf
-from studio.pipelines.profiles import CONTEXT_BYTES, GB, Fit, Learnt, every, plan_for, smaller
 from studio.runner import Runner
 from studio.service.engines import bad_options
 from studio.store import Store

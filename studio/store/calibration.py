@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from studio.pipelines.profiles import Learnt
+from studio.pipelines.memory.profiles import Learnt
 from studio.store.database import Connection, Row, now
 
 RUNS = 20  # of an engine, the newest: drivers and models change

@@ -18,12 +18,12 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from studio.errors import Refused
-from studio.pipelines import chunked
 from studio.pipelines.base import Plan, Room
-from studio.pipelines.copier import Copier, Ledger, copier_for
-from studio.pipelines.parcel import Parcel, lie_evenly, sites, weight_bytes
-from studio.pipelines.shards import FromFiles, Shards, Staging
-from studio.pipelines.streamer import AsRead, BlockStreamer, Slab, Slot, Source
+from studio.pipelines.memory import chunked
+from studio.pipelines.memory.copier import Copier, Ledger, copier_for
+from studio.pipelines.memory.parcel import Parcel, lie_evenly, sites, weight_bytes
+from studio.pipelines.memory.shards import FromFiles, Shards, Staging
+from studio.pipelines.memory.streamer import AsRead, BlockStreamer, Slab, Slot, Source
 
 Mode = Literal["stay", "visit", "stream", "ram"]  # stay: once it came; visit, stream: while it is in use
 MODES: Mapping[str, Mode] = {"resident": "stay", "device": "stay", "swap": "visit", "stream": "stream", "ram": "ram"}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from studio.errors import Refused
 from studio.pipelines.base import Machine, Plan
-from studio.pipelines.footprint import Footprint, Shape
+from studio.pipelines.memory.footprint import Footprint, Shape
 
 GB = 1_000_000_000
 CONTEXT_BYTES = 600_000_000  # that CUDA itself takes of the device, beside tensors

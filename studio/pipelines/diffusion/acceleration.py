@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from studio.domain import JSON, new_id
-from studio.pipelines.embeddings import CACHE
+from studio.pipelines.diffusion.embeddings import CACHE
 
 log = logging.getLogger(__name__)
 

@@ -173,7 +173,7 @@ def looks_like(file: Path) -> str:
 
 def mark(path: Path) -> str:
     """What tells files from others without reading them: the commit of a snapshot, else names, sizes and times."""
-    from studio.pipelines.embeddings import digest
+    from studio.pipelines.diffusion.embeddings import digest
 
     if path.parent.parent.name == "snapshots" or path.parent.name == "snapshots":
         return path.name if path.parent.name == "snapshots" else path.parent.name

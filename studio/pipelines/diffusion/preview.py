@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from studio.domain import JSON
-from studio.pipelines.embeddings import Remembered
+from studio.pipelines.diffusion.embeddings import Remembered
 
 if TYPE_CHECKING:
     import numpy as np

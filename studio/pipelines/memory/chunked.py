@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 
-from studio.pipelines import innermost
+from studio.pipelines.memory import innermost
 
 TEXT_TOKENS = 512  # of a prompt; what stands before them in the context are an image's
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from studio.errors import Refused
-from studio.pipelines.copier import Copier, page_aligned
-from studio.pipelines.parcel import Parcel, Piece
+from studio.pipelines.memory.copier import Copier, page_aligned
+from studio.pipelines.memory.parcel import Parcel, Piece
 
 READERS = 4  # threads: one alone reaches a third of what a fast disk gives
 CHUNK = 16 << 20  # bytes that one of them reads at a time

@@ -14,12 +14,12 @@ from pydantic import BaseModel, Field
 
 from studio.errors import Refused
 from studio.pipelines.base import Engine, Plan, Room
-from studio.pipelines.checkpoints import find_file, mark
-from studio.pipelines.lora import Stack, put_on, take_off, touched
+from studio.pipelines.diffusion.checkpoints import find_file, mark
+from studio.pipelines.diffusion.lora import Stack, put_on, take_off, touched
 from studio.pipelines.parts import Part, Shelf
 
 if TYPE_CHECKING:
-    from studio.pipelines.places import Places
+    from studio.pipelines.memory.places import Places
 
 LOOKS = frozenset({"image_encoder", "image_processor", "feature_extractor"})  # parts that encode pictures, not words
 SHARED = frozenset({"vae", "tokenizer", "tokenizer_2", *LOOKS})  # beside the encoders: no run leaves anything in them
@@ -94,7 +94,7 @@ class Loading(Engine):
             self._open(self._file[0])
         eager = {part.name: self._borrow(part.name) for part in self.parts if part.name not in self.encoders}
         if plan.weight_bits == 8:
-            from studio.pipelines import eightbit
+            from studio.pipelines.memory import eightbit
 
             for name in self._networks():
                 eightbit.store(eager[name], self.blocks[name])
@@ -109,7 +109,7 @@ class Loading(Engine):
 
     def _open(self, file: Path) -> None:
         """Take from a checkpoint what it holds; `_borrow` finds it there instead of on the shelf."""
-        from studio.pipelines.checkpoints import Described, read_single
+        from studio.pipelines.diffusion.checkpoints import Described, read_single
 
         names = {*self._networks(), *self.encoders, "vae"}
         wanted = {
@@ -169,7 +169,7 @@ class Loading(Engine):
     def _place(self, plan: Plan) -> None:
         import torch
 
-        from studio.pipelines.places import Places
+        from studio.pipelines.memory.places import Places
 
         shared = {*self.encoders, *SHARED}
         modules = {name: getattr(self.pipe, name) for name in self._keys}
@@ -189,7 +189,7 @@ class Loading(Engine):
             self.pipe.register_modules(**{name: self._borrow(name)})
 
     def _borrow(self, name: str) -> Any:
-        from studio.pipelines.checkpoints import read_part
+        from studio.pipelines.diffusion.checkpoints import read_part
 
         part = self._part(name)
         key = self._key(part)

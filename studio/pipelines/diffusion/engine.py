@@ -21,16 +21,16 @@ from pydantic import ConfigDict, Field
 
 from studio.domain import JSON
 from studio.errors import OutOfMemory, Refused
-from studio.pipelines.acceleration import CacheOptions, accelerated, cached, chosen_attention
 from studio.pipelines.base import Engine, Inputs, Made, Run
-from studio.pipelines.footprint import Shape
-from studio.pipelines.loading import LOOKS, SHARED, Loading
-from studio.pipelines.lora import MAX_LORAS, Lora, touched
+from studio.pipelines.diffusion.acceleration import CacheOptions, accelerated, cached, chosen_attention
+from studio.pipelines.diffusion.loading import LOOKS, SHARED, Loading
+from studio.pipelines.diffusion.lora import MAX_LORAS, Lora, touched
+from studio.pipelines.memory.footprint import Shape
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from studio.pipelines.steps import Watch
+    from studio.pipelines.diffusion.steps import Watch
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class DiffusersEngine(Loading):
     def run(self, scene: Any, options: Any, run: Run) -> Made:
         import torch
 
-        from studio.pipelines.steps import Cost
+        from studio.pipelines.diffusion.steps import Cost
 
         self._dress(options)
         shape, cost = self.shape(scene, options, run.inputs), Cost(self.plan.device)
@@ -155,7 +155,7 @@ class DiffusersEngine(Loading):
         seed decides all of it, so the second time makes what the first would have made."""
         import torch
 
-        from studio.pipelines.steps import out_of_memory
+        from studio.pipelines.diffusion.steps import out_of_memory
 
         retries = 0
         while True:
@@ -178,7 +178,7 @@ class DiffusersEngine(Loading):
     ) -> tuple[Any, dict[str, JSON]]:
         import torch
 
-        from studio.pipelines.steps import Enough, Watch
+        from studio.pipelines.diffusion.steps import Enough, Watch
 
         plan, steps = self.plan, options.num_inference_steps
         networks = {name: getattr(self.pipe, name) for name in self._networks()}
@@ -226,7 +226,7 @@ class DiffusersEngine(Loading):
         """`encode_prompt` and its like: from disk, or by the encoder, which is placed for it."""
         import torch
 
-        from studio.pipelines.embeddings import Remembered, content
+        from studio.pipelines.diffusion.embeddings import Remembered, content
 
         bound = inspect.signature(original).bind(*args, **named)
         bound.apply_defaults()
@@ -273,8 +273,8 @@ class DiffusersEngine(Loading):
     # ------------------------------------------------------------------------------------------ preview
     def _picture(self) -> Any:
         """Latents of a step to (H, W, 3) uint8."""
-        from studio.pipelines import preview
-        from studio.pipelines.embeddings import Remembered
+        from studio.pipelines.diffusion import preview
+        from studio.pipelines.diffusion.embeddings import Remembered
 
         if self._colours is None:
             identity, remembered = self._identity("colours", ["vae"]), Remembered.here()

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import torch
 
-from studio.pipelines import innermost
-from studio.pipelines.copier import Copier
-from studio.pipelines.parcel import Parcel
+from studio.pipelines.memory import innermost
+from studio.pipelines.memory.copier import Copier
+from studio.pipelines.memory.parcel import Parcel
 
 
 class Source(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from studio.pipelines.copier import ALIGNMENT
+from studio.pipelines.memory.copier import ALIGNMENT
 
 LINE = 64  # bytes: what torch's own allocations in RAM begin at
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from studio.errors import Refused
-from studio.pipelines.checkpoints import find_file, header
+from studio.pipelines.diffusion.checkpoints import find_file, header
 
 # What keys of a LoRA tell of its model: the first that matches, and the width of its attention says which size
 SIGNS: tuple[tuple[str, dict[int, str], str], ...] = (
@@ -96,7 +96,7 @@ def put_on(pipe: Any, stack: Stack, networks: Mapping[str, Any]) -> None:
 
 
 def _load(pipe: Any, file: Path, **named: Any) -> None:
-    from studio.pipelines.steps import out_of_memory
+    from studio.pipelines.diffusion.steps import out_of_memory
 
     try:
         pipe.load_lora_weights(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from studio.pipelines.parcel import is_wrapper
+from studio.pipelines.memory.parcel import is_wrapper
 
 
 def store(module: torch.nn.Module, blocks: Iterable[str], kind: Literal["int8", "fp8"] = "int8") -> torch.nn.Module:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from studio.pipelines.base import Plan, Room
-from studio.pipelines.parcel import weight_bytes
-from studio.pipelines.placing import Placement
+from studio.pipelines.memory.parcel import weight_bytes
+from studio.pipelines.memory.placing import Placement
 from studio.pipelines.pool import Pool
 
 
