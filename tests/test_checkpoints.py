@@ -127,7 +127,7 @@ SHAPES = {
     "Stable Diffusion 2.x": (
         "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight", (4, 1024)
     ),
-    "Stable Diffusion 1.x": ("model.diffusion_model.input_blocks.0.0.bias", (4,)),
+    "Stable Diffusion 1.x": ("model.diffusion_model.input_blocks.0.0.bias", (5,)),
     "LTX-Video": ("model.diffusion_model.patchify_proj.weight", (4, 4)),
     "(no.model.at.all)": ("no.model.at.all", (4,)),
 }  # fmt: skip
