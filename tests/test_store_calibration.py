@@ -76,6 +76,13 @@ def test_a_cpu_that_does_not_count_its_peak_teaches_time_alone(store: Store) -> 
     assert not found.memory and found.time["hybrid"] == 0.5
 
 
+def test_steps_that_a_cache_skipped_teach_no_time(store: Store) -> None:
+    learn(store, step_seconds=0.5, skipped_forwards=3)
+    assert store.calibration.learnt("one").time == {}
+    learn(store, step_seconds=4.0, skipped_forwards=0)
+    assert store.calibration.learnt("one").time["hybrid"] == 2.0
+
+
 def test_measuring_the_machine_begins_time_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.calibration.machine() == ({}, "")
     learn(store, step_seconds=8.0)

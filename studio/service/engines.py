@@ -46,8 +46,9 @@ class Engines:
 
     def list(self) -> list[View]:
         """Every engine with its limits, knobs and whether it is ready on this machine."""
-        ready = self.ready()
-        order = [cls.id for cls in self._best_first([engine_class(engine_id) for engine_id in ENGINES])]
+        with one_look():
+            ready = self.ready()
+            order = [cls.id for cls in self._best_first([engine_class(engine_id) for engine_id in ENGINES])]
         return [self._view(engine_class(name), ready[name], order.index(name)) for name in ENGINES]
 
     def _view(self, cls: type[Engine], availability: Availability, rank: int) -> View:

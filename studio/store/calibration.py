@@ -24,11 +24,13 @@ class Calibration:
     # ------------------------------------------------------------------------------------------ runs
     def learn(self, engine: str, task: str, facts: Mapping[str, Any], size: tuple[int, int, int]) -> None:
         """A take that was made. `facts`: what its worker told: `plan` (its fields that are not usual), `profile`,
-        `peak_bytes`, `step_seconds`, `steps`. `size`: width, height, frames. Nothing is learnt without a plan."""
+        `peak_bytes`, `step_seconds`, `steps`. `size`: width, height, frames. Nothing is learnt without a plan, and of
+        steps that a cache skipped in part no time."""
         plan = facts.get("plan") or {}
         if not plan.get("peak_bytes") or facts.get("oom_retries"):
             return
         names = ("phase", "working_bytes", "step_seconds", "learnt_memory", "learnt_time")
+        seconds = 0.0 if facts.get("skipped_forwards") else float(facts.get("step_seconds") or 0.0)
         with self._c.write():
             self._c.insert(
                 "measured",
@@ -36,7 +38,7 @@ class Calibration:
                     "engine": engine, "task": task, "profile": str(facts["profile"]), "width": size[0],
                     "height": size[1], "num_frames": size[2], "steps": int(facts.get("steps") or 0),
                     "predicted_bytes": plan["peak_bytes"], "peak_bytes": int(facts.get("peak_bytes") or 0),
-                    "step_seconds": float(facts.get("step_seconds") or 0.0), "at": now(),
+                    "step_seconds": seconds, "at": now(),
                     "facts": json.dumps({name: plan[name] for name in names if name in plan}),
                 },
             )  # fmt: skip
