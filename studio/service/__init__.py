@@ -197,8 +197,9 @@ class Studio:
         """Let the workers go and close the database."""
         self.storage.close()
         self.notices.close()
+        self.downloads.stop()
+        self._runner.close()  # first of all that lets workers go: what they were at is not cancelled, only put off
         self.downloads.close()
-        self._runner.close()
         self.memory.close()
         self.exports.close()
         self.installations.close()

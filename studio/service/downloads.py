@@ -139,11 +139,15 @@ class Downloads:
             log.info("%d downloads go on", count)
         self._thread.start()
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Begin nothing more. What is being fetched ends with its worker, which the runner lets go, and goes on at the
+        next start."""
         self._closing.set()
         self._wake.set()
+
+    def close(self) -> None:
+        """After `stop`, and after the workers went."""
         if self._thread.is_alive():
-            self._executor.close()  # what runs ends with its worker
             self._thread.join(timeout=LAST_SECONDS)
 
     def drain(self) -> None:
