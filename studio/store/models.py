@@ -7,7 +7,6 @@ from typing import Any
 from studio.domain import new_id
 from studio.store.database import Connection, Row, now
 
-OPEN = ("waiting", "running")
 KEPT = 200  # rows that ended, for what this line usually gives
 
 

@@ -4,8 +4,7 @@ Source of the formulas: docs/memory.md. The constants of an activation and of a 
 the meta device (tests/meta_tracker.py): they describe the code of a network, not a machine. Knows no profile.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 
 
@@ -83,7 +82,6 @@ class Footprint:
     forwards: int = 1  # of the network in a step, one after the other: 2 with guidance in two forwards
     steps: int = 50
     cpu: bool = False  # small enough that a CPU is a fair place for it
-    facts: Mapping[str, float] = field(default_factory=dict)  # published figures, for the tests
 
     # ------------------------------------------------------------------------------------------ tokens and sums
     def tokens(self, shape: Shape) -> int:
