@@ -13,7 +13,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from ulid import ULID
 
@@ -46,6 +55,7 @@ SIZES: Mapping[str, Mapping[str, tuple[int, int]]] = {  # (width, height) in pix
 CUT_PREFIXES = ("[ZOOM_IN_CUT]", "[ZOOM_OUT_CUT]", "[STATIC_CUT]", "[PAN_LEFT_CUT]", "[PAN_RIGHT_CUT]")
 MAX_INT = 2**63 - 1  # what SQLite can hold
 AVATAR_AUDIO_SECONDS = (0.4, 200.0)
+RECORDINGS = ("input_audio", "input_audio_2")  # of a talking_avatar, by speaker
 
 # Air around speech made from lines, in seconds: 0.7 in all, so that a mouth never starts or stops on a cut.
 AIR_BEFORE, AIR_AFTER, AIR_BETWEEN = 0.25, 0.45, 0.3
@@ -245,14 +255,40 @@ class ShotSwitchingExtension(SceneBase):
         return prompt
 
 
+Box = tuple[Share, Share, Share, Share]
+"""left, top, right, bottom in shares of a picture."""
+
+
 class TalkingAvatar(SceneBase):
-    """A portrait that speaks its lines, or a recording of the user's, whose length it takes exactly."""
+    """A portrait, or people in a video, who speak the scene's lines, or recordings of the user's: then it lasts exactly
+    as long as those."""
 
     task_type: Literal["talking_avatar"] = "talking_avatar"
     resolution: Literal["480P", "720P"] = "720P"
-    input_image: Ref = _ref("image")
+    input_video: Ref | None = _ref("video", None, description="people to make speak, in place of a portrait")
+    input_image: Ref | None = _ref("image", None, validate_default=True)
     input_audio: Ref | None = _ref("audio", None)
+    input_audio_2: Ref | None = _ref("audio", None, description="what the second person says")
+    audio_order: Literal["together", "in_turn"] = Field("together", description="of two recordings")
+    speaker_boxes: list[Box] = Field(
+        default_factory=list, max_length=2, description="where the first and the second person are; empty: left, right"
+    )
     duration: Seconds | None = Field(None, description="seconds; empty: as long as the speech")
+
+    @field_validator("input_image")
+    @classmethod
+    def _somebody_is_there(cls, image: str | None, info: ValidationInfo) -> str | None:
+        if image is None and info.data.get("input_video") is None:
+            raise PydanticCustomError("missing", "Field required")
+        return image
+
+    @field_validator("speaker_boxes")
+    @classmethod
+    def _boxes_have_an_inside(cls, boxes: list[Box]) -> list[Box]:
+        for left, top, right, bottom in boxes:
+            if left >= right or top >= bottom:
+                raise PydanticCustomError("box", "left and top must be less than right and bottom")
+        return boxes
 
 
 class TextToImage(SceneBase):

@@ -76,8 +76,9 @@ def inputs_of(scene: Any, media: dict[str, Path]) -> Inputs:
     avatar = scene.task_type == "talking_avatar"
     lines = (SpokenLine("l", "Inês", "ah", media["audio"], 0.0, 0.6),) if avatar else ()
     duration = 0.6 if avatar else getattr(scene, "duration", None)
-    return Inputs(files=files, lines=lines, soundtrack=files.get("input_audio"), duration=duration, frame=FRAME,
-                  style="test", number=2, total=5)  # fmt: skip
+    recording = files.get("input_audio")
+    return Inputs(files=files, lines=lines, soundtrack=recording, duration=duration, frame=FRAME, style="test",
+                  number=2, total=5, recordings=((recording, 0.0),) if recording else ())  # fmt: skip
 
 
 @dataclass

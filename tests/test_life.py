@@ -21,7 +21,7 @@ def paper(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     environment = dict(os.environ)
     monkeypatch.setitem(ENGINES, "paper", "life:Paper")
     monkeypatch.setattr(probe, "probe", life.looked_at)
-    monkeypatch.setattr(sound, "write_soundtrack", lambda path, lines, duration: path.write_text("sound"))
+    monkeypatch.setattr(sound, "write_soundtrack", lambda path, said, duration: path.write_text("sound"))
     monkeypatch.setattr(os, "fsync", lambda number: None)
     monkeypatch.setattr(logs, "start", lambda *_: None)  # a thousand studios would open a thousand log files
     yield

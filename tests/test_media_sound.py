@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from media_tools import tone, wav
 
-from studio.domain import SpokenLine
 from studio.errors import MediaError
 from studio.media.probe import probe
-from studio.media.sound import RATE, lay_lines, load48, place, save, write_soundtrack
+from studio.media.sound import RATE, lay_sounds, load48, place, save, write_soundtrack
 
 
 def stereo(seconds, hertz=220.0, level=0.3):
@@ -14,10 +13,6 @@ def stereo(seconds, hertz=220.0, level=0.3):
 
 def rms(samples):
     return float(np.sqrt(np.mean(np.square(samples))))
-
-
-def line(path, start, duration=1.0):
-    return SpokenLine("l", "Mira", "Hello", path, start, duration)
 
 
 # ------------------------------------------------------------------------------------------------ samples
@@ -31,7 +26,7 @@ def test_any_rate_becomes_48_khz_stereo(tmp_path):
 
 def test_lines_stand_where_they_belong(tmp_path):
     one, two = wav(tmp_path / "1.wav", 1.0, 440), wav(tmp_path / "2.wav", 1.0, 880)
-    laid = lay_lines([line(one, 0.25), line(two, 1.75)], 3.2)
+    laid = lay_sounds([(one, 0.25), (two, 1.75)], 3.2)
     assert laid.shape == (153_600, 2)
     assert rms(laid[:12_000]) == 0 and rms(laid[62_000:83_000]) == 0 and rms(laid[133_000:]) == 0
     assert rms(laid[14_000:58_000]) > 0.1 and rms(laid[86_000:130_000]) > 0.1
@@ -41,7 +36,7 @@ def test_lines_stand_where_they_belong(tmp_path):
 
 def test_lines_over_each_other_do_not_clip(tmp_path):
     path = wav(tmp_path / "1.wav", 1.0, 440, 0.9)
-    assert np.abs(lay_lines([line(path, 0.0), line(path, 0.0)], 1.0)).max() <= 1.0
+    assert np.abs(lay_sounds([(path, 0.0), (path, 0.0)], 1.0)).max() <= 1.0
 
 
 def test_what_reaches_past_an_end_is_left_out():
@@ -52,7 +47,7 @@ def test_what_reaches_past_an_end_is_left_out():
 
 
 def test_a_soundtrack_lasts_exactly_as_long_as_the_scene(tmp_path):
-    write_soundtrack(tmp_path / "s.wav", [line(wav(tmp_path / "1.wav"), 0.25)], 2.5)
+    write_soundtrack(tmp_path / "s.wav", [(wav(tmp_path / "1.wav"), 0.25)], 2.5)
     facts = probe(tmp_path / "s.wav")
     assert (facts.duration, facts.sample_rate, facts.channels) == (2.5, 48_000, 2)
 

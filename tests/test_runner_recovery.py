@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from studio.domain import new_id
+from studio.errors import Unavailable
 from studio.runner.recovery import sweep
 from studio.service import Studio
 
@@ -152,3 +153,29 @@ def test_a_frame_that_two_lanes_want_is_taken_once(studio: Studio, monkeypatch: 
     for thread in threads:
         thread.join(PATIENCE)
     assert asked == ["frame"]
+
+
+def test_what_a_job_laid_aside_waits_for_its_next_attempt_and_goes_when_it_ends(studio: Studio, instant: Any) -> None:
+    queue = str(studio.queues.create("Pier")["id"])
+    scene = str(studio.scenes.add(queue, dict(SHOT))["id"])
+    scratch, found = studio._runner.assigner.scratch, []
+
+    def lays_aside_and_is_lost(scene: Any, run: Any) -> None:
+        path = run.scratch("window-1")
+        found.append(path.read_text() if path.exists() else None)
+        path.write_text("the first window")
+        run.keep("windows", 1)
+        if len(found) == 1:
+            raise Unavailable("worker.died", how="told to")
+
+    instant.ON_RUN.append(lays_aside_and_is_lost)
+    studio.runs.run(queue)
+    assert studio._runner.drain(1) == 1
+    assert [path.name for path in scratch.rglob("window-*")] == ["window-1"], "it may be needed again"
+    stranger = scratch / new_id()
+    stranger.mkdir()
+    studio._runner.recover()
+    assert not stranger.exists() and list(scratch.rglob("window-*"))
+    studio.drain()
+    assert found == [None, "the first window"]
+    assert studio.scenes.get(scene)["state"] == "done" and not list(scratch.iterdir())

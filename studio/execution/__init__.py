@@ -34,6 +34,7 @@ class Assignment:
     out: Path  # where the file goes, without suffix
     posters: Path  # stem of the small pictures beside it
     kept: Mapping[str, JSON] = field(default_factory=dict)  # by earlier attempts
+    scratch: Path | None = None  # folder of the job's own, which outlives a crash of its process
     comment: Mapping[str, JSON] = field(default_factory=dict)  # settings, for the file's own metadata
     scene_id: str = "-"  # for the log
 

@@ -115,6 +115,7 @@ def _made(
         faults.point("worker.loaded")
         run = Run(
             assignment.seed, inputs, assignment.plan, assignment.part, assignment.posters,
+            scratch=assignment.scratch,
             kept=assignment.kept,
             report=reporter.report,
             commit=lambda key, value: emit(Kept(key, value)),
@@ -147,17 +148,18 @@ def _options(scene: SceneBase, engine: Engine) -> Any:
 
 @contextmanager
 def _soundtrack(assignment: Assignment, scene: SceneBase) -> Iterator[Inputs]:
-    """The inputs, with the spoken lines laid on the scene's clock where nobody did that yet."""
+    """The inputs, with what is said laid on the scene's clock where nobody did that yet."""
     inputs = assignment.inputs
-    if scene.kind != "video" or inputs.soundtrack or not inputs.lines:
+    said = [(line.path, line.start) for line in inputs.lines] or inputs.recordings
+    if scene.kind != "video" or inputs.soundtrack or not said:
         yield inputs
         return
     from studio.media.sound import write_soundtrack
 
-    assert inputs.duration is not None  # whoever lays lines knows how long the scene is
+    assert inputs.duration is not None  # whoever lays sounds knows how long the scene is
     path = assignment.part.with_name(assignment.part.name + ".soundtrack.wav.part")
     try:
-        write_soundtrack(path, inputs.lines, inputs.duration)
+        write_soundtrack(path, said, inputs.duration)
         yield replace(inputs, soundtrack=path)
     finally:
         path.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from studio.domain import JSON, SpokenLine
+from studio.domain import JSON
 from studio.errors import MediaError
 from studio.media.files import fsync_file, whole_or_gone
 from studio.media.probe import open_media
@@ -59,18 +59,18 @@ def softened(samples: np.ndarray) -> np.ndarray:
     return samples * gain
 
 
-def lay_lines(lines: Sequence[SpokenLine], duration: float) -> np.ndarray:
-    """The lines of one scene on its clock: (round(duration * 48000), 2) float32, never beyond -1..1."""
+def lay_sounds(said: Sequence[tuple[Path, float]], duration: float) -> np.ndarray:
+    """Files on one scene's clock, each from its second on: (round(duration * 48000), 2) float32, never beyond -1..1."""
     bus = np.zeros((round(duration * RATE), 2), np.float32)
-    for line in lines:
-        place(bus, softened(load48(line.path)), line.start)
+    for path, start in said:
+        place(bus, softened(load48(path)), start)
     loudest = float(np.abs(bus).max(initial=0.0))
     return bus / loudest if loudest > 1 else bus
 
 
-def write_soundtrack(path: Path, lines: Sequence[SpokenLine], duration: float) -> None:
-    """`lay_lines` as a WAV of exactly `duration` seconds. Raises MediaError, DiskFull."""
-    save(path, lay_lines(lines, duration))
+def write_soundtrack(path: Path, said: Sequence[tuple[Path, float]], duration: float) -> None:
+    """`lay_sounds` as a WAV of exactly `duration` seconds. Raises MediaError, DiskFull."""
+    save(path, lay_sounds(said, duration))
 
 
 def save(path: Path, samples: np.ndarray, rate: int = RATE, comment: Mapping[str, JSON] | None = None) -> None:

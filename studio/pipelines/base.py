@@ -37,6 +37,8 @@ class Limits:
     rates: tuple[int, int] = (1, 60)  # frames per second between which it then chooses
     audio: tuple[float, float] = AVATAR_AUDIO_SECONDS  # seconds of a recording that it animates: (least, most)
     end_image: bool = True  # image_to_video may end on a given picture
+    speakers: int = 1  # people of a talking_avatar who speak by themselves
+    avatar_video: bool = False  # a talking_avatar may be given as a video
     prefixes: tuple[str, ...] = CUT_PREFIXES  # one of them begins the prompt of a shot_switching_extension
     in_frame: bool = False  # renders in the queue's frame, whatever size the scene has
 
@@ -134,6 +136,7 @@ class Inputs:
     files: Mapping[str, Path] = field(default_factory=dict)  # by field: "input_image", "ref_imgs.0"
     lines: tuple[SpokenLine, ...] = ()
     soundtrack: Path | None = None  # the lines laid on the scene's clock, or the user's own recording
+    recordings: tuple[tuple[Path, float], ...] = ()  # of each person, and the second at which it starts
     duration: float | None = None  # seconds that the picture must last: the speech, the recording or the wish
     frame: Frame | None = None  # the queue's; engines that can choose their size render in it
     style: str = ""  # the same for every scene of a queue: palette and look agree between shots
@@ -166,6 +169,7 @@ class Run:
         part: Path,
         posters: Path,
         *,
+        scratch: Path | None = None,
         kept: Mapping[str, JSON] | None = None,
         report: Callable[[int, int, "Callable[[], np.ndarray] | None"], None] = lambda done, total, preview: None,
         commit: Callable[[str, JSON], None] = lambda key, value: None,
@@ -175,10 +179,12 @@ class Run:
         comment: Mapping[str, JSON] | None = None,
     ) -> None:
         """`part`: where to write, without suffix. `posters`: stem of the poster and the hover strip that are collected
-        on the way. `comment`: settings JSON for the file's metadata."""
+        on the way. `scratch`: this job's own folder; without, one beside the part. `comment`: settings JSON for the
+        file's metadata."""
         self.seed, self.inputs, self.plan = seed, inputs, plan
         self.kept: dict[str, JSON] = dict(kept or {})
         self._part, self._posters = part, posters
+        self._scratch = scratch or part.with_name(f"{part.name}.scratch")
         self._report, self._commit, self._cancelled = report, commit, cancelled
         self._enough, self._phase = enough, phase
         self._comment = dict(comment or {})
@@ -217,6 +223,12 @@ class Run:
         """Returns after the runner has committed it: an order id, the last finished window."""
         self._commit(key, value)
         self.kept[key] = value
+
+    def scratch(self, name: str) -> Path:
+        """A file of this job's own, which may not be there yet. It outlives a crash, so that the next attempt finds it,
+        and is gone when the job ends. What is written to it counts once `keep` has said so."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return self._scratch / name
 
     def save_video(
         self,

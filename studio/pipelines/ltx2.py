@@ -16,6 +16,7 @@ from pydantic import Field
 from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
 from studio.pipelines.diffusion.engine import DiffusersEngine
+from studio.pipelines.diffusion.loading import FileOptions
 from studio.pipelines.memory.footprint import Footprint, Network, Shape
 from studio.pipelines.memory.tiles import decode
 from studio.pipelines.parts import Part
@@ -61,16 +62,18 @@ class LTX2(DiffusersEngine):
     }
     limits = Limits(
         seconds=dict.fromkeys(("text_to_video", "image_to_video", "talking_avatar"), SECONDS), fps=24.0, frame_step=8,
-        audio=(0.4, SECONDS[1]),
+        audio=(0.4, SECONDS[1]), speakers=2,
     )  # fmt: skip
     cross_timestep: ClassVar[bool]  # how film and sound are told of each other's noise
 
-    class Options(DiffusersEngine.Options):
+    class Options(FileOptions, DiffusersEngine.Options):
         sound: bool = Field(True, description="the sound that comes with the film; a scene's own sound always wins")
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         batch = 2 if options.guidance_scale > 1 else 1
-        return replace(super().shape(scene, options, inputs), batch=batch, steps=options.num_inference_steps)
+        given = scene.task_type != "text_to_video"
+        shape = super().shape(scene, options, inputs)
+        return replace(shape, batch=batch, steps=options.num_inference_steps, encodes=given)
 
     # ------------------------------------------------------------------------------------------ the text
     def encoded(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
@@ -177,10 +180,10 @@ class LTX23Distilled(LTX2):
             patch=(1, 1, 1), activation=47.0, activation_chunked=47.0, activation_rest=18_400_000,
             flops_per_token=27.7e9,
         ),
-        # The connectors' first layer reads all layers of Gemma at once: streamed, they are the larger part.
-        text_bytes=30_719_105_248, text_layer_bytes=448_297_984, text_rest_bytes=4_200_000_000,
-        vae_bytes=1_815_783_126, scale=(8, 32, 32), decode_bytes=64.0, decode_frame_bytes=72.0, tile=512,
-        tiled_bytes=3.5, steps=8,
+        # The connectors' first layer reads all layers of Gemma at once: it is the greatest moment of the text.
+        text_bytes=30_719_105_248, text_streamed_bytes=3_119_706_240, text_working_bytes=1_688_236_040,
+        vae_bytes=1_815_783_126, encode_bytes=176.0, scale=(8, 32, 32), decode_bytes=64.0, decode_frame_bytes=72.0,
+        tile=512, tiled_bytes=3.5, steps=8,
     )  # fmt: skip
 
     class Options(LTX2.Options):
@@ -221,9 +224,9 @@ class LTX20(LTX2):
             patch=(1, 1, 1), activation=41.0, activation_chunked=41.0, activation_rest=18_400_000,
             flops_per_token=27.7e9,
         ),
-        text_bytes=27_237_600_480, text_layer_bytes=448_297_984, text_rest_bytes=3_200_000_000,
-        vae_bytes=2_662_641_098, scale=(8, 32, 32), decode_bytes=102.0, decode_frame_bytes=84.27, tile=512,
-        tiled_bytes=3.6, steps=40,
+        text_bytes=27_237_600_480, text_streamed_bytes=2_154_992_640, text_working_bytes=2_890_147_232,
+        vae_bytes=2_662_641_098, encode_bytes=176.0, scale=(8, 32, 32), decode_bytes=102.0, decode_frame_bytes=84.27,
+        tile=512, tiled_bytes=3.6, steps=40,
     )  # fmt: skip
 
     class Options(LTX2.Options):

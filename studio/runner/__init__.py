@@ -6,6 +6,7 @@ back, and a whole file without a row is adopted by its sidecar.
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 CRASHED = {"code": "job.crashed", "params": {}}
 INTERRUPTED = {"code": "export.interrupted", "params": {}}
 MAY_PASS = ("EngineError", "OutOfMemory")  # kinds that may go well next time; any other fails the same way again
+UNENDED = (State.QUEUED, State.RUNNING, State.IN_DOUBT)
 RETRY_SECONDS = (5.0, 300.0)  # until the first next try, doubled for each after it; never more than
 
 
@@ -183,8 +185,15 @@ class Runner:
                 self._owners.pop(job.id, None)
                 self._cancelled.discard(job.id)
                 self._enough.discard(job.id)
+                self._clear(job.id)
                 self._end_runs()
                 self._wake.set()  # what waited for this may be ready
+
+    def _clear(self, job_id: str) -> None:
+        """A job that has ended needs none of its scratch."""
+        job = self.store.jobs.find(job_id)
+        if job is None or job.state not in UNENDED:
+            shutil.rmtree(self.assigner.scratch / job_id, ignore_errors=True)
 
     def _end_runs(self) -> None:
         try:
@@ -348,6 +357,8 @@ class Runner:
                     self._put_back_or_give_up(job)
         self._end_runs()  # the studio may have died between the last scene and the end of its run
         sweep([self._outputs, self._cache], self._ours, alive)
+        for folder in self.assigner.scratch.glob("*"):
+            self._clear(folder.name)
         self._wake.set()
 
     def _put_back_or_give_up(self, job: Job) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import __version__, naming
-from studio.domain import Input, Job, SceneBase, Speech, SpokenLine, Take, lay_lines, slug
+from studio.domain import RECORDINGS, Input, Job, SceneBase, Speech, SpokenLine, Take, lay_lines, slug
 from studio.errors import NotFound, Refused
 from studio.execution import Assignment
 from studio.pipelines.base import Inputs, Plan
@@ -38,6 +38,7 @@ class Assigner:
     ) -> None:  # fmt: skip
         """`cache`: where frames taken from videos and posters lie; nothing in it is lost when it is emptied."""
         self._store, self._outputs, self._cache = store, outputs, cache
+        self.scratch = cache / "scratch"  # of jobs that have not ended, by id
         self._expand, self.name_template = expand, name_template
         self.plan: Planning = lambda job, queue, scene, inputs: Plan()
 
@@ -71,6 +72,7 @@ class Assigner:
             out=self._out(row, job, queue, int(seed)),
             posters=self.posters(job.id),
             kept=job.kept,
+            scratch=self.scratch / job.id,
             comment={
                 "lanterna": __version__, "scene_id": row.id, "queue": queue.name, "number": row.position + 1,
                 "engine": job.engine, "seed": int(seed), "scene": scene.model_dump(mode="json"),
@@ -152,21 +154,33 @@ class Assigner:
         files = {item.field: self.file_of(item, extract) for item in scene.inputs()}
         wished = getattr(scene, "duration", None)
         lines, duration = self._spoken(row, wished) if scene.kind == "video" else ((), None)
-        soundtrack = files.get("input_audio")
-        if soundtrack:
-            recording = next(item.ref for item in scene.inputs() if item.field == "input_audio")
-            duration, lines = self._seconds(recording), ()
+        recordings, seconds = self._recordings(scene, files)
+        if recordings:
+            duration, lines = seconds, ()
         siblings = self._store.queues.scenes(queue.id)
         return scene, Inputs(
             files=files,
             lines=lines,
-            soundtrack=soundtrack,
+            soundtrack=recordings[0][0] if len(recordings) == 1 else None,
+            recordings=recordings,
             duration=duration or wished,
             frame=queue.frame,
             style=queue.name if not queue.inbox else "",
             number=row.position + 1,
             total=len(siblings),
         )
+
+    def _recordings(self, scene: SceneBase, files: Mapping[str, Path]) -> tuple[tuple[tuple[Path, float], ...], float]:
+        """(file, second at which it starts) of each person's own recording, and how long they last in all."""
+        laid: list[tuple[Path, float]] = []
+        end = 0.0
+        for item in scene.inputs():
+            if item.field not in RECORDINGS:
+                continue
+            start = end if getattr(scene, "audio_order", "together") == "in_turn" else 0.0
+            laid.append((files[item.field], start))
+            end = max(end, start + self._seconds(item.ref))
+        return tuple(laid), end
 
     def _spoken(self, row: SceneRow, wished: float | None) -> tuple[tuple[SpokenLine, ...], float | None]:
         voices = self._store.takes.selected([row.id], "voice")
@@ -228,5 +242,5 @@ def laid(inputs: Inputs) -> Mapping[str, Any]:
             }
             for line in inputs.lines
         ],
-        "recording": bool(inputs.soundtrack),
+        "recording": bool(inputs.recordings),
     }  # fmt: skip

@@ -70,6 +70,8 @@ class Engines:
                 "frame_step": cls.limits.frame_step,
                 "audio": list(cls.limits.audio),
                 "end_image": cls.limits.end_image,
+                "speakers": cls.limits.speakers,
+                "avatar_video": cls.limits.avatar_video,
                 "prefixes": cls.limits.prefixes,
             },
             "options": cls.Options.model_json_schema(),
@@ -181,7 +183,9 @@ def _named(cls: type[Engine], task: str, policy: Mapping[str, Any], ready: Readi
 def limit_problems(cls: type[Engine], scene: SceneBase) -> Iterator[Refused]:
     """Everything that keeps an engine from taking a scene as it is written, each naming its field."""
     limits, task = cls.limits, scene.task_type  # type: ignore[attr-defined]
-    if isinstance(scene, TalkingAvatar) and not (scene.lines or scene.input_audio or scene.duration):
+    if isinstance(scene, TalkingAvatar) and not (
+        scene.lines or scene.input_audio or scene.input_audio_2 or scene.duration
+    ):
         yield Refused("avatar.silent", field="input_audio")
     if scene.resolution not in limits.resolutions:
         yield Refused(
@@ -204,10 +208,22 @@ def limit_problems(cls: type[Engine], scene: SceneBase) -> Iterator[Refused]:
         )
     if isinstance(scene, ImageToVideo) and scene.end_image and not limits.end_image:
         yield Refused("engine.no_end_image", field="end_image", engine=cls.id)
+    if isinstance(scene, TalkingAvatar):
+        yield from _avatar_problems(cls, scene)
     if task == "shot_switching_extension" and not scene.prompt.startswith(limits.prefixes):
         yield Refused("engine.limit_prefix", field="prompt", engine=cls.id, known=", ".join(limits.prefixes))
     if problem := bad_options(cls, scene):
         yield problem
+
+
+def _avatar_problems(cls: type[Engine], scene: TalkingAvatar) -> Iterator[Refused]:
+    limits, people = cls.limits, {line.character for line in scene.lines}
+    recorded = bool(scene.input_audio) + bool(scene.input_audio_2)
+    field, speakers = ("input_audio_2", recorded) if recorded else ("lines", len(people))
+    if speakers > limits.speakers:
+        yield Refused("engine.limit_speakers", field=field, engine=cls.id, value=speakers, most=limits.speakers)
+    if scene.input_video and not limits.avatar_video:
+        yield Refused("engine.no_avatar_video", field="input_video", engine=cls.id)
 
 
 def bad_options(cls: type[Engine], scene: SceneBase) -> Refused | None:

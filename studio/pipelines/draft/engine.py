@@ -58,6 +58,7 @@ class Draft(Engine):
         },
         fps=FPS,
         in_frame=True,
+        speakers=100,  # one mouth moves for all of them
     )  # fmt: skip
 
     def run(self, scene: Any, options: Any, run: Run) -> Made:

@@ -20,7 +20,10 @@ from studio.tabs.kit import lines
 from studio.tabs.kit.engines import engine_choices, engine_for, engine_title
 from studio.tabs.kit.values import Scene, Schema, as_number, as_whole, rows, same, shapes, split_cut, typed, value_of
 
-FIRST = ("prompt", "ref_imgs", "input_image", "end_image", "input_video", "input_audio", "lines")
+FIRST = (
+    "prompt", "ref_imgs", "input_image", "end_image", "input_video", "input_audio", "input_audio_2", "audio_order",
+    "speaker_boxes", "lines",
+)  # fmt: skip
 PAIRS = (("resolution", "aspect"), ("duration", "seed"))  # side by side
 LAST = ("engine",)
 SPOKEN = ("speech", "talking_avatar")  # tasks whose lines are the point; elsewhere they fold away
