@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +159,10 @@ def test_given_pictures_reach_the_pipeline_and_the_vae_sees_them_once(
     engine._picture = lambda: None  # the preview asks the VAE for its colours
     monkeypatch.setattr(vae, "encode", counted)
     monkeypatch.setattr(engine.placement, "using", watched)
-    engine.run(scene, engine.Options(width=32, height=32, num_inference_steps=2), run_of(scene, shelf, tmp_path))
+    options = engine.Options(width=32, height=32, num_inference_steps=2)
+    engine.run(scene, options, run_of(scene, shelf, tmp_path))
     engine.close()
+    assert engine.shape(scene, options, Inputs(duration=1.0)).encodes
     assert names <= used[0]
     assert encoded and not any(late for late, _ in encoded)
 
@@ -208,6 +211,12 @@ def test_a_first_and_a_last_picture_differ_from_the_first_alone(shelf: Path, tmp
         assert engine.limits.end_image and not (found[0] == found[1]).all()
 
 
+@pytest.mark.parametrize("engine_id", ["wan2.1-t2v-1.3b", "wan2.2-ti2v-5b"])
+def test_words_alone_need_no_vae_before_the_first_step(engine_id: str) -> None:
+    cls = engine_class(engine_id)
+    assert not cls().shape(scene_of("text_to_video"), cls.Options(), Inputs(duration=1.0)).encodes
+
+
 def test_two_networks_take_turns(shelf: Path, tmp_path: Path) -> None:
     engine, scene, used = loaded("wan2.2-t2v-a14b"), scene_of("text_to_video"), []
     for name in ("transformer", "transformer_2"):
@@ -225,10 +234,23 @@ def test_the_text_encoder_is_one_part_for_all_of_them() -> None:
 def test_a_long_extension_goes_window_by_window_and_counts_all_steps(shelf: Path, tmp_path: Path) -> None:
     engine, scene = loaded("skyreels-v2-df-1.3b"), scene_of("single_shot_extension", duration=5.0)
     told: list[tuple[int, int]] = []
+    through, decoded = list[int](), list[int]()  # latent frames at once
     run = run_of(scene, shelf, tmp_path, report=lambda done, total, preview: told.append((done, total)))
-    engine.run(scene, engine.Options(width=32, height=32, num_inference_steps=2), run)
+    options = engine.Options(width=32, height=32, num_inference_steps=2)
+    engine.pipe.transformer.register_forward_pre_hook(
+        lambda part, args, named: through.append(named["hidden_states"].shape[2]), with_kwargs=True
+    )
+    engine._picture = lambda: None  # the preview asks the VAE too
+    decode = engine.pipe.vae.decode
+    engine.pipe.vae.decode = lambda latents, **named: (decoded.append(latents.shape[2]), decode(latents, **named))[1]
+    engine.run(scene, options, run)
+    shape = engine.shape(scene, options, run.inputs)
+    del engine.pipe.vae.decode
     engine.close()
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]  # 17 + 120 frames, 97 in a window
+    assert engine.footprint.tokens(shape) == 2 * 2 * max(through)
+    whole = replace(engine.footprint, decode_bytes=0.0, decode_frame_bytes=1.0).decode_peak(shape)
+    assert decoded == [(whole // (32 * 32) - 1) // 4 + 1] and shape.encodes
 
 
 def test_stopped_in_its_first_window_an_extension_keeps_that_window(shelf: Path, tmp_path: Path) -> None:

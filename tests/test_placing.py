@@ -164,6 +164,25 @@ def test_the_token_embedding_stays_in_ram(wan):
     placement.close()
 
 
+@pytest.mark.parametrize("plan", [STREAM, replace(STREAM, resident_blocks=3, weights="disk", token_chunk=20)])
+def test_what_comes_after_the_text_encoder_is_streamed_as_it_is_whatever_the_transformer_does(plan):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(64, 64), torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in "abcde"))
+    )
+    layers, given, seen = list(module[1]), torch.ones(1, 64), []
+    expected, stage = module(given), Stage(ClockCopier())
+    paths = [f"1.{index}" for index in range(len(layers))]
+    placement = Placement(plan, {"connectors": module}, {"connectors": paths}, stage=stage)
+    watch = layers[2].register_forward_hook(lambda *ignored: seen.append(stage.copier.device_bytes))
+    with torch.inference_mode(), placement.using("connectors"):
+        assert torch.equal(module(given), expected)
+    watch.remove()
+    assert seen == [3 * weight_bytes(layers[0])]  # its first layer, and the two that flow
+    assert not placement.lower() and stage.copier.device_bytes == 0
+    placement.close()
+
+
 def test_a_module_that_is_not_in_use_stays_where_it_is(wan):
     placement = place(wan, STREAM)
     with torch.inference_mode():

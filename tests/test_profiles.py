@@ -202,3 +202,45 @@ def test_blocks_of_unequal_size_are_counted_as_they_are() -> None:
     uneven = Footprint(network, tiles=False)
     plan = Plan("hybrid", "cuda:0", "bfloat16", "stream", transformer="stream", resident_blocks=1)
     assert needs(uneven, Shape(16, 16), plan)[1].weights == 10 + 50 + 2 * 100  # slots are as large as the largest
+
+
+# ------------------------------------------------------------------------------------------------ before the first step
+STREAM = Plan("hybrid", "cuda:0", "bfloat16", "stream", transformer="stream", vae="swap")
+TEXT = Footprint(
+    Network(2, 100, 50, 10, 8), text_bytes=1000, text_streamed_bytes=120, text_working_bytes=30,
+    image_encoder_bytes=200, vae_bytes=70, encode_bytes=1.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "plan", "bytes_"),
+    [
+        ({}, Shape(16, 16), STREAM, 200),  # the encoder of pictures
+        ({"image_encoder_bytes": 0}, Shape(16, 16), STREAM, 120 + 30),
+        ({"image_encoder_bytes": 0, "text_streamed_bytes": 0}, Shape(16, 16), STREAM, 1000 + 30),
+        ({"image_encoder_bytes": 0}, Shape(16, 16), replace(STREAM, dtype="float32"), 2 * (120 + 30)),
+        ({}, Shape(16, 16, encodes=True), STREAM, 70 + 16 * 16),  # the VAE at work on a picture
+        ({}, Shape(16, 16, encodes=True), replace(STREAM, vae="device"), 70 + 16 * 16),
+        ({}, Shape(8, 8, encodes=True), replace(STREAM, vae="device"), 70 + 200),
+        ({}, Shape(8, 8, encodes=True), Plan(dtype="bfloat16"), 1000 + 200 + 70 + 210 + 64),  # all of it is there
+    ],
+)
+def test_before_the_first_step_one_encoder_after_the_other_has_the_device(
+    changes: dict[str, int], shape: Shape, plan: Plan, bytes_: int
+) -> None:
+    assert needs(replace(TEXT, **changes), shape, plan)[0].bytes == bytes_
+
+
+def test_history_corrects_what_encoders_take_beside_their_weights() -> None:
+    plain, taught = (
+        needs(TEXT, Shape(16, 16, encodes=True), STREAM, learnt)[0] for learnt in (Learnt(), Learnt({"text": 1.5}))
+    )
+    assert (plain.weights, plain.working) == (70, 256) and (taught.weights, taught.working) == (70, 384)
+
+
+def test_a_picture_that_is_too_large_to_encode_is_refused_before_the_run() -> None:
+    image = replace(LONG, encodes=True)
+    assert plan_for(WAN, LONG, card(12), "tight").phase == "denoise"
+    error = refused(WAN, image, card(12), "tight")
+    assert error.params["why"]["params"]["needed_gb"] == pytest.approx(13.5, abs=0.1)
+    assert plan_for(WAN, image, card(24), "tight").phase == "text"

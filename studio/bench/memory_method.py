@@ -80,7 +80,7 @@ def footprint() -> Footprint:
     """The network's own; the rest of the pipeline is not in the way here."""
     whole = engine_class(ENGINE).footprint
     assert whole is not None
-    return replace(whole, text_bytes=0, text_layer_bytes=0, text_rest_bytes=0, image_encoder_bytes=0, vae_bytes=0,
+    return replace(whole, text_bytes=0, text_streamed_bytes=0, text_working_bytes=0, image_encoder_bytes=0, vae_bytes=0,
                    decode_bytes=0.0, decode_frame_bytes=0.0, forwards=1)  # fmt: skip
 
 

@@ -74,12 +74,13 @@ class LTX2Driven(Pipeline):
         if prompt_embeds is not None:
             return words, mask, unwanted, unwanted_mask
         pairs = [(unwanted, unwanted_mask)] * (unwanted is not None) + [(words, mask)]
-        embeds, masks = (torch.cat(side) for side in zip(*pairs, strict=True))
-        film, sound, masks = self._connectors(embeds, masks, padding_side=self.tokenizer_padding_side)
-        both = torch.cat([film, sound], dim=-1)
-        if unwanted is None:
-            return both, masks, None, None
-        return both[1:], masks[1:], both[:1], masks[:1]
+        sides = [self._connected(*pair) for pair in pairs]
+        return (*sides[-1], *(sides[0] if unwanted is not None else (None, None)))
+
+    def _connected(self, embeds: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One prompt at a time: two take twice the memory, and this is the greatest moment of the text."""
+        film, sound, mask = self._connectors(embeds, mask, padding_side=self.tokenizer_padding_side)
+        return torch.cat([film, sound], dim=-1), mask
 
     def prepare_audio_latents(self, *args: Any, noise_scale: float = 0.0, latents: Any = None, **named: Any) -> Any:
         clean = 0.0 if latents is not None else noise_scale

@@ -54,9 +54,12 @@ class SkyReelsV2(Wan):
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         shape = super().shape(scene, options, inputs)
-        given = _latents(OVERLAP)
-        windows = _windows(_latents(shape.num_frames + OVERLAP), _latents(_window(shape)))
-        return replace(shape, steps=windows * options.num_inference_steps, extra_frames=given)
+        window = _window(shape)
+        windows = _windows(_latents(shape.num_frames + OVERLAP), _latents(window))
+        return replace(
+            shape, steps=windows * options.num_inference_steps, extra_frames=_latents(OVERLAP), window=window,
+            lead=OVERLAP, encodes=True,
+        )  # fmt: skip
 
     def given(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
         shape = self.shape(scene, options, run.inputs)

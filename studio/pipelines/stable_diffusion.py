@@ -94,8 +94,8 @@ class SDTurbo(StableDiffusion):
             rest_bytes=4_149_128, hidden=320, patch=(1, 1, 1), activation=26.0, activation_chunked=26.0,
             flops_per_token=166.45e6, attention_width=1825,
         ),
-        text_bytes=680_775_680, text_layer_bytes=25_192_448, text_rest_bytes=101_349_376, vae_bytes=167_307_726,
-        scale=(1, 8, 8), decode_bytes=1536.2, tiled_bytes=9.4, steps=4, cpu=True,
+        text_bytes=680_775_680, text_streamed_bytes=50_547_304, text_working_bytes=5_834_752,
+        vae_bytes=167_307_726, scale=(1, 8, 8), decode_bytes=1536.2, tiled_bytes=9.4, steps=4, cpu=True,
     )  # fmt: skip
 
     class Options(StableDiffusion.Options):
@@ -139,8 +139,8 @@ class SDXL(StableDiffusion):
             rest_bytes=764_124_168, hidden=320, patch=(1, 1, 1), activation=15.75, activation_chunked=15.75,
             activation_rest=5_774, flops_per_token=366.8e6, attention_width=700,
         ),
-        text_bytes=1_635_440_640, text_layer_bytes=39_354_880, text_rest_bytes=129_963_520, vae_bytes=334_615_452,
-        scale=(1, 8, 8), decode_bytes=3072.3, tile=512, tiled_bytes=10.5, steps=30,
+        text_bytes=1_635_440_640, text_streamed_bytes=82_189_416, text_working_bytes=9_067_520,
+        vae_bytes=334_615_452, scale=(1, 8, 8), decode_bytes=3072.3, tile=512, tiled_bytes=10.5, steps=30,
     )  # fmt: skip
 
     class Options(StableDiffusion.Options):

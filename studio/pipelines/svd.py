@@ -67,7 +67,8 @@ class SVDXT(DiffusersEngine):
             flops_per_token=279.7e6, attention_width=73,
         ),
         image_encoder_bytes=1_264_153_600, vae_bytes=390_971_388, scale=(1, 8, 8),
-        decode_bytes=4096.0 * DECODED_AT_ONCE, decode_frame_bytes=7.7, tile=288, tiled_bytes=11.6, steps=25,
+        encode_bytes=2560.0, decode_bytes=4096.0 * DECODED_AT_ONCE, decode_frame_bytes=7.7, tile=288, tiled_bytes=11.6,
+        steps=25,
     )  # fmt: skip
 
     class Options(DiffusersEngine.Options):
@@ -85,7 +86,7 @@ class SVDXT(DiffusersEngine):
         if width % self.multiple or height % self.multiple:
             raise Refused("engine.size_multiple", engine=self.id, width=width, height=height, multiple=self.multiple)
         batch = 2 if options.guidance_scale > 1 else 1
-        return Shape(width, height, FRAMES, batch=batch, steps=options.num_inference_steps)
+        return Shape(width, height, FRAMES, batch=batch, steps=options.num_inference_steps, encodes=True)
 
     def encoded(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
         shape = self.shape(scene, options, run.inputs)

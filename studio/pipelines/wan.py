@@ -15,7 +15,7 @@ from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
 from studio.pipelines.diffusion.acceleration import CacheOptions
 from studio.pipelines.diffusion.engine import DiffusersEngine
-from studio.pipelines.diffusion.loading import pipeline_on
+from studio.pipelines.diffusion.loading import FileOptions, pipeline_on
 from studio.pipelines.memory.footprint import Footprint, Network, Shape
 from studio.pipelines.memory.tiles import decode
 from studio.pipelines.parts import Part
@@ -67,8 +67,9 @@ MIDDLE = Network(  # a noise level for every token: the modulation is as long as
     chunk_few=(14.1718, 304_914_432), flops_per_token=8.682e9,
 )  # fmt: skip
 FOOTPRINT = Footprint(
-    network=LARGE, text_bytes=11_361_820_672, text_layer_bytes=385_896_448, text_rest_bytes=2_100_297_728,
-    vae_bytes=507_570_124, decode_bytes=19_454.0, decode_frame_bytes=12.24, tiled_bytes=37.7, forwards=2,
+    network=LARGE, text_bytes=11_361_820_672, text_streamed_bytes=771_801_088, text_working_bytes=96_468_992,
+    vae_bytes=507_570_124, encode_bytes=14_089.2, decode_bytes=19_454.0, decode_frame_bytes=12.24, tiled_bytes=37.7,
+    forwards=2,
 )  # fmt: skip
 
 
@@ -145,6 +146,9 @@ class WanI2V(Wan):
     tasks = frozenset({"image_to_video"})
     pipeline = "WanImageToVideoPipeline"
 
+    def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
+        return replace(super().shape(scene, options, inputs), encodes=scene.task_type == "image_to_video")
+
     def given(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
         shape = self.shape(scene, options, run.inputs)
         images = [
@@ -198,8 +202,8 @@ class WanT2VSmall(Wan):
     )  # fmt: skip
     footprint = replace(FOOTPRINT, network=SMALL, cpu=True)
 
-    class Options(CacheOptions, Wan.Options):
-        """With a cache: one network makes all steps, of the kind that caches know."""
+    class Options(CacheOptions, FileOptions, Wan.Options):
+        """With a cache: one network makes all steps, of the kind that caches know. People trade it in one file."""
 
 
 class WanT2VLarge(Wan):
@@ -211,8 +215,8 @@ class WanT2VLarge(Wan):
     )  # fmt: skip
     footprint = FOOTPRINT
 
-    class Options(CacheOptions, Wan.Options):
-        """With a cache: one network makes all steps, of the kind that caches know."""
+    class Options(CacheOptions, FileOptions, Wan.Options):
+        """With a cache: one network makes all steps, of the kind that caches know. People trade it in one file."""
 
 
 class WanI2VLarge(WanI2V):
@@ -232,7 +236,7 @@ class WanI2VLarge(WanI2V):
     }
     footprint = replace(FOOTPRINT, network=WITH_CLIP, image_encoder_bytes=2_523_064_320, steps=40)
 
-    class Options(CacheOptions, WanI2V.Options):
+    class Options(CacheOptions, FileOptions, WanI2V.Options):
         num_inference_steps: int = Field(40, ge=1, le=200)
 
 
@@ -254,9 +258,12 @@ class WanTI2V(WanI2V):
         Part("scheduler", TI2V, SCHEDULER_BYTES), Part("transformer", TI2V, 19_999_150_848),
     )  # fmt: skip
     footprint = replace(
-        FOOTPRINT, network=MIDDLE, vae_bytes=2_818_754_672, scale=(4, 16, 16), decode_bytes=21_494.6,
-        decode_frame_bytes=12.86,
+        FOOTPRINT, network=MIDDLE, vae_bytes=2_818_754_672, scale=(4, 16, 16), encode_bytes=1948.3,
+        decode_bytes=21_494.6, decode_frame_bytes=12.86,
     )  # fmt: skip
+
+    class Options(FileOptions, WanI2V.Options):
+        """One network, which people trade in one file."""
 
     def given(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
         return super().given(scene, options, run) if scene.task_type == "image_to_video" else {}

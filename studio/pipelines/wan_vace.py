@@ -13,6 +13,7 @@ from pydantic import Field
 
 from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
+from studio.pipelines.diffusion.loading import FileOptions
 from studio.pipelines.memory.footprint import Network, Shape
 from studio.pipelines.parts import Part
 from studio.pipelines.wan import FOOTPRINT, LARGE, SCHEDULER_BYTES, SMALL, TEXT, VAE, Wan
@@ -41,12 +42,12 @@ class WanVACE(Wan):
     classes: ClassVar[Mapping[str, str]] = {**Wan.classes, "transformer": "diffusers:WanVACETransformer3DModel"}
     blocks: ClassVar[Mapping[str, Sequence[str]]] = {"transformer": ("vace_blocks", "blocks")}
 
-    class Options(Wan.Options):
+    class Options(FileOptions, Wan.Options):
         conditioning_scale: float = Field(1.0, ge=0, le=2, description="how much the given pictures count")
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         references = len(scene.ref_imgs) if scene.task_type == "reference_to_video" else 0
-        return replace(super().shape(scene, options, inputs), extra_frames=references)
+        return replace(super().shape(scene, options, inputs), extra_frames=references, encodes=True)
 
     def given(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
         shape = self.shape(scene, options, run.inputs)

@@ -19,6 +19,10 @@ class Shape:
     steps: int = 0  # 0: the footprint's
     forwards: int = 0  # of the network in a step, one after the other (Wan with guidance: 2); 0: the footprint's
     extra_frames: int = 0  # latent frames that go through beside those that come out: references, a prefix
+    window: int = 0  # frames that go through at once at most, with those of a prefix; 0: all
+    decoded: int = 0  # frames that are decoded at once at most, with those of `lead`; 0: all
+    lead: int = 0  # frames of a given clip that are decoded before the new ones and left out
+    encodes: bool = False  # the VAE works before the first step too, on pictures or a clip that are given
 
     @property
     def pixels(self) -> int:
@@ -68,12 +72,13 @@ class Footprint:
 
     network: Network
     text_bytes: int = 0  # text encoders together, 16 bit
-    text_layer_bytes: int = 0  # the largest streamed piece of one; 0: it is not streamed
-    text_rest_bytes: int = 0  # what is not streamed and stays in RAM: the token embedding
+    text_streamed_bytes: int = 0  # on the device while one is streamed: two layers, what is no layer; 0: never streamed
+    text_working_bytes: int = 0  # alive beside them, 16 bit; of several encoders both are those of the greatest moment
     image_encoder_bytes: int = 0
     vae_bytes: int = 0
     scale: tuple[int, int, int] = (4, 8, 8)  # frames, rows and columns of pixels in a latent
     extra_tokens: int = 0  # beside those of the picture: a register, the sound
+    encode_bytes: float = 0.0  # alive at the peak of an encode of what is given, per pixel of one frame
     decode_bytes: float = 0.0  # alive at the peak of a decode, per pixel of one frame (or of the tile)
     decode_frame_bytes: float = 0.0  # the same, per pixel of all frames: what is decoded so far, or all at once
     tiles: bool = True  # its VAE decodes in tiles
@@ -87,9 +92,14 @@ class Footprint:
     def tokens(self, shape: Shape) -> int:
         """Of one sample, as the blocks see them."""
         frames, rows, columns = self.network.patch
-        latent_frames = (shape.num_frames - 1) // self.scale[0] + 1 + shape.extra_frames
+        latent_frames = self._latents(shape.num_frames) + shape.extra_frames
+        if shape.window:
+            latent_frames = min(latent_frames, self._latents(shape.window))
         latent_rows, latent_columns = shape.height // self.scale[1], shape.width // self.scale[2]
         return (latent_frames // frames) * (latent_rows // rows) * (latent_columns // columns) + self.extra_tokens
+
+    def _latents(self, frames: int) -> int:
+        return (frames - 1) // self.scale[0] + 1
 
     def forward_flops(self, shape: Shape) -> float:
         """Of one forward: what grows with the tokens, and attention, which grows with their square."""
@@ -111,18 +121,18 @@ class Footprint:
     def decode_peak(self, shape: Shape, tile: int = 0, *, to_ram: bool = False) -> int:
         """Alive at the peak of a decode beside the VAE's weights. `tile`: pixels of its side, 0 for the whole picture.
         `to_ram`: finished tiles leave the device at once."""
+        frames = shape.num_frames + shape.lead
+        frames = min(frames, shape.decoded or frames)
         if not tile or tile * tile >= shape.pixels:
-            return round(shape.pixels * (self.decode_bytes + self.decode_frame_bytes * shape.num_frames))
+            return round(shape.pixels * (self.decode_bytes + self.decode_frame_bytes * frames))
         one = min(tile, shape.width) * min(tile, shape.height)
-        work = one * (self.decode_bytes + self.decode_frame_bytes * shape.num_frames)
-        waiting = 0.0 if to_ram else self.tiled_bytes * shape.pixels * shape.num_frames
+        work = one * (self.decode_bytes + self.decode_frame_bytes * frames)
+        waiting = 0.0 if to_ram else self.tiled_bytes * shape.pixels * frames
         return round(work + waiting)
 
-    def text_peak(self, *, streamed: bool) -> int:
-        """Of the text encoders at work: two layers, while the rest stays in RAM, or all of them."""
-        if streamed and self.text_layer_bytes:
-            return 2 * self.text_layer_bytes
-        return self.text_bytes
+    def encode_peak(self, shape: Shape) -> int:
+        """Alive at the peak of an encode beside the VAE's weights: of what is given, whole, before the first step."""
+        return round(shape.pixels * self.encode_bytes) if shape.encodes else 0
 
     @property
     def weights_bytes(self) -> int:
@@ -143,8 +153,8 @@ class Footprint:
             **{name: ceil(getattr(network, name) * share) for name in whole},
             **{name: getattr(network, name) * share for name in parts},
         )
-        names = ("text_bytes", "text_layer_bytes", "text_rest_bytes", "image_encoder_bytes", "vae_bytes")
-        pixels = ("decode_bytes", "decode_frame_bytes", "tiled_bytes")
+        names = ("text_bytes", "text_streamed_bytes", "text_working_bytes", "image_encoder_bytes", "vae_bytes")
+        pixels = ("encode_bytes", "decode_bytes", "decode_frame_bytes", "tiled_bytes")
         return replace(
             self,
             network=small,

@@ -28,8 +28,8 @@ from studio.pipelines.memory.streamer import AsRead, BlockStreamer, Slab, Slot, 
 Mode = Literal["stay", "visit", "stream", "ram"]  # stay: once it came; visit, stream: while it is in use
 MODES: Mapping[str, Mode] = {"resident": "stay", "device": "stay", "swap": "visit", "stream": "stream", "ram": "ram"}
 FIELDS = {  # the plan's field for a module, by how its name begins
-    "transformer": "transformer", "unet": "transformer", "connectors": "transformer", "controlnet": "transformer",
-    "text_encoder": "text_encoder", "image_encoder": "image_encoder",
+    "transformer": "transformer", "unet": "transformer", "controlnet": "transformer",
+    "text_encoder": "text_encoder", "connectors": "text_encoder", "image_encoder": "image_encoder",
     "vae": "vae", "audio_vae": "vae", "vocoder": "vae", "latent_upsampler": "vae",
 }  # fmt: skip
 
@@ -147,7 +147,7 @@ class Kept:
         found = [block for path in blocks for block in _listed(attrgetter(path)(module))]
         if self.mode == "stream" and not found:
             found = _layers(module)
-        if self.mode == "stream" and self.field == "text_encoder":
+        if self.mode == "stream" and self.field == "text_encoder" and hasattr(module, "get_input_embeddings"):
             self._keep_embedding()
         if found:
             self._stream(name, found, plan, folder)

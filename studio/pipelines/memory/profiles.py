@@ -268,11 +268,7 @@ def needs(footprint: Footprint, shape: Shape, plan: Plan, learnt: Learnt = UNTAU
         staying += footprint.vae_bytes
     if plan.transformer == "resident":
         staying += network_bytes(footprint, plan) * wide
-    text, denoise, decode = 0, 0, 0  # what visits: one at a time
-    if plan.text_encoder == "stream":
-        text = footprint.text_peak(streamed=True) * wide
-    if plan.image_encoder == "device" and plan.transformer != "resident":
-        text = max(text, footprint.image_encoder_bytes * wide)
+    denoise, decode = 0, 0  # what visits: one at a time
     if plan.transformer != "resident":
         denoise = network_bytes(footprint, plan) * wide
     if plan.vae == "swap":
@@ -280,10 +276,27 @@ def needs(footprint: Footprint, shape: Shape, plan: Plan, learnt: Learnt = UNTAU
     activations = footprint.activation_bytes(shape, chunked=bool(plan.token_chunk)) * wide
     pixels = 0 if plan.vae == "ram" else footprint.decode_peak(shape, plan.vae_tile, to_ram=plan.vae_tiles_to_ram)
     return (
-        Need("text", staying + text, 0),
+        _first_need(footprint, shape, plan, staying, learnt.memory.get("text", 1.0)),
         Need("denoise", staying + denoise, round(activations * learnt.memory.get("denoise", 1.0))),
         Need("decode", staying + decode, round(pixels * learnt.memory.get("decode", 1.0))),
     )
+
+
+def _first_need(footprint: Footprint, shape: Shape, plan: Plan, staying: int, learnt: float) -> Need:
+    """Before the first step: words, looks and the latents of what is given are made one after the other."""
+    wide = _wide(plan)
+    words = (footprint.text_streamed_bytes or footprint.text_bytes) * wide if plan.text_encoder == "stream" else 0
+    looks = footprint.image_encoder_bytes * wide
+    if plan.image_encoder != "device" or plan.transformer == "resident":
+        looks = 0
+    given = footprint.vae_bytes if plan.vae == "swap" and shape.encodes else 0
+    moments = (
+        (words, 0 if plan.text_encoder == "ram" else footprint.text_working_bytes * wide),
+        (looks, 0),
+        (given, 0 if plan.vae == "ram" else footprint.encode_peak(shape)),
+    )
+    weights, working = max(moments, key=sum)
+    return Need("text", staying + weights, round(working * learnt))
 
 
 def network_bytes(footprint: Footprint, plan: Plan) -> int:
