@@ -71,6 +71,14 @@ def test_a_step_that_never_ends_is_killed_though_the_heart_beats(start: Start, t
     assert (failed.code, failed.transient, names(tmp_path)) == ("worker.stalled", True, set())
 
 
+def test_a_plan_of_long_steps_is_waited_for_longer(start: Start, tmp_path: Path) -> None:
+    worker, stuck = start(stalled_after=0.2), assignment(tmp_path, trouble="stuck")
+    failed = failure(worker.submit(replace(stuck, plan=replace(stuck.plan, step_seconds=0.5))))
+    assert (failed.code, failed.params["seconds"]) == ("worker.stalled", 2)
+    failed = failure(worker.submit(replace(stuck, plan=replace(stuck.plan, step_seconds=0.01))))
+    assert (failed.code, failed.params["seconds"]) == ("worker.stalled", 0), "never less than the limit"
+
+
 def test_who_does_not_stop_when_asked_is_killed(start: Start, tmp_path: Path) -> None:
     worker, job = start(cancel_grace=0.2), assignment(tmp_path, trouble="stuck")
     events = worker.submit(job)

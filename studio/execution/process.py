@@ -38,6 +38,7 @@ from studio.execution.worker import serve
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1  # how late a cancel or a limit may be noticed; a word or a death wakes us at once
+STALLED_STEPS = 4  # of the plan's predicted step that may pass without a word, where that is longer than the limit
 QUIT_SECONDS = 2.0  # for an idle worker to close its engines
 
 
@@ -65,7 +66,7 @@ class WorkerProcess:
         *,
         cancel_grace: float = 10.0,  # seconds until an asked cancel becomes a kill
         frozen_after: float = 60.0,  # seconds without a heartbeat
-        stalled_after: float = 1800.0,  # seconds of heartbeats without any other word: a kernel that never returns
+        stalled_after: float = 1800.0,  # least seconds of heartbeats without any other word: a kernel that never returns
         start_within: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -213,8 +214,13 @@ class WorkerProcess:
                 return self._verdict(work, self._kill("did not stop"))
             if now - heard > self._frozen_after:
                 return self._verdict(work, self._kill("is frozen"), "worker.frozen", seconds=round(self._frozen_after))
-            if now - since > self._stalled_after:
-                return self._verdict(work, self._kill("stalled"), "worker.stalled", seconds=round(self._stalled_after))
+            if now - since > (patience := self._patience(work)):
+                return self._verdict(work, self._kill("stalled"), "worker.stalled", seconds=round(patience))
+
+    def _patience(self, work: _Work) -> float:
+        """Seconds without a word: on a CPU one step of a large model may take hours, and was told to."""
+        step = work.assignment.plan.step_seconds if work.assignment else 0.0
+        return max(self._stalled_after, STALLED_STEPS * step)
 
     def _verdict(self, work: _Work, how: str, code: str = "worker.died", **params: JSON) -> Event:
         """The last event of work whose process is gone. It may have been done, and only the word was lost."""
