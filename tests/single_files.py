@@ -1,4 +1,5 @@
-"""Checkpoints as people trade them: a whole Stable Diffusion in one file, with the names of its first authors.
+"""Checkpoints as people trade them: a whole Stable Diffusion or LTX-2 in one file, or a Wan's network alone, with the
+names of their first authors.
 
 Written here by hand, name by name, so that what reads them is compared with something that is not itself.
 """
@@ -117,3 +118,68 @@ def open_clip(encoder: Any) -> State:
             found[f"{block}.attn.in_proj_{kind}"] = torch.cat(joined)
             found |= {f"{block}.{new}.{kind}": state[f"{layer}.{old}.{kind}"] for old, new in names.items()}
     return found
+
+
+# ------------------------------------------------------------------------------------------------ Wan
+WAN = (
+    (r"^condition_embedder\.(time|text)_embedder\.linear_1", r"\1_embedding.0"),
+    (r"^condition_embedder\.(time|text)_embedder\.linear_2", r"\1_embedding.2"),
+    (r"^condition_embedder\.time_proj", "time_projection.1"),
+    (r"^condition_embedder\.image_embedder\.norm1", "img_emb.proj.0"),
+    (r"^condition_embedder\.image_embedder\.ff\.net\.0\.proj", "img_emb.proj.1"),
+    (r"^condition_embedder\.image_embedder\.ff\.net\.2", "img_emb.proj.3"),
+    (r"^condition_embedder\.image_embedder\.norm2", "img_emb.proj.4"),
+    (r"^scale_shift_table", "head.modulation"), (r"^proj_out", "head.head"), (r"scale_shift_table", "modulation"),
+    (r"\.proj_in\.", ".before_proj."), (r"\.proj_out\.", ".after_proj."), (r"\.norm2\.", ".norm3."),
+    (r"\.attn1\.", ".self_attn."), (r"\.attn2\.", ".cross_attn."), (r"\.to_([qkv])\.", r".\1."),
+    (r"\.to_out\.0\.", ".o."), (r"\.add_([kv])_proj\.", r".\1_img."), (r"\.norm_added_k\.", ".norm_k_img."),
+    (r"\.ffn\.net\.0\.proj\.", ".ffn.0."), (r"\.ffn\.net\.2\.", ".ffn.2."),
+)  # fmt: skip
+
+
+def wan(network: Any, prefix: str = "") -> State:
+    """The network alone, as Alibaba names it."""
+    return {f"{prefix}{_renamed(key, WAN)}": tensor.clone() for key, tensor in network.state_dict().items()}
+
+
+# ------------------------------------------------------------------------------------------------ LTX-2
+LTX = (
+    (r"^audio_proj_in", "audio_patchify_proj"), (r"^proj_in", "patchify_proj"),
+    (r"^(audio_)?time_embed\.", r"\1adaln_single."), (r"^(audio_)?prompt_adaln\.", r"\1prompt_adaln_single."),
+    (r"^av_cross_attn_(video|audio)_scale_shift", r"av_ca_\1_scale_shift_adaln_single"),
+    (r"^av_cross_attn_video_a2v_gate", "av_ca_a2v_gate_adaln_single"),
+    (r"^av_cross_attn_audio_v2a_gate", "av_ca_v2a_gate_adaln_single"),
+    (r"(video|audio)_a2v_cross_attn_scale_shift_table", r"scale_shift_table_a2v_ca_\1"),
+    (r"norm_([qk])\.", r"\1_norm."),
+)  # fmt: skip
+LTX_VAE = (
+    (r"resnets\.", "res_blocks."), (r"^latents_mean", "per_channel_statistics.mean-of-means"),
+    (r"^latents_std", "per_channel_statistics.std-of-means"),
+)  # fmt: skip
+
+
+def ltx(parts: Any, *without: str) -> State:
+    """All of LTX-2 that its authors put in one file, as far as the tests have it."""
+    state = {f"model.diffusion_model.{_renamed(k, LTX)}": t for k, t in parts["transformer"].state_dict().items()}
+    state["model.diffusion_model.video_embeddings_connector.learnable_registers"] = torch.zeros(8, 16)
+    if "vae" not in without:
+        state |= {f"vae.{_ltx_vae(key)}": tensor for key, tensor in parts["vae"].state_dict().items()}
+        state["vae.per_channel_statistics.mean-of-stds"] = torch.zeros(4)
+    state["audio_vae.decoder.conv_in.conv.bias"] = torch.zeros(4)  # with the vocoder: nobody reads them from here
+    return {key: tensor.contiguous().clone() for key, tensor in state.items()}
+
+
+def _ltx_vae(key: str) -> str:
+    """Its blocks lie in one list: what works, what makes smaller or larger, and so on."""
+    key = re.sub(r"^encoder\.down_blocks\.(\d+)\.downsamplers\.0", lambda m: f"encoder.DOWN.{2 * int(m[1]) + 1}", key)
+    key = re.sub(r"^encoder\.down_blocks\.(\d+)", lambda m: f"encoder.DOWN.{2 * int(m[1])}", key)
+    key = re.sub(r"^decoder\.up_blocks\.(\d+)\.upsamplers\.0", lambda m: f"decoder.UP.{2 * int(m[1]) + 1}", key)
+    key = re.sub(r"^decoder\.up_blocks\.(\d+)", lambda m: f"decoder.UP.{2 * int(m[1]) + 2}", key)
+    key = key.replace("encoder.mid_block", "encoder.DOWN.8").replace("decoder.mid_block", "decoder.UP.0")
+    return _renamed(key.replace("DOWN", "down_blocks").replace("UP", "up_blocks"), LTX_VAE)
+
+
+def _renamed(key: str, names: Any) -> str:
+    for pattern, new in names:
+        key = re.sub(pattern, new, key)
+    return key

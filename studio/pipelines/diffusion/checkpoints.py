@@ -13,32 +13,34 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from studio.errors import Refused
-from studio.pipelines.parts import Shelf, header_of
+from studio.pipelines.diffusion.signs import (
+    GGUF,
+    WAN_CLASSES,
+    check,
+    check_wan,
+    folder_header,
+    header,
+    looks_like,
+)
+from studio.pipelines.parts import Shelf
 
 log = logging.getLogger(__name__)
 
 UNREADABLE = (RuntimeError, ValueError, KeyError, AttributeError, IndexError, TypeError)  # what their converters raise
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})  # reading one runs whatever its author put in
-KINDS = {  # diffusers' name of what a single file holds -> how people call it
-    "v1": "Stable Diffusion 1.x", "v2": "Stable Diffusion 2.x", "inpainting": "Stable Diffusion 1.x Inpainting",
-    "inpainting_v2": "Stable Diffusion 2.x Inpainting", "xl_base": "SDXL", "xl_refiner": "SDXL Refiner",
-    "xl_inpaint": "SDXL Inpainting", "playground-v2-5": "Playground 2.5", "upscale": "Stable Diffusion Upscaler",
-    "ltx-video": "LTX-Video", "ltx-video-0.9.1": "LTX-Video", "ltx-video-0.9.5": "LTX-Video",
-    "ltx-video-0.9.7": "LTX-Video", "wan-t2v-1.3B": "Wan 2.1 T2V 1.3B", "wan-t2v-14B": "Wan 2.1 T2V 14B",
-    "wan-i2v-14B": "Wan 2.1 I2V 14B", "wan-vace-1.3B": "Wan VACE 1.3B", "wan-vace-14B": "Wan VACE 14B",
-    "flux-dev": "FLUX.1", "flux-schnell": "FLUX.1", "flux-2-dev": "FLUX.2", "sd3": "Stable Diffusion 3",
-    "sd35_medium": "Stable Diffusion 3.5", "sd35_large": "Stable Diffusion 3.5", "hunyuan-video": "HunyuanVideo",
-    "controlnet": "ControlNet", "controlnet_xl_large": "ControlNet XL", "z-image-turbo": "Z-Image",
+SUFFIXES = {"checkpoints": (".safetensors", GGUF), "loras": (".safetensors",)}
+LTX = {  # what diffusers reads from a single file of LTX's authors, by class -> how the names of its tensors begin
+    "LTX2VideoTransformer3DModel": "model.diffusion_model.", "AutoencoderKLLTX2Video": "vae.",
 }  # fmt: skip
-
+LTX_NEWER = {  # names of LTX-2.3 that diffusers' converter leaves as they are -> those of diffusers
+    "prompt_adaln_single.": "prompt_adaln.",
+    "up_blocks.7.": "up_blocks.3.upsamplers.0.", "up_blocks.8.": "up_blocks.3.",
+}  # fmt: skip
 HELD = {  # how the names of tensors begin by which a single file holds more than the network
     "vae": ("first_stage_model.", "vae."),
     "text_encoder": ("cond_stage_model.", "conditioner.embedders.0."),
     "text_encoder_2": ("conditioner.embedders.1.",),
 }
-UNFIT = {  # how names end that tell of weights which mean something else than they seem to -> how people call it
-    "v_pred": "v-prediction", "scaled_fp8": "scaled fp8", ".scale_weight": "scaled fp8", ".weight_scale": "scaled fp8",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +77,57 @@ def read_part(where: str, folder: Path, dtype: Any, variant: str = "") -> Any:
     return model.eval()
 
 
-def read_single(file: Path, wanted: Mapping[str, Described], needed: Collection[str]) -> dict[str, Any]:
-    """Modules by name from a single file: those of `wanted` that it holds. What it lacks, the folders have.
+def read_single(
+    file: Path, wanted: Mapping[str, Described], needed: Collection[str], blocks: Mapping[str, Collection[str]]
+) -> dict[str, Any]:
+    """Modules by name from a single file: those of `wanted` that it holds. What it lacks, the folders have. `blocks`:
+    by name, attributes below which most weights are; a GGUF's stay packed there.
 
     Raises Refused where one that is `needed` is not in it, or one that it holds is another network."""
     from diffusers.loaders.single_file_utils import load_single_file_checkpoint
 
+    for name in needed:
+        check(file, _class_of(wanted[name]), wanted[name].folder)
+    if all(_class_of(wanted[name]) in WAN_CLASSES for name in needed):
+        return {name: _wan(file, wanted[name], blocks[name]) for name in needed}
     shapes = header(file)
     more = [name for name, starts in HELD.items() if any(key.startswith(starts) for key in shapes)]
     held = [*needed, *(name for name in wanted if name in more)]
-    for sign, name in UNFIT.items():
-        if any(key.endswith(sign) for key in shapes):
-            found = f"{looks_like(file)}, {name}"
-            raise Refused("model.wrong_architecture", file=file.name, wanted=_class_of(wanted[held[0]]), found=found)
     checkpoint = load_single_file_checkpoint(str(file), local_files_only=True)
     return {name: _module_of(file, checkpoint, wanted[name]) for name in held}
+
+
+def _wan(file: Path, what: Described, blocks: Collection[str]) -> Any:
+    """A Wan's network, by the names of its authors or by diffusers', plain in any precision, or packed."""
+    from accelerate import init_empty_weights
+    from safetensors import safe_open
+
+    kind = _class_of(what)
+    cls, keys = getattr(import_module("diffusers"), kind), check_wan(file, kind, folder_header(what.folder))
+    with init_empty_weights():
+        model = cls.from_config(cls.load_config(what.folder))
+    if file.suffix.lower() == GGUF:
+        from studio.pipelines.diffusion.quantised import Packed, keep_packed
+
+        packed = Packed(file)
+        keep_packed(model, blocks, packed, keys, what.dtype)
+        read = packed.plain
+    else:
+        tensors = safe_open(file, framework="pt")
+        read = lambda key, shape: tensors.get_tensor(key).reshape(shape)  # noqa: E731
+    model.load_state_dict(
+        {name: read(keys[name], empty.shape).to(_precision(cls, name, what.dtype))
+         for name, empty in model.state_dict().items() if empty.is_meta},
+        strict=False, assign=True,
+    )  # fmt: skip
+    return model.eval()
+
+
+def _precision(cls: Any, name: str, dtype: Any) -> Any:
+    """Of a tensor, as `from_pretrained` reads it: some layers lose too much in 16 bit."""
+    import torch
+
+    return dtype if set(name.split(".")).isdisjoint(cls._keep_in_fp32_modules or ()) else torch.float32
 
 
 def _module_of(file: Path, checkpoint: Mapping[str, Any], what: Described) -> Any:
@@ -100,8 +138,9 @@ def _module_of(file: Path, checkpoint: Mapping[str, Any], what: Described) -> An
     cls = getattr(import_module(library), kind)
     read = partial(create_diffusers_clip_model_from_ldm, cls) if library == "transformers" else cls.from_single_file
     try:
+        tensors = _ltx_names(kind, checkpoint) if kind in LTX else dict(checkpoint)
         module = read(
-            dict(checkpoint), config=str(what.folder.parent), subfolder=what.folder.name, torch_dtype=what.dtype,
+            tensors, config=str(what.folder.parent), subfolder=what.folder.name, torch_dtype=what.dtype,
             local_files_only=True,
         )  # fmt: skip
         if any(tensor.is_meta for tensor in module.parameters()):
@@ -112,6 +151,19 @@ def _module_of(file: Path, checkpoint: Mapping[str, Any], what: Described) -> An
         log.warning("%s holds no %s: %s", file.name, kind, _first_line(error))
         raise Refused("model.wrong_architecture", file=file.name, wanted=kind, found=looks_like(file)) from error
     return module.eval()
+
+
+def _ltx_names(kind: str, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors of one part of LTX by diffusers' names."""
+    from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
+
+    start = LTX[kind]
+    ours = {key: tensor for key, tensor in checkpoint.items() if key.startswith(start)} or dict(checkpoint)
+    loadable: Any = SINGLE_FILE_LOADABLE_CLASSES
+    named = loadable[kind]["checkpoint_mapping_fn"](ours)
+    for old, new in LTX_NEWER.items():
+        named = {key.replace(old, new): tensor for key, tensor in named.items()}
+    return named
 
 
 def _class_of(what: Described) -> str:
@@ -127,7 +179,7 @@ def find_file(name: str, kind: str) -> Path:
         raise Refused("model.file_outside", file=name, folder=folder)
     if spelled.suffix.lower() in PICKLES:
         raise Refused("model.pickle", file=name)
-    if spelled.suffix.lower() != ".safetensors":
+    if spelled.suffix.lower() not in SUFFIXES[kind]:
         raise Refused("model.file_unknown", file=name)
     for home in shelf.homes(kind):
         path = (home / name).resolve()
@@ -136,39 +188,6 @@ def find_file(name: str, kind: str) -> Path:
         if os.path.isfile(path):
             return path
     raise Refused("model.file_missing", file=name, folder=folder)
-
-
-def header(file: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes by key, and proof that the file is whole: its header says how long it must be.
-
-    Raises Refused("model.not_safetensors")."""
-    entries, size = header_of(file), file.stat().st_size
-    if entries is None:
-        raise Refused("model.not_safetensors", file=file.name)
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-    whole = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    if whole != size:
-        raise Refused("model.file_cut", file=file.name, size=size, whole=whole)
-    return {key: tuple(entry["shape"]) for key, entry in entries.items()}
-
-
-def looks_like(file: Path) -> str:
-    """What a single file seems to be, as people call it; its first key where nobody knows."""
-    from diffusers.loaders.single_file_utils import infer_diffusers_model_type
-
-    from studio.pipelines.shelving import kind_of
-
-    shapes = header(file)
-    if kind_of(file) == "lora":
-        return "LoRA"
-    try:
-        kind = infer_diffusers_model_type({key: _Shaped(shape) for key, shape in shapes.items()})
-    except (KeyError, IndexError, AttributeError):
-        kind = "v1"
-    if kind == "v1" and not any(key.startswith("model.diffusion_model.input_blocks.") for key in shapes):
-        return f"({next(iter(shapes), '-')})"  # their answer where nothing fits
-    return KINDS.get(kind, kind)
 
 
 def mark(path: Path) -> str:
@@ -180,13 +199,6 @@ def mark(path: Path) -> str:
     files = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
     facts = [(str(file.relative_to(path.parent)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return digest(facts)[:16]
-
-
-class _Shaped:
-    """A tensor as far as `infer_diffusers_model_type` looks at it."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
 
 
 def _first_line(error: Exception) -> str:

@@ -16,6 +16,7 @@ from studio.errors import Refused
 from studio.pipelines.base import Engine, Plan, Room
 from studio.pipelines.diffusion.checkpoints import find_file, mark
 from studio.pipelines.diffusion.lora import Stack, put_on, take_off, touched
+from studio.pipelines.diffusion.signs import GGUF
 from studio.pipelines.parts import Part, Shelf
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Loading(Engine):
             part.name: Described(self.classes[part.name], self._folder(part), self._dtype(part.name))
             for part in self.parts if part.name in names
         }  # fmt: skip
-        self._opened = read_single(file, wanted, self._networks())
+        self._opened = read_single(file, wanted, self._networks(), self.blocks)
 
     def _dress(self, options: Any) -> None:
         """The checkpoint and the LoRAs that this run wants, and no others."""
@@ -126,6 +127,8 @@ class Loading(Engine):
         file = (path, mark(path)) if path else None
         if file and plan.weights == "disk":
             raise Refused("model.checkpoint_streams", file=name)
+        if path and path.suffix.lower() == GGUF and plan.weight_bits == 8:
+            raise Refused("model.gguf_eight_bit", file=name)
         if (file, stack) == (self._file, self._stack):
             return
         if file != self._file:

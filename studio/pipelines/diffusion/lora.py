@@ -6,29 +6,48 @@ file is compared with the network before anything is changed: one of another mod
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from studio.errors import Refused
-from studio.pipelines.diffusion.checkpoints import find_file, header
+from studio.pipelines.diffusion.checkpoints import find_file
+from studio.pipelines.diffusion.signs import LORA_MARKS, Shapes, config_of, header, width_of
 
-# What keys of a LoRA tell of its model: the first that matches, and the width of its attention says which size
-SIGNS: tuple[tuple[str, dict[int, str], str], ...] = (
-    (r"double_blocks.*img_attn|single_transformer_blocks", {}, "FLUX or HunyuanVideo"),
-    (r"lora_te2_|text_encoder_2|(^|_)add_k_proj.*joint", {}, "SDXL"),
-    (r"vace_blocks", {1536: "Wan VACE 1.3B", 5120: "Wan VACE 14B"}, "Wan VACE"),
-    (
-        r"(^|\.|unet_)blocks[._]\d+[._](self_attn|cross_attn|ffn|attn1|attn2)",
-        {1536: "Wan 2.1 1.3B", 3072: "Wan 2.2 5B", 5120: "Wan 14B"}, "Wan",
-    ),
-    (r"audio_attn|video_to_audio", {}, "LTX-2"),
-    (r"(^|[._])transformer_blocks[._]\d+[._](img_mlp|attn[._]add_q_proj)", {}, "Qwen-Image or Stable Diffusion 3"),
-    (r"down_blocks|input_blocks", {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "SDXL"}, "SDXL"),
-    (r"(^|[._])transformer_blocks[._]\d+[._]attn", {2048: "LTX-Video 2B", 4096: "LTX-Video 13B"}, "LTX-Video"),
+WANS = frozenset({"WanTransformer3DModel", "WanVACETransformer3DModel", "SkyReelsV2Transformer3DModel"})
+UNETS = frozenset({"UNet2DConditionModel"})
+LTXS = frozenset({"LTX2VideoTransformer3DModel"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What keys of a LoRA tell of its model."""
+
+    keys: str  # pattern of some of them
+    name: str  # as people call it
+    widths: Mapping[int, str] = field(default_factory=dict)  # of what some layer reads -> which size of it
+    networks: frozenset[str] = frozenset()  # classes that it can fit
+    telling: str = ""  # pattern of those keys whose layers read something as wide as `signs.width_of` says
+
+
+# The first that matches
+SIGNS = (
+    Sign(r"double_blocks.*img_attn|single_transformer_blocks", "FLUX or HunyuanVideo"),
+    Sign(r"lora_te2_|text_encoder_2|(^|_)add_k_proj.*joint", "SDXL", {}, UNETS, r"attn2[._]to_[kv]"),
+    Sign(r"vace_blocks", "Wan VACE", {1536: "Wan VACE 1.3B", 5120: "Wan VACE 14B"},
+         frozenset({"WanVACETransformer3DModel"}), r"(self_attn[._]|attn1[._]to_)[qkv]"),
+    Sign(r"(^|\.|unet_)blocks[._]\d+[._](self_attn|cross_attn|ffn|attn1|attn2)", "Wan",
+         {1536: "Wan 2.1 1.3B", 3072: "Wan 2.2 5B", 5120: "Wan 14B"}, WANS, r"(self_attn[._]|attn1[._]to_)[qkv]"),
+    Sign(r"audio_attn|video_to_audio", "LTX-2", {}, LTXS, r"blocks[._]\d+[._]attn1[._]to_[qkv]"),
+    Sign(r"(^|[._])transformer_blocks[._]\d+[._](img_mlp|attn[._]add_q_proj)", "Qwen-Image or Stable Diffusion 3"),
+    Sign(r"down_blocks|input_blocks", "SDXL",
+         {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "SDXL"}, UNETS, r"attn2[._]to_[kv]"),
+    Sign(r"(^|[._])transformer_blocks[._]\d+[._]attn", "LTX-Video", {2048: "LTX-Video 2B", 4096: "LTX-Video 13B"},
+         LTXS, r"blocks[._]\d+[._]attn1[._]to_[qkv]"),
 )  # fmt: skip
+INPUTS = r"lora_A|lora_down"  # the matrix of a pair that is as wide as what its layer reads
 MAX_LORAS = 8
 
 
@@ -116,12 +135,35 @@ def take_off(pipe: Any) -> None:
 def looks_like(file: Path) -> str:
     """The model that a LoRA was made for, as people call it; its first key where nobody knows."""
     shapes = header(file)
-    for pattern, widths, name in SIGNS:
-        found = [key for key in shapes if re.search(pattern, key)]
-        if found:
-            inputs = {max(shapes[key][-1:], default=0) for key in found if re.search(r"lora_A|lora_down", key)}
-            return next((widths[width] for width in sorted(widths) if width in inputs), name)
-    return f"({next(iter(shapes), '-')})"
+    sign, keys = _sign_of(shapes)
+    if sign is None:
+        return f"({next(iter(shapes), '-')})"
+    inputs = {max(shapes[key][-1:], default=0) for key in keys if re.search(INPUTS, key)}
+    return next((sign.widths[width] for width in sorted(sign.widths) if width in inputs), sign.name)
+
+
+def check(file: Path, networks: Mapping[str, Path]) -> None:
+    """As far as a header tells: may this LoRA lie on one of these networks? Their folders by their classes. One that
+    nobody knows may: the network itself will tell. Raises Refused as `header` does, and "model.lora_unfit"."""
+    shapes = header(file)
+    sign, _ = _sign_of(shapes)
+    fitting = {kind: folder for kind, folder in networks.items() if sign is None or kind in sign.networks}
+    if fitting and sign is not None:
+        read = {
+            shapes[key][1] for key in shapes
+            if len(shapes[key]) > 1 and re.search(INPUTS, key) and re.search(sign.telling, key)
+        }  # fmt: skip
+        fitting = {kind: one for kind, one in fitting.items() if not read or width_of(config_of(one)) in read}
+    if not fitting or (sign is None and not any(mark in key for key in shapes for mark in LORA_MARKS)):
+        raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=", ".join(networks))
+
+
+def _sign_of(shapes: Shapes) -> tuple[Sign | None, list[str]]:
+    """And the keys that tell it."""
+    for sign in SIGNS:
+        if keys := [key for key in shapes if re.search(sign.keys, key)]:
+            return sign, keys
+    return None, []
 
 
 def _converted(pipe: Any, file: Path) -> dict[str, Any]:
@@ -155,13 +197,18 @@ def _check(file: Path, state: Mapping[str, Any], networks: Mapping[str, Any]) ->
         for name, network in networks.items():
             if prefix in (name, name.removesuffix("_2")):
                 module: Any = dict(network.named_modules()).get(layer)
-                if not hasattr(module, "weight") or module.weight.shape[1] != tensor.shape[1]:
+                if not hasattr(module, "weight") or _inputs(module) != tensor.shape[1]:
                     wanted = f"{type(network).__name__}: {layer}"
                     raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=wanted)
                 fits = True
     if not fits:
         wanted = ", ".join(type(network).__name__ for network in networks.values())
         raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=wanted)
+
+
+def _inputs(layer: Any) -> int:
+    """Of a linear layer, however its weight is stored, or of a convolution."""
+    return int(layer.in_features if hasattr(layer, "in_features") else layer.weight.shape[1])
 
 
 def _title(pipe: Any) -> str:
