@@ -130,14 +130,14 @@ class InfiniteTalkWindows:
     def windows(self, sounds: int) -> tuple[Window, ...]:
         frames = self.frames(sounds)
         count = 1 + max(0, -(-(frames - FRAMES) // self.stride))
-        return tuple(self._window(number, frames) for number in range(count))
+        return tuple(self._window(number, frames, sounds) for number in range(count))
 
-    def _window(self, number: int, frames: int) -> Window:
+    def _window(self, number: int, frames: int, sounds: int) -> Window:
         start = number * self.stride
         end = start + FRAMES
         before = range(start, start + self.motion) if number else range(0)
         return Window(
-            number, start, _heard(range(start, end), frames, max(frames, end + AROUND)),
+            number, start, _heard(range(start, end), sounds, max(sounds, end + AROUND)),
             source=start, motion=before, motion_latents=self.motion_latents if number else 1,
             kept=range(len(before), FRAMES), cut=max(0, end - frames),
         )  # fmt: skip
