@@ -1,0 +1,132 @@
+"""Windows of a film that are finished, on disk: their frames without loss, and what the next window needs of them.
+
+After a crash the next attempt of the same job reads them back, if everything that they depend on is as it was. Knows
+frames and tensors; no model and no policy.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio.domain import JSON
+from studio.media.files import fsync_file, replace, whole_or_gone
+from studio.pipelines.base import Inputs, Run
+from studio.pipelines.diffusion.embeddings import digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+KEPT = "windows"  # under which the run keeps what is finished
+FORM = 1  # of what lies on disk and of how windows are drawn: a higher number makes earlier ones worthless
+
+
+class Finished:
+    """The finished windows of one run, in its scratch."""
+
+    def __init__(self, run: Run, depends_on: JSON) -> None:
+        """`depends_on`: all that decides how the film looks; windows of anything else are not found."""
+        self._run, self._identity = run, digest([FORM, depends_on])
+        self._done: list[dict[str, int]] = self._found()
+        self.resumed = len(self._done)  # windows that an earlier attempt made
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    @property
+    def num_frames(self) -> int:
+        return sum(one["frames"] for one in self._done)
+
+    def frames(self, number: int) -> "Iterator[np.ndarray]":
+        """(H, W, 3) uint8 each, of one window."""
+        if not self._done[number]["frames"]:
+            return
+        import av
+
+        with av.open(str(self._film(number)), format="matroska") as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+
+    def left(self) -> "dict[str, torch.Tensor]":
+        """What the last of them left to the next one, on the CPU."""
+        if not self._done or not self._done[-1]["left_bytes"]:
+            return {}
+        from safetensors.torch import load_file
+
+        return load_file(self._left(len(self) - 1))
+
+    def add(self, frames: "np.ndarray", left: "Mapping[str, torch.Tensor]") -> None:
+        """The next window: (n, H, W, 3) uint8, n may be 0. Returns when it would be found after a power cut. Raises
+        DiskFull."""
+        from safetensors.torch import save_file
+
+        number = len(self)
+        one = {"frames": len(frames), "film_bytes": 0, "left_bytes": 0}
+        if len(frames):
+            one["film_bytes"] = _whole(self._film(number), lambda part: _write(part, frames))
+        if left:
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in left.items()}
+            one["left_bytes"] = _whole(self._left(number), lambda part: save_file(tensors, part))
+        self._run.keep(KEPT, {"identity": self._identity, "done": [*self._done, one]})
+        self._done.append(one)
+        if number:
+            self._left(number - 1).unlink(missing_ok=True)
+
+    def _found(self) -> list[dict[str, int]]:
+        kept: Any = self._run.kept.get(KEPT)
+        if not kept or kept["identity"] != self._identity:
+            return []
+        done: list[dict[str, int]] = kept["done"]
+        sizes = {self._film(number): one["film_bytes"] for number, one in enumerate(done)}
+        sizes[self._left(len(done) - 1)] = done[-1]["left_bytes"]
+        whole = all(not size or (path.is_file() and path.stat().st_size == size) for path, size in sizes.items())
+        return list(done) if whole else []
+
+    def _film(self, number: int) -> Path:
+        return self._run.scratch(f"window-{number:03}.mkv")
+
+    def _left(self, number: int) -> Path:
+        return self._run.scratch(f"window-{number:03}.safetensors")
+
+
+def inputs_of(inputs: Inputs) -> JSON:
+    """What a scene reads, as files lie on disk now: by path, size and time of the last change. The soundtrack that is
+    laid anew for every attempt counts by what it is laid of."""
+    said: list[JSON] = [[_file(line.path), line.start, line.character] for line in inputs.lines]
+    heard: list[JSON] = [[_file(path), start] for path, start in inputs.recordings]
+    alone = inputs.soundtrack if not said and not heard else None
+    return {
+        "files": {name: _file(path) for name, path in inputs.files.items()},
+        "lines": said, "recordings": heard, "soundtrack": _file(alone) if alone else None, "duration": inputs.duration,
+    }  # fmt: skip
+
+
+def _file(path: Path) -> JSON:
+    facts = path.stat()
+    return [str(path), facts.st_size, facts.st_mtime_ns]
+
+
+def _whole(path: Path, write: Any) -> int:
+    """Bytes of a file that is there as a whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    with whole_or_gone(part):
+        write(part)
+        fsync_file(part)
+        replace(part, path)
+    return path.stat().st_size
+
+
+def _write(path: Path, frames: "np.ndarray") -> None:
+    """FFV1 in RGB: half the bytes of the frames, and every one of them comes back."""
+    import av
+
+    from studio.media.writer import encoding
+
+    with encoding(path), av.open(str(path), "w", format="matroska") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "gbrp"
+        for array in frames:
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format="gbrp")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
