@@ -108,11 +108,13 @@ class FrameWanTransformer3DModel(WanTransformer3DModel):
         rope_max_seq_len: int = ROTARY_LENGTH,
         pos_embed_seq_len: int | None = None,
     ) -> None:
-        super().__init__(
-            patch_size, num_attention_heads, attention_head_dim, in_channels, out_channels, text_dim, freq_dim, ffn_dim,
-            0, cross_attn_norm, qk_norm, eps, image_dim, added_kv_proj_dim, rope_max_seq_len, pos_embed_seq_len,
+        super().__init__(  # by name: diffusers takes what has none for a default, which a copy need not keep
+            patch_size=patch_size, num_attention_heads=num_attention_heads, attention_head_dim=attention_head_dim,
+            in_channels=in_channels, out_channels=out_channels, text_dim=text_dim, freq_dim=freq_dim, ffn_dim=ffn_dim,
+            num_layers=0, cross_attn_norm=cross_attn_norm, qk_norm=qk_norm, eps=eps, image_dim=image_dim,
+            added_kv_proj_dim=added_kv_proj_dim, rope_max_seq_len=rope_max_seq_len, pos_embed_seq_len=pos_embed_seq_len,
         )  # fmt: skip
-        self.register_to_config(num_layers=num_layers)  # the line above said 0: its blocks are not ours
+        self.register_to_config(num_layers=num_layers)  # none above: its blocks are not ours
         dim = num_attention_heads * attention_head_dim
         self.rope = FrameRotary(attention_head_dim, patch_size, rope_max_seq_len)
         self.blocks = nn.ModuleList(
