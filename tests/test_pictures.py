@@ -58,4 +58,13 @@ def test_a_clip_shorter_than_what_is_needed_is_refused_with_the_cure(tmp_path: P
     with pytest.raises(Refused) as refused:
         pictures.last_frames(clip(tmp_path, 24, 12), 17, 24, 16, 16)
     assert refused.value.code == "engine.clip_too_short"
-    assert refused.value.params == {"name": "clip24.mp4", "seconds": 0.5, "needed": 0.71}
+    assert refused.value.params == {"field": "input_video", "name": "clip24.mp4", "seconds": 0.5, "needed": 0.71}
+
+
+@pytest.mark.parametrize("fps", [12, 24, 25, 30])
+def test_every_frame_at_24_a_second_ends_with_the_last_ones(tmp_path: Path, fps: int) -> None:
+    path = clip(tmp_path, fps, fps)
+    count, frames = pictures.every_frame(path, 24, 16, 16)
+    every = numbers(list(frames))
+    assert count == 24 and every == [i * fps // 24 for i in range(24)]
+    assert every[-7:] == numbers(pictures.last_frames(path, 7, 24, 16, 16))

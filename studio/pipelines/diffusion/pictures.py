@@ -1,6 +1,7 @@
 """A scene's pictures and clips as a model takes them: the asked size, the asked rate, PIL. Knows no model."""
 
 from collections import deque
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ def last_frames(path: Path, count: int, fps: float, width: int, height: int) -> 
     if shown < count:
         raise Refused(
             "engine.clip_too_short",
+            field="input_video",
             name=path.name,
             seconds=round(facts.duration, 2),
             needed=round(count / fps, 2),
@@ -44,27 +46,37 @@ def last_frames(path: Path, count: int, fps: float, width: int, height: int) -> 
     return [_filling(_upright(frame), width, height) for frame in _at(path, facts, ticks)]
 
 
-def _at(path: Path, facts: Any, ticks: list[Fraction]) -> list[Any]:
+def every_frame(path: Path, fps: float, width: int, height: int) -> "tuple[int, Iterator[Image]]":
+    """How many frames a clip has as it would look at `fps`, and they themselves, each filling (width, height). The last
+    ones are those of `last_frames`. Raises MediaError."""
+    from studio.media.probe import probe
+
+    facts = probe(path)
+    count = round(facts.duration * fps)
+    ticks = [Fraction(i) / Fraction(fps) for i in range(count)]
+    return count, (_filling(_upright(frame), width, height) for frame in _at(path, facts, ticks))
+
+
+def _at(path: Path, facts: Any, ticks: list[Fraction]) -> Iterator[Any]:
     """The decoded frame that is shown at each of the ticks, which ascend; the last one stays."""
     from studio.media.probe import open_media
 
+    left = deque(ticks)
     with open_media(path) as source:
         stream: Any = source.streams.video[0]
         start = stream.start_time or 0
         if ticks[0] > BEFORE:
             source.seek(start + int((ticks[0] - BEFORE) / stream.time_base), stream=stream)
-        seen: deque[tuple[Fraction, Any]] = deque()
+        shown = None
         for number, frame in enumerate(source.decode(stream)):
             at = (frame.pts - start) * stream.time_base if frame.pts is not None else number / Fraction(facts.fps)
-            if at <= ticks[0] + SLACK:
-                seen.clear()  # only the last one before the first tick is shown
-            seen.append((at, frame))
-    found, shown = [], seen[0][1]
-    for tick in ticks:
-        while seen and seen[0][0] <= tick + SLACK:
-            shown = seen.popleft()[1]
-        found.append(shown)
-    return found
+            while left and shown is not None and left[0] + SLACK < at:
+                yield shown
+                left.popleft()
+            if not left:
+                return
+            shown = frame
+    yield from (shown for _ in left)
 
 
 def _opened(path: Path) -> "Image":
