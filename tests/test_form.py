@@ -36,7 +36,15 @@ def studio() -> SimpleNamespace:
         return {"code": code, "params": {}, "message": f"{language}: {code}", "hint": "cure"}
 
     engines = [engine("draft", draft=True), engine("far", costs_money=True)]
+
+    def engine_for(scene):
+        asked.append(scene)
+        return engines[-1]["id"] if len(engines) > 2 else "draft"
+
+    asked: list[dict] = []
     return SimpleNamespace(
+        asked=asked,
+        memory=SimpleNamespace(engine_for=engine_for),
         scenes=SimpleNamespace(schema=lambda task: SCENE_CLASSES[task].model_json_schema()),
         engines=SimpleNamespace(list=lambda: engines),
         words=SimpleNamespace(dictionary=lambda language: {"form.engine.draft": "Draft"}, error=said),
@@ -51,6 +59,8 @@ SCENES = [
     {"task_type": "single_shot_extension", "prompt": "x", "input_video": "scene:X"},
     {"task_type": "shot_switching_extension", "prompt": "[STATIC_CUT] x", "input_video": "asset:1"},
     {"task_type": "talking_avatar", "input_image": "asset:1", "input_audio": "asset:2", "resolution": "480P"},
+    {"task_type": "talking_avatar", "input_video": "asset:1", "input_audio": "asset:2", "input_audio_2": "asset:3",
+     "audio_order": "in_turn", "speaker_boxes": [[0.1, 0.2, 0.4, 0.9], [0.5, 0.1, 0.9, 1.0]]},
     {"task_type": "text_to_image", "prompt": "x", "negative_prompt": "y", "options": OPTIONS},
     {"task_type": "speech", "lines": [{"id": "L1", "character": "Inês", "text": "Olá: tudo bem?", "language": "pt"}]},
 ]  # fmt: skip
@@ -98,13 +108,13 @@ def test_a_seed_that_is_no_number_reaches_the_service_as_typed(studio):
     assert form.read(*form.show(form.base | {"seed": None}))["seed"] is None
 
 
-def test_auto_takes_a_real_engine_that_is_ready_and_free_and_else_the_draft(studio):
-    assert engine_for(studio, "speech", "auto")["id"] == "draft"
-    assert engine_for(studio, "speech", "far")["id"] == "far"
+def test_auto_is_the_engine_that_a_run_would_take(studio):
+    scene = {"resolution": "720P"}
+    assert engine_for(studio, "speech", scene)["id"] == "draft"
+    assert engine_for(studio, "speech", {**scene, "engine": "far"})["id"] == "far"
+    assert studio.asked == [{**scene, "task_type": "speech"}], "what is written decides, where nobody chose"
     studio.engines.list().append(engine("wan"))
-    assert engine_for(studio, "speech", "auto")["id"] == "wan"
-    studio.engines.list().append(engine("quick", rank=-1))
-    assert engine_for(studio, "speech", "auto")["id"] == "quick", "the one that a run would take"
+    assert engine_for(studio, "speech", {**scene, "engine": "auto"})["id"] == "wan"
 
 
 def test_an_error_stands_beside_its_field(studio):

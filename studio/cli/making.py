@@ -58,6 +58,10 @@ def generate(
     input_image: Annotated[str | None, Flag("--input_image", "--input-image")] = None,
     end_image: Annotated[str | None, Flag("--end_image", "--end-image")] = None,
     input_audio: Annotated[str | None, Flag("--input_audio", "--input-audio")] = None,
+    input_audio_2: Annotated[
+        str | None, Flag("--input_audio_2", "--input-audio-2", help="What the second person says (talking_avatar).")
+    ] = None,
+    audio_order: Annotated[str | None, Flag("--audio_order", "--audio-order", help="together or in_turn.")] = None,
     input_video: Annotated[str | None, Flag("--input_video", "--input-video")] = None,
     text: Annotated[str | None, Flag("--text", help="A line to speak (speech, talking_avatar).")] = None,
     voice: Annotated[str | None, Flag("--voice", help="The voice of --text.")] = None,
@@ -78,7 +82,8 @@ def generate(
     given = {
         "task_type": task_type, "prompt": prompt, "negative_prompt": negative_prompt, "input_image": input_image,
         "end_image": end_image, "input_audio": input_audio, "input_video": input_video, "resolution": resolution,
-        "aspect": aspect, "duration": duration, "seed": seed, "engine": engine,
+        "aspect": aspect, "duration": duration, "seed": seed, "engine": engine, "input_audio_2": input_audio_2,
+        "audio_order": audio_order,
         "ref_imgs": [name.strip() for name in ref_imgs.split(",") if name.strip()] if ref_imgs else None,
         "lines": [{"text": text, "voice": voice or ""}] if text else None,
     }  # fmt: skip

@@ -150,6 +150,36 @@ def test_a_file_that_is_no_picture_is_refused_with_the_cure(open_page, tmp_path)
     well.locator(".l-well-empty").wait_for()
 
 
+def test_two_people_are_framed_on_their_portrait(open_page, site, picture):
+    page = generate(open_page)
+    choose(page, "talking_avatar")
+    well = page.locator("#generate-input_image")
+    well.locator(".l-well-empty, .l-well-item").first.wait_for()
+    if not well.locator(".l-well-item img").count():
+        well.locator("input[type=file]").set_input_files(picture)
+    well.locator(".l-well-item img").wait_for(timeout=WAIT)
+    page.locator("#generate-people > button").click()
+    layer = page.locator("#generate-speaker_boxes .l-boxes-layer")
+    layer.scroll_into_view_if_needed()
+    frame = layer.bounding_box()
+    for left, right in ((0.1, 0.4), (0.6, 0.9)):
+        page.mouse.move(frame["x"] + frame["width"] * right, frame["y"] + frame["height"] * 0.8)
+        page.mouse.down()
+        page.mouse.move(frame["x"] + frame["width"] * left, frame["y"] + frame["height"] * 0.2, steps=4)
+        page.mouse.up()
+    assert page.locator("#generate-speaker_boxes .l-box").count() == 2
+    page.locator("#generate-lines textarea").fill("Inês: The lamp is lit.\nTomás: Then we wait.")
+    page.locator("#generate-enqueue").click()
+    page.get_by_role("menuitem").last.click()
+    page.locator("dialog input").fill("Two people")
+    page.keyboard.press("Enter")
+    page.locator("#l-toasts", has_text="Two people").wait_for()
+    queue = next(queue for queue in site.call("GET", "/queues") if queue["name"] == "Two people")
+    scene = site.call("GET", f"/queues/{queue['id']}")["scenes"][0]
+    boxes = site.call("GET", f"/scenes/{scene['id']}")["scene"]["speaker_boxes"]
+    assert boxes == [pytest.approx([0.1, 0.2, 0.4, 0.8], abs=0.02), pytest.approx([0.6, 0.2, 0.9, 0.8], abs=0.02)]
+
+
 def test_a_scene_goes_to_a_new_queue_and_to_one_that_is_there(open_page, site):
     page = generate(open_page)
     choose(page, "text_to_image")

@@ -20,10 +20,8 @@ from studio.tabs.kit import lines
 from studio.tabs.kit.engines import engine_choices, engine_for, engine_title
 from studio.tabs.kit.values import Scene, Schema, as_number, as_whole, rows, same, shapes, split_cut, typed, value_of
 
-FIRST = (
-    "prompt", "ref_imgs", "input_image", "end_image", "input_video", "input_audio", "input_audio_2", "audio_order",
-    "speaker_boxes", "lines",
-)  # fmt: skip
+FIRST = ("prompt", "ref_imgs", "input_image", "end_image", "input_video", "input_audio", "lines")
+PEOPLE = ("input_audio_2", "audio_order", "speaker_boxes", "input_video")  # of an avatar that is more than one portrait
 PAIRS = (("resolution", "aspect"), ("duration", "seed"))  # side by side
 LAST = ("engine",)
 SPOKEN = ("speech", "talking_avatar")  # tasks whose lines are the point; elsewhere they fold away
@@ -36,6 +34,9 @@ SLIDER_SECONDS = 30.0  # a longer slider could not be aimed
 
 MEDIA_WELL = """
 import('/ui/js/form.js').then((form) => form.mediaWell(element, props, watch));
+"""
+BOXES = """
+import('/ui/js/boxes.js').then((boxes) => boxes.speakerBoxes(element, props, watch));
 """
 PROBLEM = """
 import('/ui/js/form.js').then((form) => form.problem(element, props, watch));
@@ -144,7 +145,7 @@ def build_form(studio: Studio, task_type: str, values: Scene | None = None, elem
     fields: dict[str, Schema] = schema["properties"]
     scene: dict[str, Any] = {name: spec["default"] for name, spec in fields.items() if "default" in spec}
     scene |= {"lines": [], "options": {}} | dict(values or {})
-    engine = engine_for(studio, task_type, scene.get("engine") or "auto")
+    engine = engine_for(studio, task_type, scene)
     drawn = _Drawing(studio, task_type, elem_prefix, scene, fields, engine)
     with gr.Column(elem_classes="l-form", min_width=0):
         problem = gr.HTML(
@@ -181,8 +182,12 @@ class _Drawing:
         more += [name for name, spec in self.fields.items() if spec.get("group") == "more" and name not in more]
         paired = {name for pair in PAIRS for name in pair}
         known = {*FIRST, *paired, *LAST, *more}
-        for name in [*FIRST, *(name for name in self.fields if name not in known)]:
-            self._field(name)
+        people = PEOPLE if self.task_type == "talking_avatar" else ()
+        for name in [*FIRST, *(name for name in self.fields if name not in {*known, *PEOPLE})]:
+            if name not in people:
+                self._field(name)
+        if people:
+            self._people()
         for pair in PAIRS:
             if any(name in self.fields for name in pair):
                 with gr.Row(elem_classes="l-pair"):
@@ -195,6 +200,20 @@ class _Drawing:
             for name in more:
                 self._field(name)
 
+    def _people(self) -> None:
+        """Open where any of it is said: most avatars are one portrait that speaks."""
+        said = any(self.scene.get(name) for name in PEOPLE if name != "audio_order")
+        with gr.Accordion(words("form.people"), open=said, elem_id=f"{self.prefix}-people", elem_classes="l-fold"):
+            for name in PEOPLE:
+                self._field(name)
+
+    def _boxes(self, spec: Schema) -> None:
+        """Drawn on the portrait that stands in its well."""
+        self._add("speaker_boxes", gr.HTML(
+            list(self.scene.get("speaker_boxes") or []), html_template='<div class="l-boxes"></div>',
+            js_on_load=BOXES, apply_default_css=False, elem_id=f"{self.prefix}-speaker_boxes", prefix=self.prefix,
+        ), lambda boxes: list(boxes or []), lambda boxes: list(boxes or []))  # fmt: skip
+
     def _field(self, name: str) -> None:
         if name not in self.fields:
             return
@@ -204,6 +223,7 @@ class _Drawing:
             "seed": self._seed,
             "engine": self._engine,
             "aspect": self._aspect,
+            "speaker_boxes": self._boxes,
         }
         special.get(name, lambda spec: self._add(name, *self._control(name, name, spec)))(self.fields[name])
 
@@ -278,7 +298,7 @@ class _Drawing:
 
     def _engine(self, spec: Schema) -> None:
         chosen = self.scene.get("engine") or "auto"
-        choices = engine_choices(self.studio, self.task_type, chosen)
+        choices = engine_choices(self.studio, self.task_type, self.scene)
         self._add("engine", gr.Dropdown(
             choices, value=chosen, label=words("form.engine"), interactive=True, filterable=False,
             elem_id=f"{self.prefix}-engine",
