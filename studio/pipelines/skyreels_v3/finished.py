@@ -27,7 +27,9 @@ class Finished:
     def __init__(self, run: Run, depends_on: JSON) -> None:
         """`depends_on`: all that decides how the film looks; windows of anything else are not found."""
         self._run, self._identity = run, digest([FORM, depends_on])
-        self._done: list[dict[str, int]] = self._found()
+        self._done: list[dict[str, int]] = []
+        self._holders: dict[str, int] = {}  # by the name of what was left: the window with which it lies
+        self._find()
         self.resumed = len(self._done)  # windows that an earlier attempt made
 
     def __len__(self) -> int:
@@ -48,16 +50,15 @@ class Finished:
                 yield frame.to_ndarray(format="rgb24")
 
     def left(self) -> "dict[str, torch.Tensor]":
-        """What the last of them left to the next one, on the CPU."""
-        if not self._done or not self._done[-1]["left_bytes"]:
-            return {}
+        """All that windows left to the next one, on the CPU."""
         from safetensors.torch import load_file
 
-        return load_file(self._left(len(self) - 1))
+        files = {number: load_file(self._left(number)) for number in {*self._holders.values()}}
+        return {name: files[number][name] for name, number in self._holders.items()}
 
     def add(self, frames: "np.ndarray", left: "Mapping[str, torch.Tensor]") -> None:
-        """The next window: (n, H, W, 3) uint8, n may be 0. Returns when it would be found after a power cut. Raises
-        DiskFull."""
+        """The next window: (n, H, W, 3) uint8, n may be 0, and what it leaves beside what others left, in place of what
+        has the same name. Returns when it would be found after a power cut. Raises DiskFull."""
         from safetensors.torch import save_file
 
         number = len(self)
@@ -65,22 +66,23 @@ class Finished:
         if len(frames):
             one["film_bytes"] = _whole(self._film(number), lambda part: _write(part, frames))
         if left:
-            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in left.items()}
+            tensors = {name: tensor.contiguous() for name, tensor in left.items()}
             one["left_bytes"] = _whole(self._left(number), lambda part: save_file(tensors, part))
-        self._run.keep(KEPT, {"identity": self._identity, "done": [*self._done, one]})
-        self._done.append(one)
-        if number:
-            self._left(number - 1).unlink(missing_ok=True)
+        done, holders = [*self._done, one], self._holders | dict.fromkeys(left, number)
+        self._run.keep(KEPT, {"identity": self._identity, "done": done, "left": holders})
+        for old in {*self._holders.values()} - {*holders.values()}:
+            self._left(old).unlink(missing_ok=True)
+        self._done, self._holders = done, holders
 
-    def _found(self) -> list[dict[str, int]]:
+    def _find(self) -> None:
         kept: Any = self._run.kept.get(KEPT)
         if not kept or kept["identity"] != self._identity:
-            return []
-        done: list[dict[str, int]] = kept["done"]
-        sizes = {self._film(number): one["film_bytes"] for number, one in enumerate(done)}
-        sizes[self._left(len(done) - 1)] = done[-1]["left_bytes"]
-        whole = all(not size or (path.is_file() and path.stat().st_size == size) for path, size in sizes.items())
-        return list(done) if whole else []
+            return
+        done, holders = kept["done"], kept["left"]
+        sizes = {self._film(number): one["film_bytes"] for number, one in enumerate(done) if one["frames"]}
+        sizes |= {self._left(number): done[number]["left_bytes"] for number in holders.values()}
+        if all(path.is_file() and path.stat().st_size == size for path, size in sizes.items()):
+            self._done, self._holders = list(done), dict(holders)
 
     def _film(self, number: int) -> Path:
         return self._run.scratch(f"window-{number:03}.mkv")

@@ -78,7 +78,7 @@ class Windowed(Wan):
 
     def begun(self, film: Film, window: Any, left: "Mapping[str, torch.Tensor]") -> dict[str, Any]:
         """What the steps of a window need beside `film.given`: conditions and noise, made while the transformer is not
-        on the device. `left`: what the window before left, on the CPU; of the first one nothing."""
+        on the device. `left`: what the windows before left, on the CPU, by name."""
         raise NotImplementedError
 
     def stepped(self, film: Film, window: Any, begun: dict[str, Any], watch: "Watch") -> "torch.Tensor":
@@ -89,8 +89,9 @@ class Windowed(Wan):
     def ended(
         self, film: Film, window: Any, begun: dict[str, Any], latents: "torch.Tensor", last: bool
     ) -> "tuple[torch.Tensor, dict[str, torch.Tensor]]":
-        """The frames that it adds to the film, (n, 3, H, W) in -1..1, n may be 0, and all that later windows need.
-        `last`: the user wants no more, so that a pass which only leads others shows what it has."""
+        """The frames that it adds to the film, (n, 3, H, W) in -1..1, n may be 0, and what it leaves to later windows, by
+        name: it stays until a window leaves something else by that name. Asked while the VAE is in use. `last`: the
+        user wants no more, so that a pass which only leads others shows what it has."""
         raise NotImplementedError
 
     def played(self, frames: "Iterable[np.ndarray]", num_frames: int, film: Film) -> Path:
@@ -158,9 +159,11 @@ class Windowed(Wan):
                 raise Stopped  # hardly begun: noise at the end of a film is worse than an earlier end
             film.run.phase("decode")
             with self.placement.using("vae"):
-                pixels, left = self.ended(film, window, begun, latents, last)
-                frames = _uint8(pixels)
-            finished.add(frames, left)
+                pixels, new = self.ended(film, window, begun, latents, last)
+                frames = _uint8(pixels[: film.num_frames - finished.num_frames])
+            new = {name: tensor.cpu() for name, tensor in new.items()}
+            left |= new
+            finished.add(frames, new)
             if last:
                 raise Stopped
             del begun, latents, pixels
