@@ -127,8 +127,8 @@ def _write(path: Path, frames: "np.ndarray") -> None:
     with encoding(path), av.open(str(path), "w", format="matroska") as container:
         stream: Any = container.add_stream("ffv1", rate=25)
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "gbrp"
+        stream.pix_fmt = "bgr0"
         for array in frames:
-            frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format="gbrp")
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format="bgr0")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
