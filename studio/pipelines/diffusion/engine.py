@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HEARS = frozenset({"audio_encoder", "audio_processor"})  # parts that encode sounds, which no prompt depends on
 ENCODING = ("encode_prompt", "encode_image", "_encode_image")  # methods of pipelines whose answers are remembered
 
 
@@ -234,7 +235,7 @@ class DiffusersEngine(Loading):
         if method == "encode_prompt" and any(isinstance(value, torch.Tensor) for value in asked.values()):
             return original(*args, **named)  # the pipeline itself, which was given the prompts encoded
         looks = method != "encode_prompt"
-        names = [part.name for part in self.parts if part.name in {*self.encoders, *SHARED} - {"vae"}]
+        names = [part.name for part in self.parts if part.name in {*self.encoders, *SHARED} - {"vae", *HEARS}]
         names = [name for name in names if (name in LOOKS) == looks]
         key = {"asked": [[name, content(value)] for name, value in asked.items()], **self._identity(method, names)}
         answer = Remembered.here().get(key, partial(self._make, names, original, args, named))

@@ -89,8 +89,8 @@ class Windowed(Wan):
     def ended(
         self, film: Film, window: Any, begun: dict[str, Any], latents: "torch.Tensor", last: bool
     ) -> "tuple[torch.Tensor, dict[str, torch.Tensor]]":
-        """The frames that it adds to the film, (n, 3, H, W) in -1..1, n may be 0, and what it leaves to later windows, by
-        name: it stays until a window leaves something else by that name. Asked while the VAE is in use. `last`: the
+        """The frames that it adds to the film, (n, 3, H, W) in -1..1, n may be 0, and what it leaves to later windows,
+        by name: it stays until a window leaves something else by that name. Asked while the VAE is in use. `last`: the
         user wants no more, so that a pass which only leads others shows what it has."""
         raise NotImplementedError
 

@@ -1,0 +1,262 @@
+"""SkyReels-V3 A2V (Skywork): a portrait speaks a recording of up to 200 seconds. And what talking pictures share.
+
+The picture chooses the size, the sound the length. Which frames each window hears, is given and keeps says a policy
+(windows.py). Steps, guidance, shift: docs/models.md. Light: torch only in a run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from studio.errors import Refused
+from studio.pipelines.base import Inputs, Limits, Run
+from studio.pipelines.diffusion import pictures
+from studio.pipelines.memory.footprint import Shape
+from studio.pipelines.parts import Part
+from studio.pipelines.skyreels_v3.sizes import nearest
+from studio.pipelines.skyreels_v3.windowed import Film, Windowed
+from studio.pipelines.skyreels_v3.windows import FPS, FRAMES, SkyReelsWindows, Window, WindowPolicy
+from studio.pipelines.wan import CLIP, FOOTPRINT, NEGATIVE, TEXT, TEXT_TOKENS, VAE, WITH_CLIP, Wan
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+    from studio.pipelines.diffusion.steps import Watch
+
+A2V = "Skywork/SkyReels-V3-A2V-19B"
+WAV2VEC = "TencentGameMate/chinese-wav2vec2-base"
+HEARING = tuple(  # refs/pr/1 is where its safetensors are
+    Part(name, WAV2VEC, size, folder="", revision="refs/pr/1")
+    for name, size in (("audio_encoder", 380_000_000), ("audio_processor", 1_000))
+)
+RATE = 16_000  # Hz of the sound as it is listened to
+SECONDS = (0.4, 200.0)
+STRIDE = 4  # frames in a latent one
+
+
+class Avatar(Windowed):
+    """What SkyReels-V3 A2V and InfiniteTalk share."""
+
+    tasks = frozenset({"talking_avatar"})
+    pipeline = "studio.pipelines.skyreels_v3.avatar_pipeline:AvatarPipeline"
+    classes: ClassVar[Mapping[str, str]] = {
+        **{name: where for name, where in Wan.classes.items() if name not in ("scheduler", "transformer_2")},
+        "audio_encoder": "transformers:Wav2Vec2Model",
+        "audio_processor": "transformers:Wav2Vec2FeatureExtractor",
+        "transformer": "studio.pipelines.skyreels_v3.audio_wan:WanAudioTransformer3DModel",
+    }
+    encoders = ("text_encoder", "image_encoder", "audio_encoder")
+    keep_float32 = frozenset({"vae", "image_encoder", "audio_encoder"})
+    shift_720p, shift_480p = 11.0, 11.0
+    policy: ClassVar[WindowPolicy]
+
+    class Options(Wan.Options):
+        num_inference_steps: int = Field(4, ge=1, le=200)
+        guidance_scale: float = Field(1.0, ge=1, le=30, description="by the prompt; above 1 a step takes longer")
+        audio_guidance_scale: float = Field(1.0, ge=1, le=30, description="by the sound; above 1 a step takes longer")
+        color_strength: float = Field(1.0, ge=0, le=1, description="how much each frame keeps the picture's colours")
+
+    # ------------------------------------------------------------------------------------------ length and size
+    def sounds(self, inputs: Inputs) -> int:
+        """Frames of sound."""
+        seconds = inputs.duration or 5.0
+        return max(self.policy.sounds(round(seconds * RATE), RATE), self.limits.frames(seconds))
+
+    def windows(self, scene: Any, options: Any, inputs: Inputs) -> Sequence[Window]:
+        return self.policy.windows(self.sounds(inputs))
+
+    def taken(self, scene: Any, options: Any, inputs: Inputs) -> int:
+        return min(self.limits.frames(inputs.duration or 5.0), self.policy.frames(self.sounds(inputs)))
+
+    def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
+        """Of one window: a longer film only takes more of them."""
+        width, height = sized(scene, inputs)
+        width, height = options.width or width, options.height or height
+        if width % self.multiple or height % self.multiple:
+            raise Refused("engine.size_multiple", engine=self.id, width=width, height=height, multiple=self.multiple)
+        return Shape(
+            width, height, FRAMES, steps=options.num_inference_steps * len(self.windows(scene, options, inputs)),
+            forwards=1 + (options.guidance_scale > 1) + (options.audio_guidance_scale > 1), encodes=True,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ the first phase
+    def encoded(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
+        shape = self.shape(scene, options, run.inputs)
+        image = self.pictured_at(0, run.inputs, shape)
+        return {
+            "words": self._words(scene, options, run.inputs), "image": image,
+            "image_embeds": self.pipe.encode_image(image), "audio": self._audio(run.inputs),
+            "speaker_masks": self.masked(scene, run.inputs, shape),
+        }  # fmt: skip
+
+    def _words(self, scene: Any, options: Any, inputs: Inputs) -> dict[str | None, Any]:
+        """By the prompts of the windows: the prompt encoded, and what is not wanted, where that is used."""
+        led = options.guidance_scale > 1
+        unwanted = (scene.negative_prompt or NEGATIVE) if led else None
+        return {
+            prompt: self.pipe.encode_prompt(
+                scene.prompt if prompt is None else prompt, unwanted, do_classifier_free_guidance=led,
+                max_sequence_length=TEXT_TOKENS,
+            )
+            for prompt in {window.prompt for window in self.windows(scene, options, inputs)}
+        }  # fmt: skip
+
+    def _audio(self, inputs: Inputs) -> "torch.Tensor":
+        """(speakers, N, layers, channels) on the CPU, where it is listened to: the same on every machine."""
+        import torch
+
+        from studio.pipelines.skyreels_v3 import audio, speakers
+
+        self._bring("audio_encoder")
+        model, processor, count = self.pipe.audio_encoder, self.pipe.audio_processor, self.sounds(inputs)
+        return torch.stack(
+            [audio.features(model, processor, track, count) for track in speakers.tracks(inputs, self.limits.speakers)]
+        )
+
+    def masked(self, scene: Any, inputs: Inputs, shape: Shape) -> "torch.Tensor | None":
+        """(speakers + 1, H, W) of where each of two people is; None of one."""
+        return None
+
+    def pictured_at(self, frame: int, inputs: Inputs, shape: Shape) -> "Image":
+        """What is given as the film's frame of that number: the portrait."""
+        return pictures.picture(inputs.files["input_image"], shape.width, shape.height)
+
+    # ------------------------------------------------------------------------------------------ a window
+    def begun(self, film: Film, window: Window, left: "Mapping[str, torch.Tensor]") -> dict[str, Any]:
+        from studio.pipelines.memory.tiles import tiled
+
+        given, embeds = self._given(film, window, left)
+        with self.placement.using("vae"), tiled(self.pipe.vae, self.plan):
+            condition = self.pipe.prepare_condition(given, FRAMES)
+            motion = self._motion(window, condition, left)
+        return {
+            "condition": condition, "motion_latents": motion, "image_embeds": embeds,
+            "latents": self._noise(film, "key" if window.number is None else "window", window.number or 0, condition),
+            "audio_embeds": self._heard(film, window),
+        }  # fmt: skip
+
+    def _given(
+        self, film: Film, window: Window, left: "Mapping[str, torch.Tensor]"
+    ) -> "tuple[dict[int, torch.Tensor], torch.Tensor]":
+        """Frames of its condition by number, and what CLIP sees in the first of them: asked of CLIP itself, because
+        nobody will ask for the picture of one window again."""
+        from studio.pipelines.skyreels_v3.avatar_pipeline import AvatarPipeline
+
+        embeds, source = film.given["image_embeds"], window.source
+        if source is not None and "input_video" not in film.run.inputs.files:
+            source = 0  # a portrait is the same all the time
+        if source is None:
+            first = left["motion"][-len(window.condition) :]
+        else:
+            image = film.given["image"] if source == 0 else self.pictured_at(source, film.run.inputs, film.shape)
+            first = _pixels(image)[None]
+        pictured = dict(enumerate(first))
+        if window.key is not None:
+            pictured |= dict.fromkeys(range(FRAMES - window.key_frames, FRAMES), left["keys"][window.key])
+        if source != 0:
+            with self.placement.using("image_encoder"):
+                embeds = AvatarPipeline.encode_image(self.pipe, _image(first[0]))
+        return pictured, embeds
+
+    def _motion(self, window: Window, condition: "torch.Tensor", left: "Mapping[str, torch.Tensor]") -> Any:
+        """(1, 16, m, h, w) with which the window begins; None: with nothing."""
+        if not window.motion_latents:
+            return None
+        if window.motion and window.motion != window.condition:
+            return self.pipe.encode_frames(left["motion"])
+        return condition[:, STRIDE:, : window.motion_latents]  # they are the first of the condition's
+
+    def _noise(self, film: Film, purpose: str, number: int, like: "torch.Tensor") -> "torch.Tensor":
+        """(1, 16, f, h, w) float32 with the last three sizes of `like`."""
+        import torch
+
+        from studio.pipelines.skyreels_v3.noise import generator
+
+        shape = (1, self.pipe.vae.config.z_dim, *like.shape[2:])
+        return torch.randn(shape, generator=generator(film.run.seed, purpose, number)).to(like.device)
+
+    def _heard(self, film: Film, window: Window) -> "torch.Tensor":
+        """(speakers, 81, 5, layers, channels)"""
+        import torch
+
+        from studio.pipelines.skyreels_v3.audio import windows_of
+
+        return torch.stack([windows_of(one, window.audio) for one in film.given["audio"]]).to(
+            self.plan.device, self.pipe.transformer.dtype
+        )
+
+    def stepped(self, film: Film, window: Window, begun: dict[str, Any], watch: "Watch") -> "torch.Tensor":
+        options, motion = film.options, begun["motion_latents"]
+        words, unwanted = film.given["words"][window.prompt]
+        large = film.shape.pixels > 640 * 640
+
+        def renoise(number: int) -> Any:
+            return self._noise(film, f"renoise/{window.number}", number, motion)
+
+        return self.pipe(
+            **begun, prompt_embeds=words, negative_prompt_embeds=unwanted, speaker_masks=film.given["speaker_masks"],
+            clean_motion=self.policy.clean_motion, renoise=renoise if window.motion else None,
+            num_inference_steps=options.num_inference_steps,
+            shift=options.flow_shift or (self.shift_720p if large else self.shift_480p),
+            guidance_scale=options.guidance_scale, audio_guidance_scale=options.audio_guidance_scale,
+            callback_on_step_end=watch.told,
+        )  # fmt: skip
+
+    def ended(
+        self, film: Film, window: Window, begun: dict[str, Any], latents: "torch.Tensor", last: bool
+    ) -> "tuple[torch.Tensor, dict[str, torch.Tensor]]":
+        from studio.pipelines.skyreels_v3.colour import match
+
+        shown = window.shown if window.kept or not last else range(FRAMES)  # of a key pass nothing, usually
+        wanted = max(shown.stop, max(window.keys, default=-1) + 1)
+        frames = self.decoded(latents[:, :, : 1 - (1 - wanted) // STRIDE])  # what comes later changes none of these
+        strength = film.options.color_strength
+        if strength:
+            matched = match(frames, _pixels(film.given["image"]).to(frames.device))
+            frames = matched if strength == 1 else (1 - strength) * frames + strength * matched
+        kept = frames[shown.start : shown.stop]
+        left = {"motion": kept[-self.policy.motion :]} if window.kept else {"keys": frames[list(window.keys)]}
+        return kept, left
+
+
+def sized(scene: Any, inputs: Inputs) -> tuple[int, int]:
+    """(width, height): the nearest to the picture that is made to speak; without one, to what the scene says."""
+    path = inputs.files.get("input_video") or inputs.files.get("input_image")
+    width, height = _size_of(path) if path else scene.size
+    height, width = nearest("avatar", scene.resolution, height, width)
+    return width, height
+
+
+def _size_of(path: Path) -> tuple[int, int]:
+    from studio.media.probe import probe
+
+    facts = probe(path)
+    return (facts.height, facts.width) if facts.rotation in (90, 270) else (facts.width, facts.height)
+
+
+def _pixels(image: "Image") -> "torch.Tensor":
+    """(3, H, W) in -1..1"""
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def _image(pixels: "torch.Tensor") -> "Image":
+    from PIL import Image
+
+    return Image.fromarray((pixels * 127.5 + 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy())
+
+
+class SkyReelsA2V(Avatar):
+    id = "skyreels-v3-a2v-19b"
+    licence = "Skywork"
+    policy = SkyReelsWindows()
+    limits = Limits(resolutions=("480P", "720P"), seconds={"talking_avatar": SECONDS}, fps=float(FPS), audio=SECONDS)
+    parts = (*TEXT, *CLIP, VAE, *HEARING, Part("transformer", A2V, 37_800_000_000, folder=""))
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {"num_inference_steps": 4}}
+    footprint = replace(FOOTPRINT, network=WITH_CLIP, image_encoder_bytes=2_523_064_320, steps=4, forwards=1)
