@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from skyreels_networks import audio_inputs, audio_wan, frame_wan
 from tiny_models import wan_transformer
 from wan_inputs import wan_inputs
 
@@ -67,6 +68,14 @@ def causal():
     return network, {}
 
 
+def own_time_for_each_frame():
+    return frame_wan(), {"timestep": torch.tensor([[0.0, 700, 700]]), "frame_index": torch.tensor([0, 1, 1024])}
+
+
+def with_sound(speakers, words=16, samples=1):
+    return lambda: (audio_wan(), audio_inputs(speakers, samples=samples, words=words))
+
+
 KINDS = {
     "text to video": lambda: (wan_transformer(num_layers=2), {}),
     "a batch of two": lambda: (wan_transformer(num_layers=2), wan_inputs(size=SIZE, batch=2)),
@@ -78,6 +87,10 @@ KINDS = {
     "skyreels": lambda: (skyreels(), {}),
     "diffusion forcing": diffusion_forcing,
     "causal": causal,
+    "own time for each frame": own_time_for_each_frame,
+    "sound": with_sound(1),
+    "sound of two": with_sound(2, words=512),
+    "sound of two, a batch of two": with_sound(2, samples=2),
 }  # fmt: skip
 
 
@@ -99,7 +112,7 @@ def test_chunks_give_the_same_bits(kind, dtype):
         watch.remove()
         uninstall()
         assert torch.equal(network(**given)[0], expected)
-    assert calls == [80, 80, 32]
+    assert calls == ([64, 64, 64] if kind == "own time for each frame" else [80, 80, 32])
     assert torch.equal(given["hidden_states"], kept)
     assert all("forward" not in block.__dict__ for block in network.blocks)
 
@@ -133,6 +146,19 @@ def test_the_chosen_attention_and_adapters_are_used(monkeypatch):
         assert torch.equal(network(**given)[0], expected)
         network.set_attention_backend("native")
     assert {backend.value for backend in asked} == {"_native_math"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+def test_chunks_within_a_frame_give_the_same_bits(dtype):
+    torch.manual_seed(0)
+    network = frame_wan().to(dtype)
+    given, calls = wan_inputs(dtype, SIZE, timestep=torch.tensor([[0.0, 700, 30]])), []
+    with torch.inference_mode():
+        expected = network(**given)[0]
+        chunked.install(network, 50)
+        network.blocks[0].ffn.register_forward_pre_hook(lambda part, args: calls.append(args[0].shape[1]))
+        assert torch.equal(network(**given)[0], expected)
+    assert calls == [50, 14] * 3
 
 
 def test_it_says_what_it_cannot_chunk():

@@ -109,7 +109,7 @@ class AudioAttention(nn.Module):
         )
         heard = F.scaled_dot_product_attention(*(part.transpose(1, 2) for part in (query, key, value))).transpose(1, 2)
         heard = heard.flatten(2).unflatten(0, (samples, -1)).flatten(1, 2)  # (B, frames * S, C)
-        return self.proj(heard[:, before : before + count])
+        return self.proj(heard[:, before : before + count].contiguous())
 
 
 def _labelled(states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -190,8 +190,9 @@ class WanAudioTransformerBlock(WanTransformerBlock):
         """(B, N) float32: the rotary label of each token. `queries`: those of self-attention, (B, n, heads, d) at a
         time; `reference`: keys of the first frame, (B, S, heads, d)."""
         assert hearing.regions is not None
+        reference = reference.contiguous()
         if hearing.group is not None:
-            torch.distributed.broadcast(reference := reference.contiguous(), group=hearing.group, group_src=0)
+            torch.distributed.broadcast(reference, group=hearing.group, group_src=0)
         # attention whose values are the regions: what a token sees of each, and no map is kept
         regions = F.pad(hearing.regions.T.type_as(reference), (0, reference.shape[-1] - len(hearing.regions)))
         key, value = reference.transpose(1, 2), regions.expand(*reference.transpose(1, 2).shape[:2], -1, -1)
@@ -219,7 +220,7 @@ class WanAudioTransformerBlock(WanTransformerBlock):
         attention, count = self.attn1, hearing.frame_tokens
 
         def projected(start: int, end: int, norm: Any, place: int, linear: str) -> torch.Tensor:
-            states = normed[:, start:end]
+            states = normed[:, start:end].contiguous()  # with gaps, they would be added up another way
             fused = attention.fused_projections
             found = attention.to_qkv(states).chunk(3, dim=-1)[place] if fused else getattr(attention, linear)(states)
             return turned(heads_of(norm(found), attention), *(table[:, start:end] for table in rotary_emb))
