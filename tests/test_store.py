@@ -10,6 +10,7 @@ from sqlite_utils import Database
 from store_tools import ERROR, after, all_of, claimed, made, open_store, picture, render, shot, states, voice
 
 from studio import domain
+from studio.domain import words
 from studio.domain import Line, Speech, State
 from studio.errors import Conflict, DiskFull, Forbidden, NotFound, Unavailable
 from studio.media.roots import Roots
@@ -649,6 +650,6 @@ def test_ids_grow_even_where_the_clock_went_back(tmp_path: Path, monkeypatch: py
     with store._connection.write():
         store._connection.execute("update jobs set id = ?", [ahead])
     store.close()
-    monkeypatch.setattr(domain, "_newest", domain._newest)  # the next test keeps its clock
+    monkeypatch.setattr(words, "_newest", words._newest)  # the next test keeps its clock
     open_store(tmp_path).close()
     assert ahead < domain.new_id() < domain.new_id()
