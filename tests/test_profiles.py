@@ -217,6 +217,7 @@ TEXT = Footprint(
     [
         ({}, Shape(16, 16), STREAM, 200),  # the encoder of pictures
         ({"image_encoder_bytes": 0}, Shape(16, 16), STREAM, 120 + 30),
+        ({"image_encoder_bytes": 0, "text_streamed_bytes": 10, "text_working_bytes": 5}, Shape(16, 16), STREAM, 15),
         ({"image_encoder_bytes": 0, "text_streamed_bytes": 0}, Shape(16, 16), STREAM, 1000 + 30),
         ({"image_encoder_bytes": 0}, Shape(16, 16), replace(STREAM, dtype="float32"), 2 * (120 + 30)),
         ({}, Shape(16, 16, encodes=True), STREAM, 70 + 16 * 16),  # the VAE at work on a picture

@@ -270,3 +270,48 @@ def test_measuring_says_how_far_it_is_and_leaves_nothing_on_the_disk(tmp_path: P
     assert list(dict.fromkeys(note for *_, note in said)) == ["copy", "disk", "tflops"]
     assert [done for done, *_ in said] == sorted(done for done, *_ in said) and said[-1][0] == said[-1][1]
     assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------ before it is finished
+class Still(Weighty):
+    """Prefers itself, but makes small pictures and no long ones."""
+
+    id = "still"
+    tasks = frozenset({"text_to_video", "talking_avatar", "reference_to_video"})
+    limits = Limits(resolutions=("480P",), seconds={"text_to_video": (0.5, 3.0)}, fps=8.0, references=(1, 2))
+    footprint: ClassVar[Footprint] = replace(Weighty.footprint, network=replace(Weighty.footprint.network, blocks=30))
+
+
+class Broad(Weighty):
+    id = "broad"
+    tasks = Still.tasks
+    limits = Limits(fps=8.0, speakers=2)
+
+
+@pytest.mark.parametrize(
+    ("scene", "engine"),
+    [
+        ({"resolution": "480P", "duration": 2.0}, "still"),
+        ({"resolution": "720P", "duration": 2.0}, "broad"),
+        ({"resolution": "480P", "duration": 4.0}, "broad"),
+        ({"resolution": "480P", "duration": "a while"}, "broad"),  # what makes no sense yet says nothing: 720P
+        ({"resolution": "480P", "duration": 2.0, "engine": "broad"}, "broad"),
+        ({"task_type": "reference_to_video", "resolution": "480P", "ref_imgs": []}, "still"),  # they may still come
+        ({"task_type": "reference_to_video", "resolution": "480P", "ref_imgs": ["a", "b", "c"]}, "broad"),
+        ({"task_type": "reference_to_video", "resolution": "720P", "ref_imgs": []}, "broad"),
+        ({"task_type": "talking_avatar", "resolution": "480P", "lines": [{"character": "A"}, {"character": "B"}]},
+         "broad"),
+    ],
+)  # fmt: skip
+def test_a_form_names_the_engine_that_the_run_takes(
+    on: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch, scene: dict[str, Any], engine: str
+) -> None:
+    for cls in (Still, Broad):
+        monkeypatch.setitem(ENGINES, cls.id, f"test_service_memory:{cls.__name__}")
+    for other in ("instant", "weighty", "lighter"):
+        monkeypatch.delitem(ENGINES, other)
+    studio = on(80, 128)
+    asked = {"task_type": "text_to_video", "engine": "auto", **scene}
+    assert studio.memory.engine_for(asked) == engine
+    if scene.get("duration") != "a while":
+        assert studio.memory.plan_of(asked)["engine"] == engine

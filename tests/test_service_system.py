@@ -60,8 +60,11 @@ def test_what_waits_is_counted_once_for_every_change(studio: Studio, monkeypatch
     [
         ("wan2.1-t2v-14b", "text_to_video", (1280, 720), 10 * 16),
         ("skyreels-v2-df-14b", "single_shot_extension", (1280, 720), 10 * 24),
-        ("svd-xt", "image_to_video", (1280, 720), 25),  # however long
-        ("sdxl", "text_to_image", (1280, 720), 1),
+        ("svd-xt", "image_to_video", (1024, 576), 25),  # however long, and at the size it was trained at
+        ("sdxl", "text_to_image", (1344, 768), 1),
+        ("sd-turbo", "text_to_image", (688, 384), 1),
+        ("wan2.2-ti2v-5b", "text_to_video", (1280, 704), 10 * 24),  # multiples of 32
+        ("gone", "text_to_video", (1280, 720), 10 * 24),  # an engine that was taken out
         ("draft", "text_to_video", (640, 360), 10 * 12),  # in the queue's frame
     ],
 )

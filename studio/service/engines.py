@@ -19,6 +19,8 @@ from studio.story.wildcards import Wildcards
 if TYPE_CHECKING:
     from studio.service.planner import Planner
 
+MISSING = frozenset({"avatar.silent", "engine.needs_references", "engine.limit_prefix"})  # of a scene in the making
+
 Readiness = Mapping[str, Availability]
 """By engine id."""
 
@@ -32,12 +34,16 @@ class Choice:
     passed: tuple[str, ...] = ()  # real engines that can do it but are not ready, or cost money and may not
     others: tuple[type[Engine], ...] = ()  # that are ready too, the next best first
 
-    def taking(self, scene: SceneBase) -> "Choice":
-        """For one scene: the best of them that can take it as it is written; where none can, the best says why."""
+    def taking(self, scene: SceneBase, *, unfinished: bool = False) -> "Choice":
+        """For one scene: the best of them that can take it as it is written; where none can, the best says why.
+        `unfinished`: what is not there yet may still come."""
         if not self.others:
             return self
-        able = (cls for cls in (self.engine, *self.others) if next(limit_problems(cls, scene), None) is None)
-        return replace(self, engine=next(able, self.engine))
+        later = MISSING if unfinished else frozenset()
+        for cls in (self.engine, *self.others):
+            if all(problem.code in later for problem in limit_problems(cls, scene)):
+                return replace(self, engine=cls)
+        return self
 
 
 class Engines:
@@ -133,9 +139,12 @@ class Engines:
         machine = self._planner.whole()
         return sorted(engines, key=lambda cls: (cls.costs_money, self._planner.rank(cls, machine)))
 
-    def pick_for(self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None) -> Choice:
+    def pick_for(
+        self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None, *, unfinished: bool = False
+    ) -> Choice:
         """Who makes a scene. Raises Refused as `pick` does; what the engine has against the scene is not asked here."""
-        return self.pick(scene.task_type, scene.engine, policy, ready).taking(scene)  # type: ignore[attr-defined]
+        task: str = scene.task_type  # type: ignore[attr-defined]
+        return self.pick(task, scene.engine, policy, ready).taking(scene, unfinished=unfinished)
 
     def choose(
         self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None
@@ -166,8 +175,8 @@ def _named(cls: type[Engine], task: str, policy: Mapping[str, Any], ready: Readi
     found = ready[cls.id]
     if found.state == "needs_download":
         raise Refused(
-            "engine.needs_download", field="engine", engine=cls.id, gigabytes=round(found.bytes / 1e9, 1),
-            licence=found.licence,
+            found.reason or "engine.needs_download", field="engine", engine=cls.id,
+            gigabytes=round(found.bytes / 1e9, 1), licence=found.licence, **found.params,
         )  # fmt: skip
     if found.state != "ready" and found.reason:
         why = {"code": found.reason, "params": dict(found.params)}

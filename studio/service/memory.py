@@ -17,7 +17,7 @@ from studio.pipelines import engine_class
 from studio.pipelines.base import Inputs, Plan
 from studio.pipelines.memory.profiles import PROFILES, Fit
 from studio.runner import Runner, broken
-from studio.service.engines import Engines
+from studio.service.engines import Choice, Engines
 from studio.service.estimates import Span
 from studio.service.field_errors import field_error
 from studio.service.planner import Asked, Planner, sketch
@@ -44,6 +44,19 @@ class Wish(BaseModel):
     profile: ProfileName = "auto"
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     ref_imgs: list[Any] = Field(default_factory=list, max_length=20)
+    # by these an engine may not take it
+    prompt: str = ""
+    end_image: Any = None
+    input_audio: Any = None
+    input_audio_2: Any = None
+    input_video: Any = None
+    lines: list["Saying"] = Field(default_factory=list, max_length=200)
+
+
+class Saying(BaseModel):
+    """A line as far as engines care: who speaks."""
+
+    character: str = ""
 
 
 class Memory:
@@ -146,15 +159,33 @@ class Memory:
             self._measuring, self._progress, self._failed = None, None, failed
 
     # ------------------------------------------------------------------------------------------ before the run
+    def engine_for(self, values: Mapping[str, Any], queue_id: str | None = None) -> str | None:
+        """The id of the engine that would make a scene here, finished or not; None where there is none. A field that
+        makes no sense yet says nothing."""
+        try:
+            scene = _sketched(values)
+        except Refused:
+            scene = _sketched({name: values.get(name) for name in ("task_type", "engine")})
+        try:
+            return self._choice(scene, queue_id).engine.id
+        except StudioError:
+            return None
+
+    def _choice(self, scene: SceneBase, queue_id: str | None) -> Choice:
+        return self._engines.pick_for(scene, self._policy(queue_id), unfinished=True)
+
+    def _policy(self, queue_id: str | None) -> Mapping[str, Any]:
+        return self._store.queues.get(queue_id).policy if queue_id else POLICY
+
     def plan_of(self, values: Mapping[str, Any], queue_id: str | None = None) -> View:
         """How a scene would be made here now, finished or not: the plan, or why there is none and what would fit."""
         scene = _sketched(values)
-        policy = self._store.queues.get(queue_id).policy if queue_id else POLICY
+        policy = self._policy(queue_id)
         answer: View = {"engine": None, "plan": None, "refused": None, "next_best": None, "profiles": []}
         if isinstance(scene, Speech):
             return answer
         try:
-            choice = self._engines.pick_for(scene, policy)
+            choice = self._choice(scene, queue_id)
             answer["engine"] = choice.engine.id
             asked = self._planner.asked(choice.engine, scene, Inputs(duration=getattr(scene, "duration", None)))
         except StudioError as error:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from studio.domain import SIZES, Frame, Lane
+from studio.domain import Frame, Lane
 from studio.pipelines import ENGINES, engine_class
-from studio.pipelines.base import Limits
 from studio.pipelines.base import Plan as MemoryPlan
 from studio.service.engines import Choice
 from studio.service.estimates import MEGA, RESERVE, Paces, Room, Span, next_time
+from studio.service.planner import sketch
 from studio.service.preflight_rules import Finding, Item, Length
+from studio.service.rendered import rendered
 from studio.service.views import View, title_of
 from studio.story.problem import Problem
 
@@ -63,12 +64,13 @@ class Queued:
                 size, guessed = size + more, guessed or guess
         scene, choice = one.item.scene, one.choice
         if scene and choice and scene.kind != "audio" and one.said.draws:
-            lane, limits = choice.engine.lane, choice.engine.limits
-            (width, height), fps = _frame_of(limits, scene.size, plan.frame, one.length.seconds)
-            frames = 1.0 if scene.kind == "image" else _frames(limits, fps, one.length.seconds)
-            pixels = width * height * frames / MEGA
+            lane, seconds = choice.engine.lane, one.length.seconds or SPEECH_SECONDS
+            made = rendered(choice.engine, scene, seconds, plan.frame)
+            pixels = made.pixels / MEGA
             lanes[lane] = lanes.get(lane, Span()) + paces.job(choice.engine.id, lane, one.item.task, pixels)
-            more, guess = room.take(choice.engine.id, scene.kind, (width, height), one.length.seconds, fps)
+            more, guess = room.take(
+                choice.engine.id, scene.kind, (made.width, made.height), one.length.seconds, made.fps
+            )  # fmt: skip
             size, guessed = size + more, guessed or guess
         return cls(one.item, choice, voices, one.length, lanes, size, guessed, one.memory)
 
@@ -115,26 +117,12 @@ def plan_view(plan: MemoryPlan) -> View:
     return {name: getattr(plan, name) for name in names}
 
 
-def _frame_of(
-    limits: Limits, size: tuple[int, int], frame: Frame | None, seconds: float
-) -> tuple[tuple[int, int], float]:
-    """(width, height) and frames per second that an engine will render in."""
-    if limits.in_frame and frame:
-        return (frame.width, frame.height), float(frame.fps)
-    return size, limits.rate(seconds or SPEECH_SECONDS)
-
-
-def _frames(limits: Limits, fps: float, seconds: float) -> float:
-    return float(limits.fixed_frames) or seconds * fps
-
-
 def pixels_of(job: Mapping[str, Any], seconds: float) -> float:
     """Of all frames of a queued picture that lasts so long, by what its scene asks for and its engine makes."""
-    limits = engine_class(job["engine"]).limits if job["engine"] in ENGINES else Limits()
-    size = SIZES[job["resolution"] or "720P"][job["aspect"] or "16:9"]
+    cls = engine_class(job["engine"]) if job["engine"] in ENGINES else None
+    scene = sketch(job["task"], resolution=job["resolution"] or "720P", aspect=job["aspect"] or "16:9")
     frame = Frame.model_validate_json(job["frame"]) if job["frame"] else None
-    (width, height), fps = _frame_of(limits, size, frame, seconds)
-    return width * height * (1.0 if job["task"] == "text_to_image" else _frames(limits, fps, seconds))
+    return rendered(cls, scene, seconds, frame).pixels
 
 
 def why(choice: Choice | None) -> View:

@@ -19,6 +19,7 @@ from studio.runner import Runner
 from studio.runner.live import Expected
 from studio.service.estimates import MEGA, Paces, Span, expected
 from studio.service.preflight_report import SPEECH_SECONDS, pixels_of
+from studio.service.rendered import rendered
 from studio.service.views import View, title_of
 from studio.settings import Settings
 from studio.store import Store
@@ -105,10 +106,9 @@ class System:
     def _expected(self, job: Job) -> Expected:
         """How long a job will take, by what this machine took for takes of its engine."""
         scene = self._store.queues.scene(job.scene_id).scene
-        wished = scene.options.get(job.engine, {})
-        width, height = (wished.get(name) or side for name, side in zip(("width", "height"), scene.size, strict=True))
         seconds = 1.0 if scene.kind == "image" else getattr(scene, "duration", None) or SPEECH_SECONDS
-        size = 0.0 if job.layer == "voice" else width * height * seconds
+        made = rendered(engine_class(job.engine), scene, seconds)
+        size = 0.0 if job.layer == "voice" else made.width * made.height * seconds
         return expected(self._store.survey.phases(job.engine), size)
 
     def status(self) -> View:

@@ -23,6 +23,9 @@ TITLE = "nav.generate"
 ICON = "clapperboard"
 
 CARRIED = ("prompt", "negative_prompt", "resolution", "aspect", "seed", "lines", "input_image", "input_video")
+DECIDING = frozenset({  # fields by which an engine may not take a scene, so that `auto` takes another
+    "resolution", "duration", "ref_imgs", "end_image", "input_audio", "input_audio_2", "input_video", "lines",
+})  # fmt: skip
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 ACTIONS = """
 import('/ui/js/generate.js').then((generate) => generate.actions(element.querySelector('.l-host'), {
@@ -129,8 +132,22 @@ def _wire(studio: Studio, desk: Desk, form: Form, wish: gr.HTML, language: str) 
             return form.explain(error, studio, language), facts | {"turn": time.time_ns()}
         return None, facts | {"kept": kept["name"], "turn": time.time_ns()}
 
+    def deciding(*values: Any) -> Any:
+        """Draws the form anew where `auto` comes to another engine than it was drawn for."""
+        scene = form.read_shown(*values)
+        if scene.get("engine", "auto") != "auto":
+            return gr.skip()
+        now, drawn = engine_for(studio, form.task_type, scene), facts["engine"]
+        return gr.skip() if (now or {}).get("id") == (drawn or {}).get("id") else other_engine(*values)
+
     changed = [control.change if isinstance(control, gr.HTML) else control.input for control in form.components]
     gr.on(changed, keep, form.components, None, trigger_mode="always_last", queue=False, **QUIET)
+    weighed = [
+        control.component.change if isinstance(control.component, gr.HTML) else control.component.input
+        for control in form.controls
+        if control.field in DECIDING
+    ]
+    gr.on(weighed, deciding, form.components, wish, trigger_mode="always_last", queue=False, **QUIET)
     form.engine.input(other_engine, form.components, wish, queue=False, **QUIET)
     actions.go(go, form.components, [form.problem, actions], queue=False, **QUIET)
     actions.keep(keep_preset, form.components, [form.problem, actions], queue=False, **QUIET)
@@ -139,7 +156,7 @@ def _wire(studio: Studio, desk: Desk, form: Form, wish: gr.HTML, language: str) 
 
 def _facts(studio: Studio, desk: Desk, form: Form) -> dict[str, Any]:
     """What the page says beside the buttons: who will render this, honestly, and which scene it follows."""
-    engine = engine_for(studio, form.task_type, str(form.base.get("engine") or "auto"))
+    engine = engine_for(studio, form.task_type, form.base)
     return {
         "task": form.task_type,
         "engine": engine and {"id": engine["id"], "draft": engine["draft"], "costs_money": engine["costs_money"],

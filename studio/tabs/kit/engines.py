@@ -1,5 +1,6 @@
 """Which engine a scene will be made by, and what it is called on screen. Knows no form and no rendering."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gradio.i18n import I18nData
@@ -7,13 +8,13 @@ from gradio.i18n import I18nData
 from studio.service import Studio
 
 
-def engine_for(studio: Studio, task_type: str, choice: str) -> dict[str, Any] | None:
-    """The engine that will make such a scene: the chosen one, or what `auto` comes to on this machine today."""
-    able = [engine for engine in studio.engines.list() if task_type in engine["tasks"]]
-    if choice != "auto":
-        return next((engine for engine in able if engine["id"] == choice), None)
-    ready = [engine for engine in able if engine["availability"]["state"] == "ready" and not engine["costs_money"]]
-    return min(ready, key=lambda engine: (engine["draft"], engine["rank"]), default=None)
+def engine_for(studio: Studio, task_type: str, scene: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The engine that will make a scene as far as it is written: the chosen one, or what `auto` comes to today."""
+    chosen = scene.get("engine") or "auto"
+    if chosen == "auto":
+        chosen = studio.memory.engine_for({**scene, "task_type": task_type})
+    able = (engine for engine in studio.engines.list() if task_type in engine["tasks"])
+    return next((engine for engine in able if engine["id"] == chosen), None)
 
 
 def engine_title(studio: Studio, engine_id: str) -> str:
@@ -27,12 +28,13 @@ def engine_name(studio: Studio, engine_id: str) -> str:
     return str(I18nData(key)) if key in studio.words.dictionary("en") else engine_title(studio, engine_id)
 
 
-def engine_choices(studio: Studio, task_type: str, chosen: str) -> list[tuple[str, str]]:
+def engine_choices(studio: Studio, task_type: str, scene: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(label, id) of every engine that can do a task, `auto` first, each with what stands in its way.
 
     Gradio translates one key per string, so an engine that shares its label with another word goes by its title there.
     """
-    would = engine_for(studio, task_type, "auto")
+    chosen = scene.get("engine") or "auto"
+    would = engine_for(studio, task_type, {**scene, "engine": "auto"})
     auto = str(I18nData("form.engine.auto"))
     by = f"form.engine.auto.{would['id']}" if would else ""  # a sentence of its own where its name has a translation
     named = f"{auto} · {engine_title(studio, would['id'])}" if would else auto
