@@ -90,13 +90,13 @@ def test_an_empty_form_is_small_and_reads_to_the_defaults(studio, task):
 
 
 def test_every_control_has_its_own_id(studio):
-    form = drawn(studio, SCENES[6])
+    form = drawn(studio, SCENES[-2])
     ids = [component.elem_id for component in form.components]
     assert len(set(ids)) == len(ids) and "t-prompt" in ids and "t-options-draft-steps" in ids
 
 
 def test_options_that_equal_the_default_are_not_stored(studio):
-    form = drawn(studio, SCENES[6])
+    form = drawn(studio, SCENES[-2])
     values = form.show(form.base | {"options": {"draft": {"steps": 30}}})
     assert form.read(*values)["options"] == {"far": {"grain": True}}, "other engines' options stay"
 
