@@ -109,9 +109,10 @@ class Wan(DiffusersEngine):
         return {**self.given(scene, options, run), **self.worded(scene, options)}
 
     def worded(self, scene: Any, options: Any) -> dict[str, Any]:
+        guided = options.guidance_scale > 1
         prompt, negative = self.pipe.encode_prompt(
-            scene.prompt, scene.negative_prompt or NEGATIVE,
-            do_classifier_free_guidance=options.guidance_scale > 1, max_sequence_length=TEXT_TOKENS,
+            scene.prompt, (scene.negative_prompt or NEGATIVE) if guided else None,
+            do_classifier_free_guidance=guided, max_sequence_length=TEXT_TOKENS,
         )  # fmt: skip
         return {"prompt_embeds": prompt, "negative_prompt_embeds": negative}
 
