@@ -20,20 +20,22 @@ if TYPE_CHECKING:
 RATE = 16_000  # Hz; what wav2vec2 was trained with
 LUFS = -23.0
 BLOCK = 0.4  # seconds; a loudness meter needs one
-PIECE = 1500  # frames of 20 ms that wav2vec2's convolutions see at once: 0.6 GB, however long the sound is
+PIECE = 500  # frames of 20 ms that wav2vec2's convolutions see at once: 0.3 GB, however long the sound is
 
 
 def load16(path: Path) -> np.ndarray:
-    """(n,) float32 of a file's first sound, its channels averaged. Raises MediaError."""
+    """(n,) float32 of a file's sound, the mean of left and right. Raises MediaError."""
     pieces = [np.zeros(0, np.float32)]
     with open_media(path) as source:
         if not source.streams.audio:
             raise MediaError("media.no_sound", name=path.name)
-        resampler = av.AudioResampler("fltp", "mono", RATE)
-        for frame in source.decode(source.streams.audio[0]):
+        stream = source.streams.audio[0]
+        # FFmpeg's own mono would be 3 dB louder where both sides are equal
+        resampler = av.AudioResampler("fltp", "mono" if stream.channels == 1 else "stereo", RATE)
+        for frame in source.decode(stream):
             frame.pts = None  # gaps in a stranger's timestamps would shift what follows
-            pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-        pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
+            pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(frame)]
+        pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(None)]
     return np.concatenate(pieces)
 
 
@@ -50,7 +52,7 @@ def levelled(track: np.ndarray) -> np.ndarray:
 def features(model: Any, processor: Any, track: np.ndarray, frames: int) -> "torch.Tensor":
     """(frames, layers, channels) float32 in RAM: what each layer of a Wav2Vec2Model says of `track` (n,) at 16 kHz.
 
-    200 s take 1 GB while they are made: 0.2 GB of result, 0.6 GB of convolutions, then 0.2 GB of one layer."""
+    200 s take 0.5 GB while they are made, of which 0.2 GB are the result."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -79,7 +81,7 @@ def features(model: Any, processor: Any, track: np.ndarray, frames: int) -> "tor
 def _convolved(model: Any, values: "torch.Tensor") -> "torch.Tensor":
     """model.feature_extractor(values), (1, n) -> (1, channels, T), in pieces.
 
-    The first norm goes over all of the sound, so its numbers are gathered before."""
+    The first norm may go over all of the sound: then its numbers are gathered before."""
     import torch
 
     first, *others = model.feature_extractor.conv_layers
@@ -87,13 +89,15 @@ def _convolved(model: Any, values: "torch.Tensor") -> "torch.Tensor":
     hop = math.prod(strides)
     field = 1 + sum((kernel - 1) * math.prod(strides[:at]) for at, kernel in enumerate(kernels))
     total = (values.shape[1] - field) // hop + 1
-    cuts = [(start, min(start + PIECE, total)) for start in range(0, total, PIECE)]
-    whole = len(cuts) == 1 or not isinstance(getattr(first, "layer_norm", None), torch.nn.GroupNorm)
-    scale, shift = (None, None) if whole else _normed(first, values)
+    if total <= PIECE:
+        return model.feature_extractor(values)
+    over_all = isinstance(getattr(first, "layer_norm", None), torch.nn.GroupNorm)
+    scale, shift = _normed(first, values) if over_all else (None, None)
     made = []
-    for start, stop in cuts:
+    for start in range(0, total, PIECE):
+        stop = min(start + PIECE, total)
         piece = values[:, None, start * hop : (stop - 1) * hop + field]  # (1, 1, n)
-        hidden = first(piece) if whole else first.activation(first.conv(piece) * scale + shift)
+        hidden = first.activation(first.conv(piece) * scale + shift) if over_all else first(piece)
         for layer in others:
             hidden = layer(hidden)
         made.append(hidden)
@@ -119,7 +123,7 @@ def _normed(first: Any, values: "torch.Tensor") -> "tuple[torch.Tensor, torch.Te
 
 
 def windows_of(features: "torch.Tensor", heard: Sequence[Sequence[int]]) -> "torch.Tensor":
-    """(n, 5, layers, channels): of `features` (N, layers, channels), those that each of n frames hears: `Window.audio`."""
+    """(n, 5, layers, channels): of `features` (N, layers, channels), what each of n frames hears. `heard`: (n, 5)."""
     import torch
 
     return features[torch.tensor(heard)]
