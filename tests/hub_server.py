@@ -24,6 +24,7 @@ class Hub:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.commit = COMMIT
+        self.branches = {"main", "refs/pr/1"}
         self.asked: list[tuple[str, str, str, bool]] = []  # method, path, Range, was there a token
         self.sent = 0  # bytes of files
         self.gated: set[str] = set()  # repositories
@@ -66,10 +67,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        quoted = urlsplit(self.path).path
+        path = unquote(quoted)
         token = self.headers.get("authorization", "")
         self.hub.asked.append((self.command, path, self.headers.get("range", ""), bool(token)))
-        parts = path.strip("/").split("/")
+        parts = [unquote(part) for part in quoted.strip("/").split("/")]  # a revision may have slashes of its own
         if self.hub.refused:
             return self._error(self.hub.refused, "")
         if parts[:2] == ["api", "models"]:
@@ -86,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not repo.is_dir():
             return self._error(401 if not token else 404, "RepoNotFound")
         revision = parts[3] if len(parts) > 3 else "main"
-        if revision not in ("main", self.hub.commit):
+        if revision not in (*self.hub.branches, self.hub.commit):
             return self._error(404, "RevisionNotFound")
         if len(parts) < 3 or parts[2] == "revision":
             return self._json({"_id": "1", "id": "/".join(parts[:2]), "sha": self.hub.commit, "siblings": []})

@@ -15,6 +15,7 @@ from studio.errors import Cancelled, DiskFull, Refused, StudioError, Unavailable
 from studio.execution import Failed
 from studio.execution.process import WorkerProcess
 from studio.media import hub as of_hub
+from studio.media import hub_files
 from studio.media.hub import CHUNK, download, verify
 
 REPO = "tiny/model"
@@ -226,7 +227,7 @@ def test_a_size_that_is_none(hub: Hub, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_listing_without_an_end(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_hub, "MOST_FILES", 1)
+    monkeypatch.setattr(hub_files, "MOST_FILES", 1)
     with pytest.raises(Unavailable) as refused:
         get(hub, tmp_path, "vae")
     assert refused.value.code == "model.not_a_hub"

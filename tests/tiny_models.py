@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import tiny_models_more
+import tiny_models_skyreels
 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"
 
@@ -148,6 +149,7 @@ REPOS: dict[str, Callable[[], Any]] = {
     "Skywork/SkyReels-V2-DF-1.3B-540P-Diffusers": partial(skyreels, inject_sample_info=True),
     "Skywork/SkyReels-V2-DF-14B-720P-Diffusers": skyreels,
     **tiny_models_more.REPOS,
+    **tiny_models_skyreels.REPOS,
 }
 
 

@@ -1,4 +1,4 @@
-"""Models from the hub: which files a part has, their bytes with resume, their checksums. Knows folders, no engine.
+"""Models from the hub: the bytes of a part's files with resume, and their checksums. Knows folders, no engine.
 
 The hub's own library speaks its protocol: listing, tokens, retries, proxies. What lies here is what it has no longer:
 half a file is kept under its blob's name and goes on after a cut, a cancel or a crash. A file gets its name in the
@@ -9,56 +9,29 @@ import hashlib
 import json
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from studio.domain import JSON
 from studio.errors import DiskFull, Refused, StudioError, Unavailable
 from studio.media.files import free_bytes, replace, write_small
+from studio.media.hub_files import SHA1, SHA256, File, Wanted, files_of
 
 log = logging.getLogger(__name__)
 
-KINDS = (".json", ".txt", ".model", ".safetensors")  # what is fetched
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack")
 CHUNK = 1 << 18  # bytes between two looks at the cancel, and the most that a cut loses
 LOOK_AT_DISK = 1 << 26  # bytes between two looks at the free space
 HALF_SECOND = 0.5
-MOST_FILES = 10_000  # in one folder of a repository: a listing that never ends is no hub's
 GIVEN = {name: os.environ.get(name) for name in ("HTTP_PROXY", "HTTPS_PROXY")}  # before any setting was applied
 READ = 1 << 23  # bytes of a file at once for its checksum
 TRIES = 10  # without a byte between them
 PATIENCE = 60.0  # seconds, the longest wait before the next try: doubled from one second
-SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")
-
 Step = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A part: the files in one folder of a repository."""
-
-    repo: str
-    folder: str  # "": its root
-    revision: str = "main"
-    variant: str = ""  # of the weights
-    listed: str = "list.json"  # name of the list that is written of it
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file as the hub lists it."""
-
-    name: str  # in the folder of its part
-    size: int  # bytes
-    digest: str  # SHA-256 of its content, or git's SHA-1 of a small one: the name of its blob
 
 
 # ------------------------------------------------------------------------------------------------ the two verbs
@@ -70,7 +43,7 @@ def download(arguments: Mapping[str, Any], step: Step) -> JSON:
     that docs/downloads.md lists; what is there by then is kept."""
     if arguments.get("offline"):
         raise Unavailable("model.offline")
-    parts = [Wanted(**row) for row in arguments["parts"]]
+    parts = [Wanted.of(row) for row in arguments["parts"]]
     endpoint, token, proxy = (arguments.get(name) or "" for name in ("endpoint", "token", "proxy"))
     hub = _Hub(endpoint, token, proxy, Path(arguments["cache"]))
     listed = []
@@ -175,21 +148,8 @@ class _Hub:
     def _listed(self, part: Wanted, commit: str) -> list[File]:
         from huggingface_hub.hf_api import RepoFile
 
-        rows = list(islice(self.api.list_repo_tree(part.repo, part.folder or None, revision=commit), MOST_FILES + 1))
-        if len(rows) > MOST_FILES:
-            raise ValueError("a listing without an end")
-        found = [_file(row, part.folder) for row in rows if isinstance(row, RepoFile)]
-        weights = [file for file in found if ".safetensors" in file.name]
-        chosen = _one_kind(weights, part.variant)
-        if weights and not chosen:
-            raise Refused("model.no_variant", repo=part.repo, folder=part.folder or "/", variant=part.variant or "-")
-        plain = [file for file in found if file not in weights and file.name.endswith(KINDS)]
-        pickles = [file.name for file in found if file.name.endswith(PICKLES)]
-        if pickles and not weights:
-            raise Refused("model.pickle_only", repo=part.repo, folder=part.folder or "/", file=pickles[0])
-        if not chosen and not plain:
-            raise Refused("model.no_files", repo=part.repo, folder=part.folder or "/", revision=part.revision)
-        return sorted([*plain, *chosen], key=lambda file: (file.size, file.name))
+        rows = self.api.list_repo_tree(part.repo, part.folder or None, revision=commit)
+        return files_of(part, (row for row in rows if isinstance(row, RepoFile)))
 
     def there(self, part: Wanted, commit: str, file: File) -> int:
         """Bytes of a file that are on the disk already."""
@@ -302,35 +262,6 @@ class _Hub:
         if status in (401, 403, 404):  # without a token a private repository is one that does not exist
             return Refused("model.no_repo", repo=part.repo, host=self.host, status=status)
         return Unavailable("model.hub_trouble", host=self.host, status=status)
-
-
-def _file(row: Any, folder: str) -> File:
-    """Raises ValueError where what the server calls a file would lead somewhere else."""
-    path = PurePosixPath(row.path)
-    parent = "" if str(path.parent) == "." else str(path.parent)
-    digest = row.lfs.sha256 if row.lfs else row.blob_id
-    if parent != folder or not re.fullmatch(r"[\w][\w.+ -]*", path.name):
-        raise ValueError(row.path)
-    if not SHA256.fullmatch(digest) and not SHA1.fullmatch(digest):
-        raise ValueError(digest)
-    size = int(row.lfs.size if row.lfs else row.size)
-    if size < 0:
-        raise ValueError(size)
-    return File(path.name, size, digest)
-
-
-def _one_kind(weights: list[File], variant: str) -> list[File]:
-    """Weights of one variant: the shards that belong to an index where there is one, or the whole files."""
-    kind = [file for file in weights if variant_of(file.name) == variant]
-    index = [file for file in kind if file.name.endswith(".json")]
-    shards = [file for file in kind if re.search(r"-\d{5}-of-\d{5}", file.name)]
-    return [*index, *shards] if index and shards else [file for file in kind if file not in index]
-
-
-def variant_of(name: str) -> str:
-    """fp16, of `model.fp16.safetensors`, `model.fp16-00001-of-00002.safetensors` or their index; empty: the usual."""
-    bare = re.sub(r"-\d{5}-of-\d{5}", "", name).replace(".safetensors", "").replace(".index", "").removesuffix(".json")
-    return bare.partition(".")[2]
 
 
 def _gb(size: int) -> float:

@@ -1,9 +1,9 @@
 """What a model consists of and where it lies on disk. Reads folders; fetches nothing and loads nothing.
 
-A part is one component of a pipeline: a folder of a repository. Engines name parts, so that two models which share a
-text encoder share it on disk and in memory. A part lies in a folder that the user pointed at (`folders.json`), or in
-the hub's own cache. What the download wrote down about a part (`lists/`) says which files it has; without it, the
-folder's own files say so.
+A part is one component of a pipeline: a folder of a repository, or certain files of one. Engines name parts, so that
+two models which share a text encoder share it on disk and in memory. A part lies in a folder that the user pointed at
+(`folders.json`), or in the hub's own cache. What the download wrote down about a part (`lists/`) says which files it
+has; without it, the folder's own files say so.
 """
 
 import json
@@ -14,19 +14,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache, partial
+from hashlib import sha1
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from studio.errors import Refused
 from studio.media.files import write_small
-from studio.media.hub import KINDS, variant_of
+from studio.media.hub_files import KINDS, asked_for, variant_of
 
 SHELF = "LANTERNA_SHELF"  # environment: the studio's models folder, set before workers start
 INDEX = "*.safetensors.index*.json"
 WORDS = ("tokenizer.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json", "vocab.txt")
 ALONE = ("scheduler_config.json", "preprocessor_config.json", "processor_config.json", "model_index.json")
-LOOSE = ("checkpoints", "loras")  # folders of single files, in the shelf's own folder and wherever the user points
+LOOSE = {  # folders of single files, in the shelf's own folder and wherever the user points -> how their names end
+    "checkpoints": (".safetensors", ".gguf"), "loras": (".safetensors",),
+}  # fmt: skip
 MAX_HEADER = 100_000_000  # bytes, as safetensors itself has it
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)  # JSON of somebody else's
 
@@ -44,6 +48,8 @@ class Part:
     folder: str | None = None  # inside the repository; None: called like the part; "": its root
     revision: str = "main"
     variant: str = ""  # of the weights: "fp16" where a repository holds several and this one is wanted
+    files: tuple[str, ...] = ()  # names or patterns of the only files that belong to it; empty: all of the folder's
+    over: str = ""  # the part whose weights these are laid over: no component by itself
 
     @property
     def where(self) -> str:
@@ -57,7 +63,9 @@ class Part:
     @property
     def listed(self) -> str:
         """Name of the list of its files."""
-        return "".join((self.where.replace("/", "--") or "root", f".{self.variant}" if self.variant else "", ".json"))
+        files = f".{sha1('|'.join(self.files).encode(), usedforsecurity=False).hexdigest()[:8]}" if self.files else ""
+        variant = f".{self.variant}" if self.variant else ""
+        return f"{self.where.replace('/', '--') or 'root'}{variant}{files}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +187,11 @@ class Shelf:
         return [folder for folder in folders if os.path.isdir(folder)]
 
     def loose(self, kind: str) -> Iterator[tuple[str, Path]]:
-        """Checkpoints or LoRAs by the names that scenes call them: every safetensors file in the folders of that
-        kind."""
+        """Checkpoints or LoRAs by the names that scenes call them: every file in the folders of that kind whose name
+        says that it is one."""
         for folder in self.homes(kind):
-            for path in sorted(folder.rglob("*.safetensors")):
-                if path.is_file():
+            for path in sorted(folder.rglob("*")):
+                if path.suffix in LOOSE[kind] and path.is_file():
                     yield path.relative_to(folder).as_posix(), path
 
 
@@ -216,17 +224,31 @@ def _once(key: Any, look: Callable[[], T]) -> T:
 def whole(folder: Path, part: Part | None = None) -> bool:
     """Is everything there that the folder itself says it has? Weights are looked at to their end: half a file of
     somebody's own copying is not here."""
-    variant = part.variant if part else ""
-    for index in folder.glob(INDEX):
-        if variant_of(index.name) == variant:
-            shards = shards_of(index)
-            return bool(shards) and (folder / "config.json").is_file() and all(sound(folder / one) for one in shards)
-    if weights := [path for path in folder.glob("*.safetensors") if variant_of(path.name) == variant]:
-        return (folder / "config.json").is_file() and all(map(sound, weights))
-    names = {path.name for path in folder.glob("*") if path.is_file()}
+    files = part.files if part else ()
+    names = {path.name for path in folder.glob("*") if path.is_file() and asked_for(path.name, files)}
+    if not all(any(fnmatchcase(name, one) for name in names) for one in files):
+        return False
+    if index_of(folder, part) or weights_of(folder, part):
+        weights = weights_of(folder, part)
+        return (bool(files) or "config.json" in names) and bool(weights) and all(map(sound, weights))
     if "tokenizer_config.json" in names:
         return not names.isdisjoint(WORDS)
     return "config.json" not in names and not names.isdisjoint(ALONE)  # scheduler, processor: no weights
+
+
+def weights_of(folder: Path, part: Part | None = None) -> list[Path]:
+    """The files of its weights: those that an index speaks of, whether they are there or not, else all there are."""
+    if index := index_of(folder, part):
+        return [folder / name for name in sorted(shards_of(index))]
+    return [path for path in sorted(folder.glob("*.safetensors")) if _asked(path.name, part)]
+
+
+def index_of(folder: Path, part: Part | None = None) -> Path | None:
+    return next((path for path in sorted(folder.glob(INDEX)) if _asked(path.name, part)), None)
+
+
+def _asked(name: str, part: Part | None) -> bool:
+    return wanted(name, part.variant, part.files) if part else wanted(name)
 
 
 def shards_of(index: Path) -> set[str]:
@@ -242,13 +264,13 @@ def shards_of(index: Path) -> set[str]:
 
 def held(folder: Path, part: Part) -> list[Path]:
     """The files in a part's folder that belong to it."""
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and wanted(path.name, part.variant)]
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and _asked(path.name, part)]
 
 
-def wanted(name: str, variant: str = "") -> bool:
+def wanted(name: str, variant: str = "", files: tuple[str, ...] = ()) -> bool:
     """Does a file of a part's folder belong to it? No pickles, and only one kind of weights."""
     weights = ".safetensors" in name
-    return name.endswith(KINDS) and (not weights or variant_of(name) == variant)
+    return name.endswith(KINDS) and (not weights or variant_of(name) == variant) and asked_for(name, files)
 
 
 def sound(path: Path) -> bool:

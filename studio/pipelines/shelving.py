@@ -15,10 +15,11 @@ from typing import Any
 
 from studio.domain import JSON
 from studio.errors import Refused, StudioError
-from studio.media.hub import PICKLES
+from studio.media.hub_files import PICKLES
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.base import Engine
-from studio.pipelines.parts import Part, Shelf, header_of, held, whole
+from studio.pipelines.diffusion.signs import LORA_MARKS
+from studio.pipelines.parts import LOOSE, Part, Shelf, header_of, held, whole
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ MOST_FOLDERS = 5000
 CLOSE = 0.03  # how far the size of a part's weights may be from what is published
 WEIGHTY = 1_000_000  # bytes from which a part's size says whose it is
 SMALL = 64_000  # bytes of a configuration
-LORA_MARKS = ("lora_", ".lora", "lora.", ".alpha", "hada_", "lokr_")
 
 
 @dataclass
@@ -186,7 +186,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 # ------------------------------------------------------------------------------------------------ single files
 def kind_of(path: Path) -> str:
-    """checkpoint | lora | "" of a safetensors file, by the names of its tensors."""
+    """checkpoint | lora | "" of a single file, by the names of its tensors; what is packed is a checkpoint."""
     try:
         facts = path.stat()
     except OSError:
@@ -196,6 +196,9 @@ def kind_of(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _kind(path: Path, size: int, mtime: int) -> str:
+    if path.suffix == ".gguf":
+        with path.open("rb") as file:
+            return "checkpoint" if file.read(4) == b"GGUF" else ""
     header = header_of(path)
     if not header:
         return ""
@@ -209,7 +212,7 @@ def _take_loose(found: Found, folder: Path) -> None:
         files = sorted(path for path in folder.iterdir() if path.is_file())
     except OSError:
         return
-    kinds = [kind_of(path) for path in files if path.suffix == ".safetensors"]
+    kinds = [kind_of(path) for path in files if path.suffix in LOOSE["checkpoints"]]
     for kind, name in (("checkpoint", "checkpoints"), ("lora", "loras")):
         if count := kinds.count(kind):
             setattr(found, name, getattr(found, name) + count)
@@ -217,8 +220,8 @@ def _take_loose(found: Found, folder: Path) -> None:
     for path in files:
         if path.suffix in (".ckpt", ".pt", ".pth") and path.stat().st_size > WEIGHTY:
             found.refuse(path.name, Refused("model.pickle", file=path.name))
-        elif path.suffix == ".safetensors" and not kind_of(path):
-            found.refuse(path.name, Refused("model.not_safetensors", file=path.name))
+        elif path.suffix in LOOSE["checkpoints"] and not kind_of(path):
+            found.refuse(path.name, Refused(f"model.not_{path.suffix[1:]}", file=path.name))
 
 
 # ------------------------------------------------------------------------------------------------ removing
@@ -237,8 +240,9 @@ def remove(shelf: Shelf, part: Part) -> int:
         path.unlink()
     _prune(repository / "snapshots", repository / "blobs", lists)
     if repository.is_dir() and not any((repository / "snapshots").glob("*")):
-        for ref in (repository / "refs").glob("*"):
-            ref.unlink()
+        for ref in (repository / "refs").rglob("*"):  # a branch may have slashes in its name
+            if ref.is_file():
+                ref.unlink()
         _prune(repository / "refs", repository)
     return freed
 
@@ -271,7 +275,7 @@ def users(part: Part) -> list[str]:
 
 
 def _same(one: Part, other: Part) -> bool:
-    return (one.repo, one.where, one.revision, one.variant) == (other.repo, other.where, other.revision, other.variant)
+    return (one.repo, one.where, one.revision, one.listed) == (other.repo, other.where, other.revision, other.listed)
 
 
 def folder_names(parts: Iterable[Part], pointed: Mapping[str, list[str]]) -> list[str]:

@@ -222,7 +222,7 @@ class Downloads:
         shelf, token = Shelf.here(), self._settings.hf_token
         wanted = [
             {"repo": part.repo, "folder": part.where, "revision": part.revision, "variant": part.variant,
-             "listed": part.listed}
+             "files": list(part.files), "listed": part.listed}
             for part in parts
         ]  # fmt: skip
         return {

@@ -116,14 +116,14 @@ def _wan(file: Path, what: Described, blocks: Collection[str]) -> Any:
         tensors = safe_open(file, framework="pt")
         read = lambda key, shape: tensors.get_tensor(key).reshape(shape)  # noqa: E731
     model.load_state_dict(
-        {name: read(keys[name], empty.shape).to(_precision(cls, name, what.dtype))
+        {name: read(keys[name], empty.shape).to(precision(cls, name, what.dtype))
          for name, empty in model.state_dict().items() if empty.is_meta},
         strict=False, assign=True,
     )  # fmt: skip
     return model.eval()
 
 
-def _precision(cls: Any, name: str, dtype: Any) -> Any:
+def precision(cls: Any, name: str, dtype: Any) -> Any:
     """Of a tensor, as `from_pretrained` reads it: some layers lose too much in 16 bit."""
     import torch
 

@@ -21,6 +21,7 @@ from studio.pipelines.parts import Part, Shelf
 
 if TYPE_CHECKING:
     from studio.pipelines.memory.places import Places
+    from studio.pipelines.memory.shards import Located
 
 LOOKS = frozenset({"image_encoder", "image_processor", "feature_extractor"})  # parts that encode pictures, not words
 SHARED = frozenset({"vae", "tokenizer", "tokenizer_2", *LOOKS})  # beside the encoders: no run leaves anything in them
@@ -43,6 +44,7 @@ class Loading(Engine):
     encoders: ClassVar[tuple[str, ...]] = ("text_encoder",)  # modules that the first phase needs
     denoisers: ClassVar[tuple[str, ...]] = ("transformer",)  # modules that the second phase needs
     keep_float32: ClassVar[frozenset[str]] = frozenset()  # parts that lose too much in 16 bit
+    readers: ClassVar[Mapping[str, str]] = {}  # part -> module that knows how its weights are published
 
     def __init__(self) -> None:
         self.plan: Any = None  # where things are; None: nowhere
@@ -93,7 +95,7 @@ class Loading(Engine):
         self._marks = {part.name: mark(self._folder(part)) for part in self.parts}
         if self._file is not None:
             self._open(self._file[0])
-        eager = {part.name: self._borrow(part.name) for part in self.parts if part.name not in self.encoders}
+        eager = {part.name: self._borrow(part.name) for part in self.parts if part.name not in self.encoders and not part.over}
         if plan.weight_bits == 8:
             from studio.pipelines.memory import eightbit
 
@@ -179,7 +181,7 @@ class Loading(Engine):
         own = {n: m for n, m in modules.items() if isinstance(m, torch.nn.Module) and n not in shared}
         keys = {part.name: self._key(part) for part in self.parts if part.name in {*self.encoders, "vae"}}
         type(self.pipe).works_on = plan.device
-        folders = {name: self._folder(self._part(name)) for name in own}
+        folders = {name: self._where(name, plan) for name in own}
         self.placement = Places(plan, own, keys, self.blocks, self.pool, self._bring, folders)
         self.plan = plan
 
@@ -198,15 +200,28 @@ class Loading(Engine):
         key = self._key(part)
 
         def read() -> Any:
-            return (
-                self._opened[name]
-                if name in self._opened
-                else read_part(self.classes[name], self._folder(part), self._dtype(name), part.variant)
-            )
+            if name in self._opened:
+                return self._opened[name]
+            if name in self.readers:
+                published = import_module(self.readers[name])
+                return published.read(self.classes[name], self._layers(part), self._dtype(name), self._precision[1] == 8)
+            return read_part(self.classes[name], self._folder(part), self._dtype(name), part.variant)
 
         module = self.pool.borrow(key, read)
         self._keys[name] = key
         return module
+
+    def _layers(self, part: Part) -> list[tuple[Path, Part]]:
+        """Where a part's weights are, and then what lies over them."""
+        return [(self._folder(one), one) for one in (part, *(one for one in self.parts if one.over == part.name))]
+
+    def _where(self, name: str, plan: Plan) -> "Path | Located":
+        """From where blocks of a module can be streamed."""
+        part = self._part(name)
+        if name not in self.readers or plan.weights != "disk":
+            return self._folder(part)
+        found: Located = import_module(self.readers[name]).located(self._layers(part))
+        return found
 
     def _key(self, part: Part) -> tuple[Hashable, ...]:
         """Encoders, tokenizers and VAE are everybody's; what may be streamed, cast or dressed is ours."""
@@ -216,7 +231,8 @@ class Loading(Engine):
         mine = () if shared else (self.id, self._precision[1])
         if self._file is not None and name in self._opened:
             return (*map(str, self._file), name, self.id, precision, *mine)
-        return (part.repo, part.where, part.variant, self._marks[name], self.classes[name], precision, *mine)
+        over = [(one.repo, one.where, self._marks[one.name]) for one in self.parts if one.over == name]
+        return (part.repo, part.where, part.variant, self._marks[name], self.classes[name], precision, *mine, *over)
 
     def _dtype(self, name: str) -> Any:
         import torch

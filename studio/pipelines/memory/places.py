@@ -12,6 +12,7 @@ from typing import Any
 from studio.pipelines.base import Plan, Room
 from studio.pipelines.memory.parcel import weight_bytes
 from studio.pipelines.memory.placing import Placement
+from studio.pipelines.memory.shards import Located
 from studio.pipelines.pool import Pool
 
 
@@ -26,7 +27,7 @@ class Places:
         blocks: Mapping[str, Sequence[str]],
         pool: Pool,
         bring: Callable[[str], None],
-        folders: Mapping[str, Path],
+        folders: Mapping[str, Path | Located],
     ) -> None:
         """`own`: modules by name. `shared`: keys in the pool by name, which `bring(name)` borrows if it was not yet.
         `folders`: where the weights of own modules lie, for a plan that streams from disk."""

@@ -22,7 +22,7 @@ from studio.pipelines.base import Plan, Room
 from studio.pipelines.memory import chunked
 from studio.pipelines.memory.copier import Copier, Ledger, copier_for
 from studio.pipelines.memory.parcel import Parcel, lie_evenly, sites, weight_bytes
-from studio.pipelines.memory.shards import FromFiles, Shards, Staging
+from studio.pipelines.memory.shards import FromFiles, Located, Shards, Staging
 from studio.pipelines.memory.streamer import AsRead, BlockStreamer, Slab, Slot, Source
 
 Mode = Literal["stay", "visit", "stream", "ram"]  # stay: once it came; visit, stream: while it is in use
@@ -62,12 +62,12 @@ class Placement:
         modules: Mapping[str, Any],
         blocks: Mapping[str, Sequence[str]],
         *,
-        folders: Mapping[str, Path] | None = None,
+        folders: Mapping[str, Path | Located] | None = None,
         stage: Stage | None = None,
     ) -> None:
         """`modules`: by their name in the pipeline. `blocks`: by module, the attributes that hold what may be streamed,
         in the order in which they are run, dots allowed; a text encoder that is not named has its layers found.
-        `folders`: by module, where its safetensors are, for a plan that streams from disk. Caches may be enabled before
+        `folders`: by module, where its weights are, for a plan that streams from disk. Caches may be enabled before
         or after, adapters added and removed while the module is not in use.
 
         Raises Refused: "memory.pin_failed", "memory.not_in_files"."""
@@ -121,7 +121,7 @@ class Kept:
     """One module and where it is."""
 
     def __init__(
-        self, name: str, module: Any, plan: Plan, blocks: Sequence[str], stage: Stage, folder: Path | None
+        self, name: str, module: Any, plan: Plan, blocks: Sequence[str], stage: Stage, folder: Path | Located | None
     ) -> None:
         self.name, self.module, self.stage, self._device = name, module, stage, plan.device
         self.field = FIELDS[max((known for known in FIELDS if name.startswith(known)), key=len)]
@@ -153,7 +153,7 @@ class Kept:
             self._stream(name, found, plan, folder)
         self._watch(found)
 
-    def _stream(self, name: str, blocks: Sequence[Any], plan: Plan, folder: Path | None) -> None:
+    def _stream(self, name: str, blocks: Sequence[Any], plan: Plan, folder: Path | Located | None) -> None:
         resident = len(blocks)
         if self.mode == "stream":
             resident = plan.resident_blocks if self.field == "transformer" else 0
@@ -162,7 +162,9 @@ class Kept:
             source=self._sources(blocks, plan, folder),
         )  # fmt: skip
 
-    def _sources(self, blocks: Sequence[Any], plan: Plan, folder: Path | None) -> Callable[[Parcel, bool], Source]:
+    def _sources(
+        self, blocks: Sequence[Any], plan: Plan, folder: Path | Located | None
+    ) -> Callable[[Parcel, bool], Source]:
         """Where blocks come from. Those of a transformer that flow are locked; others where the plan has room left."""
         copier = self.stage.copier
         if self.field == "transformer" and self.mode == "stream" and plan.weights == "disk":

@@ -19,9 +19,10 @@ from studio.pipelines.memory.parcel import Parcel, Piece
 
 READERS = 4  # threads: one alone reaches a third of what a fast disk gives
 CHUNK = 16 << 20  # bytes that one of them reads at a time
+Located = Mapping[str, tuple[Path, str]]  # by a tensor's name in the module: its file and its name there
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
 
 
@@ -37,19 +38,17 @@ class Stored:
 
 
 class Shards:
-    """What the safetensors files of a folder hold."""
+    """What safetensors files hold: those of a folder by the module's own names, or wherever else its tensors are."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._stored: dict[str, Stored] = {}
-        for file in sorted(folder.glob("*.safetensors")):
-            with file.open("rb") as opened:
-                length = int.from_bytes(opened.read(8), "little")
-                header = json.loads(opened.read(length))
-            header.pop("__metadata__", None)
-            for name, entry in header.items():
-                start, end = (8 + length + offset for offset in entry["data_offsets"])
-                self._stored[name] = Stored(file, start, end - start, DTYPES[entry["dtype"]], tuple(entry["shape"]))
+    def __init__(self, where: "Path | Located") -> None:
+        if isinstance(where, Path):
+            self.folder = where
+            files = [_held(file) for file in sorted(where.glob("*.safetensors"))]
+            self._stored = {name: stored for held in files for name, stored in held.items()}
+        else:
+            held = {file: _held(file) for file in {file for file, _ in where.values()}}
+            self.folder = next((file.parent for file in held), Path())
+            self._stored = {ours: held[file][name] for ours, (file, name) in where.items()}
 
     def find(self, name: str, piece: Piece) -> Stored:
         """Where a tensor of that name and shape is. Raises Refused("memory.not_in_files")."""
@@ -57,6 +56,18 @@ class Shards:
         if found is None or found.shape != tuple(piece.shape) or not _contiguous(piece):
             raise Refused("memory.not_in_files", tensor=name, folder=str(self.folder))
         return found
+
+
+def _held(file: Path) -> dict[str, Stored]:
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(length))
+    header.pop("__metadata__", None)
+    found = {}
+    for name, entry in header.items():
+        start, end = (8 + length + offset for offset in entry["data_offsets"])
+        found[name] = Stored(file, start, end - start, DTYPES[entry["dtype"]], tuple(entry["shape"]))
+    return found
 
 
 class Staging:
