@@ -30,6 +30,7 @@ class SkyReelsV3(Wan):
     """What references and extensions share: 8 steps without guidance, sizes by the first thing that is given."""
 
     licence = "Skywork"
+    readers: ClassVar[Mapping[str, str]] = {"transformer": "studio.pipelines.skyreels_v3.published"}
     sized_by: ClassVar[str]  # the input whose ratio of sides chooses the size
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {"num_inference_steps": 8},
