@@ -107,7 +107,10 @@ def _made(
     reporter = _Reporter(emit, clock)
     held, asked = manager.holds(assignment.engine), clock()
     meter.watch_peak()
-    with _soundtrack(assignment, scene) as inputs, manager.lease(assignment.engine, assignment.plan) as engine:
+    lease = manager.lease(
+        assignment.engine, assignment.plan, lambda engine: engine.expect(_options(scene, engine))
+    )  # fmt: skip
+    with _soundtrack(assignment, scene) as inputs, lease as engine:
         if not held:
             loaded = clock() - asked
             reporter.seconds["load"] = loaded
@@ -183,7 +186,9 @@ class _Reporter:
         self._leave(now)
         self._phase, self._since = name, now
         if name == "steps":
-            self._done, self._stepped = 0, now
+            self._stepped = now
+            if name not in self.seconds:  # a film that is made window by window comes back to it
+                self._done = 0
         self._unsaid, self._said = self._progress(self._done, self._total, name), now
         self.last()
 
@@ -213,6 +218,8 @@ class _Reporter:
         now = self._clock()
         if self._stepped is not None and done > self._done and self._phase in ("", "steps"):
             self._steps += [(now - self._stepped) / (done - self._done)] * (done - self._done)
+        if self._phase == "steps" and total == self._total:
+            done = max(done, self._done)  # what ran out of memory is begun again
         self._done, self._total, self._stepped = done, total, now
         self._unsaid = self._progress(done, total, note or self._phase)
         if now - self._said >= PROGRESS_SECONDS:

@@ -57,6 +57,17 @@ def every_frame(path: Path, fps: float, width: int, height: int) -> "tuple[int, 
     return count, (_filling(_upright(frame), width, height) for frame in _at(path, facts, ticks))
 
 
+def frame_at(path: Path, number: int, fps: float, width: int, height: int) -> "Image":
+    """The frame of that number of a clip as it would look at `fps`, filling (width, height); its last one where the
+    clip is over by then. Raises MediaError."""
+    from studio.media.probe import probe
+
+    facts = probe(path)
+    last = max(round(facts.duration * fps) - 1, 0)
+    frame = next(_at(path, facts, [Fraction(min(number, last)) / Fraction(fps)]))
+    return _filling(_upright(frame), width, height)
+
+
 def _at(path: Path, facts: Any, ticks: list[Fraction]) -> Iterator[Any]:
     """The decoded frame that is shown at each of the ticks, which ascend; the last one stays."""
     from studio.media.probe import open_media

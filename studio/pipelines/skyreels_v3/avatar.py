@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 A2V = "Skywork/SkyReels-V3-A2V-19B"
 WAV2VEC = "TencentGameMate/chinese-wav2vec2-base"
-HEARING = tuple(  # refs/pr/1 is where its safetensors are
-    Part(name, WAV2VEC, size, folder="", revision="refs/pr/1")
-    for name, size in (("audio_encoder", 380_000_000), ("audio_processor", 1_000))
+HEARING = (  # refs/pr/1 is where its safetensors are
+    Part("audio_encoder", WAV2VEC, 380_300_000, "", "refs/pr/1", files=("config.json", "model.safetensors")),
+    Part("audio_processor", WAV2VEC, 1_000, "", "refs/pr/1", files=("preprocessor_config.json",)),
 )
 RATE = 16_000  # Hz of the sound as it is listened to
 SECONDS = (0.4, 200.0)
@@ -51,6 +51,7 @@ class Avatar(Windowed):
     }
     encoders = ("text_encoder", "image_encoder", "audio_encoder")
     keep_float32 = frozenset({"vae", "image_encoder", "audio_encoder"})
+    readers: ClassVar[Mapping[str, str]] = {"transformer": "studio.pipelines.skyreels_v3.published"}
     shift_720p, shift_480p = 11.0, 11.0
     policy: ClassVar[WindowPolicy]
 
@@ -85,13 +86,24 @@ class Avatar(Windowed):
 
     # ------------------------------------------------------------------------------------------ the first phase
     def encoded(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
-        shape = self.shape(scene, options, run.inputs)
-        image = self.pictured_at(0, run.inputs, shape)
+        inputs, shape = run.inputs, self.shape(scene, options, run.inputs)
+        image, audio = self._source(inputs, shape, 0), self._audio(inputs)
+        if notes := self._notes(image, scene, options, inputs):
+            run.describe(notes=notes)
         return {
-            "words": self._words(scene, options, run.inputs), "image": image,
-            "image_embeds": self.pipe.encode_image(image), "audio": self._audio(run.inputs),
-            "speaker_masks": self.masked(scene, run.inputs, shape),
+            "words": self._words(scene, options, inputs), "image": image,
+            "image_embeds": self.pipe.encode_image(image), "audio": audio,
+            "speaker_masks": self._masks(scene, inputs, shape, len(audio)),
         }  # fmt: skip
+
+    def _notes(self, image: "Image", scene: Any, options: Any, inputs: Inputs) -> list[Any]:
+        """What whoever looks at the take should know: "gallery.note.…"."""
+        notes = [] if _face_in(image) else ["no_face"]
+        if "input_video" in inputs.files:
+            last = self.windows(scene, options, inputs)[-1].source or 0
+            if last >= round(_probed(inputs.files["input_video"]).duration * FPS):
+                notes.append("video_held")
+        return notes
 
     def _words(self, scene: Any, options: Any, inputs: Inputs) -> dict[str | None, Any]:
         """By the prompts of the windows: the prompt encoded, and what is not wanted, where that is used."""
@@ -102,7 +114,7 @@ class Avatar(Windowed):
                 scene.prompt if prompt is None else prompt, unwanted, do_classifier_free_guidance=led,
                 max_sequence_length=TEXT_TOKENS,
             )
-            for prompt in {window.prompt for window in self.windows(scene, options, inputs)}
+            for prompt in dict.fromkeys(window.prompt for window in self.windows(scene, options, inputs))
         }  # fmt: skip
 
     def _audio(self, inputs: Inputs) -> "torch.Tensor":
@@ -117,12 +129,23 @@ class Avatar(Windowed):
             [audio.features(model, processor, track, count) for track in speakers.tracks(inputs, self.limits.speakers)]
         )
 
-    def masked(self, scene: Any, inputs: Inputs, shape: Shape) -> "torch.Tensor | None":
-        """(speakers + 1, H, W) of where each of two people is; None of one."""
-        return None
+    def _masks(self, scene: Any, inputs: Inputs, shape: Shape, count: int) -> "torch.Tensor | None":
+        """(3, H, W): where each of two people is, and nobody; None of one."""
+        import torch
 
-    def pictured_at(self, frame: int, inputs: Inputs, shape: Shape) -> "Image":
-        """What is given as the film's frame of that number: the portrait."""
+        from studio.pipelines.skyreels_v3 import speakers
+
+        speakers.check(count, scene.speaker_boxes)
+        if count == 1:
+            return None
+        width, height = _size_of(_seen(inputs))
+        masks = speakers.masks(count, scene.speaker_boxes, (height, width), (shape.height, shape.width))
+        return torch.from_numpy(masks).to(self.plan.device)
+
+    def _source(self, inputs: Inputs, shape: Shape, frame: int) -> "Image":
+        """What is shown as the film's frame of that number: the portrait, or the video's."""
+        if "input_video" in inputs.files:
+            return pictures.frame_at(inputs.files["input_video"], frame, FPS, shape.width, shape.height)
         return pictures.picture(inputs.files["input_image"], shape.width, shape.height)
 
     # ------------------------------------------------------------------------------------------ a window
@@ -152,7 +175,7 @@ class Avatar(Windowed):
         if source is None:
             first = left["motion"][-len(window.condition) :]
         else:
-            image = film.given["image"] if source == 0 else self.pictured_at(source, film.run.inputs, film.shape)
+            image = film.given["image"] if source == 0 else self._source(film.run.inputs, film.shape, source)
             first = _pixels(image)[None]
         pictured = dict(enumerate(first))
         if window.key is not None:
@@ -225,17 +248,33 @@ class Avatar(Windowed):
 
 def sized(scene: Any, inputs: Inputs) -> tuple[int, int]:
     """(width, height): the nearest to the picture that is made to speak; without one, to what the scene says."""
-    path = inputs.files.get("input_video") or inputs.files.get("input_image")
-    width, height = _size_of(path) if path else scene.size
+    width, height = _size_of(_seen(inputs)) if inputs.files else scene.size
     height, width = nearest("avatar", scene.resolution, height, width)
     return width, height
 
 
+def _seen(inputs: Inputs) -> Path:
+    """The video, or the portrait."""
+    return inputs.files.get("input_video") or inputs.files["input_image"]
+
+
 def _size_of(path: Path) -> tuple[int, int]:
+    facts = _probed(path)
+    return (facts.height, facts.width) if facts.rotation in (90, 270) else (facts.width, facts.height)
+
+
+def _probed(path: Path) -> Any:
     from studio.media.probe import probe
 
-    facts = probe(path)
-    return (facts.height, facts.width) if facts.rotation in (90, 270) else (facts.width, facts.height)
+    return probe(path)
+
+
+def _face_in(image: "Image") -> bool:
+    import numpy as np
+
+    from studio.media.faces import find_face
+
+    return find_face(np.asarray(image)[:, :, ::-1].copy()) is not None
 
 
 def _pixels(image: "Image") -> "torch.Tensor":

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, WanImageToVideoPipeline
 from diffusers.loaders import WanLoraLoaderMixin
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.pipelines.wan.pipeline_wan_i2v import WanImageToVideoPipeline
 
 STRIDE = 4  # frames in a latent one; the first stands alone
 HIGHEST, LOWEST = 1000.0, 1.0  # noise levels of the first and of the last step, before they are warped
