@@ -60,6 +60,7 @@ TOOLS: dict[str, str] = {  # name -> "module:function"
     "download": "studio.tools:download",
     "verify": "studio.tools:verify",
     "measure_machine": "studio.tools:measure_machine",
+    "golden": "studio.tools:golden",
 }
 
 
@@ -301,3 +302,12 @@ def measure_machine(arguments: Arguments, run: ToolRun) -> JSON:
 
     found = measure(arguments["device"], Path(arguments["folder"]), run.step, float(arguments.get("scale", 1.0)))
     return {**found}
+
+
+def golden(arguments: Arguments, run: ToolRun) -> JSON:
+    """{path, device: "auto" | "cpu" | "cuda:0", dtype: "auto" | "float32" | "bfloat16"} -> {device, dtype, tolerance,
+    rows: [{file, output, difference, passed} or {file, output?, error}]}: golden vectors against our networks, as
+    pipelines.skyreels_v3.golden has them."""
+    from studio.pipelines.skyreels_v3.golden import examine
+
+    return examine(Path(arguments["path"]), arguments["device"], arguments["dtype"], run.step)

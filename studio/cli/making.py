@@ -92,8 +92,23 @@ def generate(
     return generated(settings, speaker, scene, [name for name, value in asked.items() if value], out=out)
 
 
-def doctor(settings: "Settings", speaker: "Speaker") -> int:
-    """Look at this computer and say what is missing, with the cure."""
+def doctor(
+    settings: "Settings",
+    speaker: "Speaker",
+    golden: Annotated[
+        Path | None,
+        Flag("--golden", help="A file of golden vectors or a folder of them: do our networks give the same here?"),
+    ] = None,
+    device: Annotated[str, Flag("--device", help="With --golden: auto (the first GPU), cpu or cuda:0 …")] = "auto",
+    dtype: Annotated[str, Flag("--dtype", help="With --golden: auto, float32 or bfloat16.")] = "auto",
+) -> int:
+    """Look at this computer and say what is missing, with the cure. With --golden: compute, and compare."""
+    if golden is not None:
+        from studio.cli.golden import compare
+
+        if dtype not in ("auto", "float32", "bfloat16"):
+            raise typer.BadParameter("auto, float32 or bfloat16", param_hint="--dtype")
+        return compare(settings, speaker, golden.absolute(), device, dtype)
     from studio.cli.doctor import examine
 
     return examine(settings, speaker)
