@@ -89,8 +89,22 @@ def _places(folder: Path) -> Iterator[Path]:
 
 
 def _looks_like_a_model(folder: Path) -> bool:
-    inner = {part.where for cls in engines_with_parts() for part in cls.parts if part.where}
-    return any(os.path.isfile(folder / name) for name in ("model_index.json", *(f"{one}/config.json" for one in inner)))
+    parts = {part for cls in engines_with_parts() for part in cls.parts}
+    inner = {part.where for part in parts if part.where}
+    marks = ("model_index.json", *(f"{one}/config.json" for one in inner))
+    return any(os.path.isfile(folder / name) for name in marks) or any(_is_one(folder, part) for part in parts)
+
+
+def _is_one(folder: Path, part: Part) -> bool:
+    """Are the files here that this part alone has? In the root of a repository many models have files of these names:
+    there the folder's name must say it, or the size."""
+    plain = [one for one in part.files if one.endswith(".safetensors") and "*" not in one]
+    if part.where:
+        return bool(plain) and all(os.path.isfile(folder / part.where / one) for one in plain)
+    if not part.files or not os.path.isfile(folder / part.files[0]):
+        return False
+    names = {part.repo.rpartition("/")[2].casefold(), part.repo.replace("/", "--").casefold()}
+    return folder.name.casefold() in names or (part.bytes >= WEIGHTY and _as_published(folder, part))
 
 
 def _cached(folder: Path) -> str:
@@ -129,7 +143,8 @@ def _own_repos(cls: type[Engine]) -> set[str]:
 
 
 def _shared(part: Part) -> bool:
-    return len(users(part)) > 1
+    """Is it of several models? Not where the others only lay something of their own over it."""
+    return len([cls for cls in _readers(part) if not any(one.over == part.name for one in cls.parts)]) > 1
 
 
 def _as_published(folder: Path, part: Part) -> bool:
@@ -157,7 +172,7 @@ def _take(found: Found, folder: Path, repos: set[str], *, shared: bool = True) -
                 seen.add(place)
                 continue
             found.pointed.append((part.key, str(folder)))
-            if not _shared(part) and cls.id not in found.models:
+            if len(users(part)) == 1 and cls.id not in found.models:
                 found.models.append(cls.id)
 
 
@@ -167,6 +182,8 @@ def _problem(cls: type[Engine], part: Part, place: Path) -> StudioError | None:
         if pickles and not any(place.glob("*.safetensors")):
             return Refused("model.pickle", file=pickles[0])
         return Refused("model.half", folder=str(place))
+    if part.name in getattr(cls, "readers", {}):
+        return None  # in the words of its authors: whoever reads it will tell
     wanted = getattr(cls, "classes", {}).get(part.name, "").rpartition(":")[2]
     said = _config(place / "config.json").get("_class_name")  # diffusers' own; transformers takes several for one
     if said and wanted and wanted != said:
@@ -271,7 +288,11 @@ def _prune(*folders: Path) -> None:
 
 def users(part: Part) -> list[str]:
     """Engines that read a part."""
-    return [cls.id for cls in engines_with_parts() if any(_same(part, other) for other in cls.parts)]
+    return [cls.id for cls in _readers(part)]
+
+
+def _readers(part: Part) -> list[type[Engine]]:
+    return [cls for cls in engines_with_parts() if any(_same(part, other) for other in cls.parts)]
 
 
 def _same(one: Part, other: Part) -> bool:

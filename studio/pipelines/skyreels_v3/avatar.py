@@ -296,6 +296,9 @@ class SkyReelsA2V(Avatar):
     licence = "Skywork"
     policy = SkyReelsWindows()
     limits = Limits(resolutions=("480P", "720P"), seconds={"talking_avatar": SECONDS}, fps=float(FPS), audio=SECONDS)
-    parts = (*TEXT, *CLIP, VAE, *HEARING, Part("transformer", A2V, 37_800_000_000, folder=""))
+    parts = (
+        *TEXT, *CLIP, VAE, *HEARING,
+        Part("transformer", A2V, 37_764_093_568, folder="", files=("config.json", "*.safetensors*")),
+    )  # fmt: skip
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {"num_inference_steps": 4}}
     footprint = replace(FOOTPRINT, network=WITH_CLIP, image_encoder_bytes=2_523_064_320, steps=4, forwards=1)

@@ -82,7 +82,7 @@ def located(layers: Layers) -> dict[str, tuple[Path, str]]:
 
 
 def tensors_of(layers: Layers) -> dict[str, Found]:
-    """By our name."""
+    """By our name. Raises Refused: a damaged file, weights in 8 bit without their scale."""
     found: dict[str, Found] = {}
     for folder, part in layers:
         here: dict[str, Found] = {}
@@ -90,8 +90,11 @@ def tensors_of(layers: Layers) -> dict[str, Found]:
             shapes = header(file)
             for name, shape in shapes.items():
                 bare = name.removesuffix(DATA)
+                scale = bare + SCALE if bare != name else ""
+                if scale and scale not in shapes:
+                    raise Refused("model.wrong_network", name=scale, wanted="8 bit", file=file.name, found="-")
                 if not name.endswith(UNUSED):
-                    here[bare] = Found(file, name, tuple(shape), bare + SCALE if bare != name else "")
+                    here[bare] = Found(file, name, tuple(shape), scale)
         found |= {ours: here[published] for ours, published in renamed(here).items()}
     return found
 
