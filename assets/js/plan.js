@@ -6,7 +6,7 @@ import { getById } from "./fetching.js";
 import { profileName } from "./settings_parts.js";
 
 const QUIET_MS = 350;
-const MISSING = "engine.needs_download";
+const MISSING = ["engine.needs_download", "model.part_half"];
 const asked = new Map(); // place -> {scene, queue, prefix}: what its form says now
 
 /** The invisible part of a form that says what it would make: props.value {place, scene, queue, prefix, turn}. */
@@ -66,7 +66,7 @@ export class PlanLine {
     const nodes = !answer ? [] : answer.refused ? refusal(answer, wish) : answer.plan ? [promise(answer)] : [];
     this.element.toggleAttribute("data-empty", !nodes.length);
     this.element.toggleAttribute("data-refused", Boolean(answer?.refused));
-    this.element.toggleAttribute("data-missing", answer?.refused?.code === MISSING);
+    this.element.toggleAttribute("data-missing", MISSING.includes(answer?.refused?.code));
     this.element.replaceChildren(...nodes);
   }
 }
@@ -103,7 +103,7 @@ function refusal({ refused, next_best: next, profiles }, wish) {
   const node = el("button", { class: "l-plan-words", title: hint || null, "aria-haspopup": profiles?.length ? "dialog" : null,
     onclick: () => (profiles?.length ? details(node, { profiles, plan: null }) : undefined) }, icon("triangle-alert"), el("span", {}, message));
   const acts = [];
-  if (refused.code === MISSING) acts.push(button(t("models.get"), () => getById(refused.params.engine), { iconName: "download", class: "l-btn l-plan-get" }));
+  if (MISSING.includes(refused.code)) acts.push(button(t("models.get"), () => getById(refused.params.engine), { iconName: "download", class: "l-btn l-plan-get" }));
   if (next) acts.push(button(t("plan.use", { size: nextWords(next, wish) }), () => apply(next, wish.prefix), { class: "l-btn l-plan-use" }));
   return [node, ...acts];
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from studio.domain import AVATAR_AUDIO_SECONDS, CUT_PREFIXES, JSON, Frame, Lane, SpokenLine
-from studio.errors import Cancelled
+from studio.errors import Cancelled, Refused
 from studio.pipelines.parts import Part, Shelf
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """ready | needs_download (with bytes and licence) | unfit (with a reason's code)."""
+    """ready | needs_download (with bytes and licence; a reason's code where some is here and damaged or half) | unfit
+    (with a reason's code)."""
 
     state: Literal["ready", "needs_download", "unfit"] = "ready"
     reason: str = ""  # an error code, e.g. "engine.missing_package"
@@ -316,10 +317,28 @@ class Engine:
 
     def availability(self, machine: Machine) -> Availability:
         """May it run here? Asked in the app process, so it loads nothing."""
-        missing = [part for part in self.parts if Shelf.here().find(part) is None]
-        if missing:
-            return Availability("needs_download", bytes=sum(part.bytes for part in missing), licence=self.licence)
-        return Availability()
+        shelf = Shelf.here()
+        missing = [part for part in self.parts if shelf.find(part) is None]
+        if not missing:
+            return Availability()
+        half = next((part for part in missing if shelf.state(part)[0] == "partial"), None)
+        reason, params = ("model.part_half", {"part": half.name, "repo": half.repo}) if half else ("", {})
+        size = sum(part.bytes for part in missing)
+        return Availability("needs_download", reason, params, size, self.licence)
+
+    @classmethod
+    def file_problems(cls, options: Any, plan: Plan | None = None) -> Iterable[Refused]:
+        """What is wrong with files of weights that a scene names by its options, as far as their headers tell; with a
+        plan: whether they can be used by it. Asked in the app process, so it loads nothing."""
+        return ()
+
+    @classmethod
+    def weighs(cls, options: Any) -> "Footprint | None":
+        """The footprint, with files of weights that a scene names by its options."""
+        return cls.footprint
+
+    def expect(self, options: Any) -> None:
+        """The options of the next run, told before `load`: weights that a file replaces need not be read."""
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> "Shape | None":
         """Pixels and frames that a run of this scene works on; None where no plan is needed."""

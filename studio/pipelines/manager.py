@@ -62,12 +62,15 @@ class PipelineManager:
         return _total(self._engines.values())
 
     @contextmanager
-    def lease(self, engine_id: str, plan: Plan) -> Iterator[Engine]:
-        """The engine, ready to run by `plan`. It is on the device for sure only inside the `with` block.
+    def lease(
+        self, engine_id: str, plan: Plan, told: Callable[[Engine], None] = lambda engine: None
+    ) -> Iterator[Engine]:
+        """The engine, ready to run by `plan`. It is on the device for sure only inside the `with` block. `told`: what
+        it must know before it loads.
 
         What could not be loaded whole is closed. So is what failed on a device other than the CPU: what it left there
         is not to be trusted. A refusal and a cancel leave it as it is. Raises NotFound, and whatever loading raises."""
-        engine = self._ready(engine_id, plan)
+        engine = self._ready(engine_id, plan, told)
         try:
             yield engine
         except (Cancelled, Refused):
@@ -82,8 +85,9 @@ class PipelineManager:
         for engine_id in list(self._engines):
             self._close(engine_id)
 
-    def _ready(self, engine_id: str, plan: Plan) -> Engine:
+    def _ready(self, engine_id: str, plan: Plan, told: Callable[[Engine], None]) -> Engine:
         engine = self._engines.get(engine_id) or self._find(engine_id)()
+        told(engine)
         self._make_room(engine_id, engine, plan)
         self._engines[engine_id] = engine
         self._engines.move_to_end(engine_id)

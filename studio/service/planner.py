@@ -90,10 +90,11 @@ class Planner:
             return None
         if problem := bad_options(cls, scene):
             raise problem
-        shape = cls().shape(scene, cls.Options.model_validate(scene.options.get(cls.id, {})), inputs)
-        if shape is None:
+        options = cls.Options.model_validate(scene.options.get(cls.id, {}))
+        shape, footprint = cls().shape(scene, options, inputs), cls.weighs(options)
+        if shape is None or footprint is None:
             return None
-        return Asked(cls, on_shelf(cls, cls.footprint), shape, self._store.calibration.learnt(cls.id))
+        return Asked(cls, on_shelf(cls, footprint), shape, self._store.calibration.learnt(cls.id))
 
     def plan(self, asked: Asked, machine: Machine, dial: str, *, allow_8bit: bool) -> Plan:
         """Raises Refused with the engine's id and the reason."""

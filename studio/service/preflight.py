@@ -5,6 +5,7 @@ it and why, how long that takes and how long the scene becomes. For all: when it
 the room on the disk, and the three questions that a queue answers once. A stored queue and a file are judged alike.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 from studio.domain import Frame, Lane, SceneBase, Speech
 from studio.errors import Conflict, Refused, StudioError
 from studio.media.files import free_bytes
-from studio.pipelines.base import Inputs
+from studio.pipelines.base import Engine, Inputs
 from studio.pipelines.base import Plan as MemoryPlan
 from studio.runner import Runner
 from studio.service.engines import Choice, Engines, bad_options
@@ -150,10 +151,21 @@ class Casting:
         self._engines, self._planner, self.policy = engines, planner, policy
         self._ready, self._machine = engines.ready(), planner.whole()
         self._known: dict[tuple[str, str], Choice | StudioError] = {}
+        self._files: dict[tuple[str, str], Sequence[Refused]] = {}
 
     def wildcards(self, scene: SceneBase) -> Iterable[StudioError]:
         """What keeps the wildcards of a scene from being chosen."""
         return self._engines.wildcard_problems(scene)
+
+    def files(self, scene: SceneBase, cls: type[Engine]) -> Sequence[Refused]:
+        """What is wrong with the weights that a scene names; files that many scenes name are looked at once."""
+        said = scene.options.get(cls.id, {})
+        if not said or bad_options(cls, scene):
+            return ()
+        key = cls.id, json.dumps(said, sort_keys=True)
+        if key not in self._files:
+            self._files[key] = tuple(cls.file_problems(cls.Options.model_validate(said)))
+        return self._files[key]
 
     def memory(
         self, scene: SceneBase, choice: Choice, seconds: float, findings: list[Finding]
@@ -167,6 +179,8 @@ class Casting:
         plan = self._planner.plan_or_next(asked, self._machine, scene, allow_8bit=allowed)
         steps = asked.shape.steps or asked.footprint.steps
         findings += slow(choice.engine.id, self._machine, plan.step_seconds * steps)
+        options = choice.engine.Options.model_validate(scene.options.get(choice.engine.id, {}))
+        findings += map(error, choice.engine.file_problems(options, plan))
         return plan
 
     def of(self, task: str, wish: str) -> Choice | StudioError:
@@ -192,6 +206,7 @@ def _judge(item: Item, said: Said, casting: Casting) -> Judged:
     length = length_of(scene, said)
     if isinstance(picture, Choice):
         findings += rules(scene, picture, said, length, allow_8bit=casting.policy["allow_8bit"])
+        findings += map(error, casting.files(scene, picture.engine))
         memory = _memory(scene, picture, length, casting, findings)
     else:
         findings.append(error(picture))

@@ -22,13 +22,12 @@ from studio.pipelines.diffusion.signs import (
     header,
     looks_like,
 )
-from studio.pipelines.parts import Shelf
+from studio.pipelines.parts import LOOSE, Shelf
 
 log = logging.getLogger(__name__)
 
 UNREADABLE = (RuntimeError, ValueError, KeyError, AttributeError, IndexError, TypeError)  # what their converters raise
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})  # reading one runs whatever its author put in
-SUFFIXES = {"checkpoints": (".safetensors", GGUF), "loras": (".safetensors",)}
 LTX = {  # what diffusers reads from a single file of LTX's authors, by class -> how the names of its tensors begin
     "LTX2VideoTransformer3DModel": "model.diffusion_model.", "AutoencoderKLLTX2Video": "vae.",
 }  # fmt: skip
@@ -179,7 +178,7 @@ def find_file(name: str, kind: str) -> Path:
         raise Refused("model.file_outside", file=name, folder=folder)
     if spelled.suffix.lower() in PICKLES:
         raise Refused("model.pickle", file=name)
-    if spelled.suffix.lower() not in SUFFIXES[kind]:
+    if spelled.suffix.lower() not in LOOSE[kind]:
         raise Refused("model.file_unknown", file=name)
     for home in shelf.homes(kind):
         path = (home / name).resolve()

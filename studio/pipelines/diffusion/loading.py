@@ -4,7 +4,8 @@ A family says which parts there are (docs/engines.md). What every run needs is r
 asked. Those and the VAE are everybody's, through the pool; a network that may be streamed, cast or dressed is ours.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +15,14 @@ from pydantic import BaseModel, Field
 
 from studio.errors import Refused
 from studio.pipelines.base import Engine, Plan, Room
+from studio.pipelines.diffusion import lora, signs
 from studio.pipelines.diffusion.checkpoints import find_file, mark
 from studio.pipelines.diffusion.lora import Stack, put_on, take_off, touched
-from studio.pipelines.diffusion.signs import GGUF
+from studio.pipelines.diffusion.signs import GGUF, packed_bytes
 from studio.pipelines.parts import Part, Shelf
 
 if TYPE_CHECKING:
+    from studio.pipelines.memory.footprint import Footprint
     from studio.pipelines.memory.places import Places
     from studio.pipelines.memory.shards import Located
 
@@ -53,10 +56,52 @@ class Loading(Engine):
         self._keys: dict[str, Hashable] = {}  # in the pool, by part
         self._marks: dict[str, str] = {}  # of what was read, by part
         self._file: tuple[Path, str] | None = None  # a checkpoint that stands for the model, and its mark
+        self._expected: tuple[Path, str] | None = None  # the checkpoint of the next run
         self._stack = Stack()  # LoRAs that are on
         self._worn: set[str] = set()  # encoders that some of them change
         self._opened: dict[str, Any] = {}  # modules of the checkpoint, by part
 
+    # ------------------------------------------------------------------------------------------ files of the user
+    @classmethod
+    def file_problems(cls, options: Any, plan: Plan | None = None) -> Iterator[Refused]:
+        if plan is not None:
+            file = _checkpoint(options)
+            yield from filter(None, [unheld(file[0], plan)] if file else ())
+            return
+        folders = cls._published()
+        for number, one in enumerate(options.loras):
+            if one.weight and (refused := _refusal(_look_at_lora, one.file, folders)):
+                yield _at(refused, f"options.{cls.id}.loras.{number}.file")
+        name = options.checkpoint if isinstance(options, FileOptions) else ""
+        if name and (refused := _refusal(_look_at_checkpoint, name, folders)):
+            yield _at(refused, f"options.{cls.id}.checkpoint")
+
+    @classmethod
+    def weighs(cls, options: Any) -> "Footprint | None":
+        """A packed checkpoint is lighter, and takes some room when a layer is unpacked."""
+        file = _checkpoint(options)
+        if cls.footprint is None or file is None or file[0].suffix.lower() != GGUF:
+            return cls.footprint
+        whole, rest, block, layer = packed_bytes(file[0], cls.blocks[cls._networks()[0]])
+        network = replace(
+            cls.footprint.network, block_bytes=block, blocks_bytes=whole, rest_bytes=rest, block_bytes_8bit=0,
+            activation_rest=cls.footprint.network.activation_rest + layer,
+            chunk_rest=cls.footprint.network.chunk_rest + layer,
+        )  # fmt: skip
+        return replace(cls.footprint, network=network)
+
+    @classmethod
+    def _published(cls) -> dict[str, Path]:
+        """Folders of diffusers' own networks that this engine runs, by their classes, as far as they are here."""
+        found = {}
+        for name in cls._networks():
+            library, _, kind = cls.classes[name].partition(":")
+            folder = Shelf.here().find(cls._part(name)) if library == "diffusers" else None
+            if folder is not None:
+                found[kind] = folder
+        return found
+
+    # ------------------------------------------------------------------------------------------ where the parts are
     def load(self, plan: Plan) -> None:
         marks = {part.name: mark(self._folder(part)) for part in self.parts}  # they may have been fetched anew
         if self.plan == plan and self._marks == marks:
@@ -67,8 +112,13 @@ class Loading(Engine):
             self.placement.close()
         else:
             self.close()
+            if self._expected and unheld(self._expected[0], plan) is None:
+                self._file = self._expected
             self._read(plan)
         self._place(plan)
+
+    def expect(self, options: Any) -> None:
+        self._expected = _checkpoint(options)
 
     def park(self) -> None:
         if self.plan is not None:
@@ -123,14 +173,9 @@ class Loading(Engine):
 
     def _dress(self, options: Any) -> None:
         """The checkpoint and the LoRAs that this run wants, and no others."""
-        stack = Stack.of(options.loras)
-        name = options.checkpoint if isinstance(options, FileOptions) else ""
-        path, plan = find_file(name, "checkpoints") if name else None, self.plan
-        file = (path, mark(path)) if path else None
-        if file and plan.weights == "disk":
-            raise Refused("model.checkpoint_streams", file=name)
-        if path and path.suffix.lower() == GGUF and plan.weight_bits == 8:
-            raise Refused("model.gguf_eight_bit", file=name)
+        stack, file, plan = Stack.of(options.loras), _checkpoint(options), self.plan
+        if file and (refused := unheld(file[0], plan)):
+            raise refused
         if (file, stack) == (self._file, self._stack):
             return
         if file != self._file:
@@ -194,7 +239,10 @@ class Loading(Engine):
             self.pipe.register_modules(**{name: self._borrow(name)})
 
     def _borrow(self, name: str) -> Any:
+        import torch
+
         from studio.pipelines.diffusion.checkpoints import read_part
+        from studio.pipelines.memory.parcel import let_go_of_file
 
         part = self._part(name)
         key = self._key(part)
@@ -207,7 +255,13 @@ class Loading(Engine):
                 return published.read(self.classes[name], self._layers(part), self._dtype(name), self._precision[1] == 8)
             return read_part(self.classes[name], self._folder(part), self._dtype(name), part.variant)
 
-        module = self.pool.borrow(key, read)
+        def own() -> Any:
+            module = read()
+            if isinstance(module, torch.nn.Module):
+                let_go_of_file(module)
+            return module
+
+        module = self.pool.borrow(key, own)
         self._keys[name] = key
         return module
 
@@ -242,18 +296,64 @@ class Loading(Engine):
     def _precision_of(self, name: str) -> str:
         return "float32" if name in self.keep_float32 else self._precision[0]
 
-    def _networks(self) -> list[str]:
+    @classmethod
+    def _networks(cls) -> list[str]:
         """The denoising networks themselves, of what the second phase needs."""
-        return [name for name in self.denoisers if name not in SHARED and name in self.blocks]
+        return [name for name in cls.denoisers if name not in SHARED and name in cls.blocks]
 
-    def _part(self, name: str) -> Part:
-        return next(part for part in self.parts if part.name == name)
+    @classmethod
+    def _part(cls, name: str) -> Part:
+        return next(part for part in cls.parts if part.name == name)
 
     def _folder(self, part: Part) -> Path:
         folder = Shelf.here().find(part)
         if folder is None:
-            raise Refused("model.part_missing", engine=self.id, part=part.name, repo=part.repo)
+            half = Shelf.here().state(part)[0] == "partial"
+            code = "model.part_half" if half else "model.part_missing"
+            raise Refused(code, engine=self.id, part=part.name, repo=part.repo)
         return folder
+
+
+def unheld(file: Path, plan: Plan) -> Refused | None:
+    """Why a checkpoint cannot be where this plan wants the weights."""
+    if plan.weights == "disk":
+        return Refused("model.checkpoint_streams", file=file.name, field="profile")
+    if file.suffix.lower() == GGUF and plan.weight_bits == 8:
+        return Refused("model.gguf_eight_bit", file=file.name, field="profile")
+    return None
+
+
+def _checkpoint(options: Any) -> tuple[Path, str] | None:
+    """The file that a run wants instead of the model, and its mark. Raises Refused."""
+    name = options.checkpoint if isinstance(options, FileOptions) else ""
+    path = find_file(name, "checkpoints") if name else None
+    return (path, mark(path)) if path else None
+
+
+def _look_at_checkpoint(name: str, networks: Mapping[str, Path]) -> None:
+    file = find_file(name, "checkpoints")
+    for kind, folder in networks.items():
+        signs.check(file, kind, folder)
+
+
+def _look_at_lora(name: str, networks: Mapping[str, Path]) -> None:
+    file = find_file(name, "loras")
+    if networks:
+        lora.check(file, networks)
+
+
+def _refusal(
+    look: Callable[[str, Mapping[str, Path]], None], name: str, networks: Mapping[str, Path]
+) -> Refused | None:
+    try:
+        look(name, networks)
+    except Refused as refused:
+        return refused
+    return None
+
+
+def _at(refused: Refused, field: str) -> Refused:
+    return Refused(refused.code, **{**refused.params, "field": field})
 
 
 def pipeline_on(device: str, name: str) -> type:

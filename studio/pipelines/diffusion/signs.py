@@ -38,6 +38,8 @@ PACKINGS = frozenset(  # that diffusers unpacks
         "IQ4_XS",
     }
 )
+PLAIN = frozenset({"F32", "F16", "BF16"})  # those of them that are not packed
+UNPACKING = 8  # bytes for each number of a layer while it is unpacked: its bits apart, scaled, and as it is used
 LORA_MARKS = ("lora_", ".lora", "lora.", ".alpha", "hada_", "lokr_")
 
 # Names of some tensor -> how people call the model. The first that is found says it; more exact ones come first.
@@ -121,6 +123,33 @@ def _of_gguf(file: Path) -> Shapes:
     if unknown := {one.tensor_type.name for one in tensors} - PACKINGS:
         raise Refused("model.gguf_kind", file=file.name, kind=min(unknown))
     return {one.name: tuple(int(n) for n in reversed(one.shape)) for one in tensors}
+
+
+def packed_bytes(file: Path, blocks: Iterable[str]) -> tuple[int, int, int, int]:
+    """Bytes of a Wan in a GGUF: of all blocks together, of the rest, of the largest block, and what is needed beside
+    while its largest layer is unpacked. `blocks`: how the names of what stays packed begin. Raises Refused."""
+    header(file)
+    facts = file.stat()
+    return _packed_bytes(file, tuple(f"{one}." for one in blocks), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=128)
+def _packed_bytes(file: Path, starts: tuple[str, ...], size: int, mtime: int) -> tuple[int, int, int, int]:
+    from gguf import GGUFReader
+
+    sums, rest, layer = dict[str, int](), 0, 0
+    found = {tensor.name: tensor for tensor in GGUFReader(file).tensors}
+    for name, key in wan_keys(found).items():
+        tensor = found[key]
+        numbers = int(tensor.n_elements)
+        if not name.startswith(starts):
+            rest += 2 * numbers
+            continue
+        packed = tensor.tensor_type.name not in PLAIN
+        block = ".".join(name.split(".")[:2])
+        sums[block] = sums.get(block, 0) + (int(tensor.n_bytes) if packed else 2 * numbers)
+        layer = max(layer, UNPACKING * numbers * packed)
+    return sum(sums.values()), rest, max(sums.values(), default=0), layer
 
 
 def folder_header(folder: Path) -> Shapes:
