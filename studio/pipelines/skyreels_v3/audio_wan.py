@@ -170,17 +170,17 @@ class WanAudioTransformerBlock(WanTransformerBlock):
         labels = None
         if hearing.regions is not None:
             labels = self.labels(*self._looks(normed, rotary_emb, hearing), hearing)
-        attended = self.attn1(normed, None, None, rotary_emb)
-        hidden_states = (hidden_states.float() + attended * gate).type_as(hidden_states)
+        change = self.attn1(normed, None, None, rotary_emb)
+        hidden_states = (hidden_states.float() + change * gate).type_as(hidden_states)
 
         normed = self.norm2(hidden_states.float()).type_as(hidden_states)
-        attended = self.attn2(normed, encoder_hidden_states, None, None, image_tokens=hearing.image_tokens)
-        hidden_states = hidden_states + attended
+        change = self.attn2(normed, encoder_hidden_states, None, None, image_tokens=hearing.image_tokens)
+        hidden_states = hidden_states + change
 
         normed = self.norm_x(hidden_states.float()).type_as(hidden_states)
-        key, value = self.audio_attn2.keys(hearing)
-        heard = self.audio_attn2(normed, key, value, hearing.frame_tokens, hearing.first, labels)
-        hidden_states = hidden_states + heard
+        sound = self.audio_attn2.keys(hearing)
+        change = self.audio_attn2(normed, *sound, hearing.frame_tokens, hearing.first, labels)
+        hidden_states = hidden_states + change
 
         normed = (self.norm3(hidden_states.float()) * (1 + last_scale) + last_shift).type_as(hidden_states)
         return (hidden_states.float() + self.ffn(normed).float() * last_gate).type_as(hidden_states)
@@ -334,8 +334,8 @@ class WanAudioTransformer3DModel(WanTransformer3DModel):
             tokens = block(tokens, context, projected, rotary, hearing)
 
         shift, scale = (self.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)
-        normed = (self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
-        sample = unpatched(self.proj_out(normed), grid, self.config.patch_size)
+        tokens = (self.norm_out(tokens.float()) * (1 + scale) + shift).type_as(tokens)
+        sample = unpatched(self.proj_out(tokens), grid, self.config.patch_size)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
     def _heard(

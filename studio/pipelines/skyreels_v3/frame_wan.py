@@ -57,14 +57,15 @@ class FrameWanTransformerBlock(WanTransformerBlock):
         frames = temb.shape[1]
 
         normed = _by_frame(self.norm1(hidden_states.float()), frames) * (1 + scale) + shift
-        attended = self.attn1(normed.flatten(1, 2).type_as(hidden_states), None, None, rotary_emb)
-        hidden_states = _gated(hidden_states, attended, gate)
+        normed = normed.flatten(1, 2).type_as(hidden_states)
+        hidden_states = _gated(hidden_states, self.attn1(normed, None, None, rotary_emb), gate)
 
         normed = self.norm2(hidden_states.float()).type_as(hidden_states)
         hidden_states = hidden_states + self.attn2(normed, encoder_hidden_states, None, None)
 
         normed = _by_frame(self.norm3(hidden_states.float()), frames) * (1 + last_scale) + last_shift
-        return _gated(hidden_states, self.ffn(normed.flatten(1, 2).type_as(hidden_states)).float(), last_gate)
+        normed = normed.flatten(1, 2).type_as(hidden_states)
+        return _gated(hidden_states, self.ffn(normed).float(), last_gate)
 
 
 def _by_frame(tokens: torch.Tensor, frames: int) -> torch.Tensor:
@@ -155,8 +156,8 @@ class FrameWanTransformer3DModel(WanTransformer3DModel):
 
         table = self.scale_shift_table.unsqueeze(0) + temb.view(samples, frames, 1, -1)  # (B, F, 2, C)
         shift, scale = table.unsqueeze(3).unbind(2)
-        normed = _by_frame(self.norm_out(tokens.float()), frames) * (1 + scale) + shift
-        sample = unpatched(self.proj_out(normed.flatten(1, 2).type_as(tokens)), grid, self.config.patch_size)
+        tokens = (_by_frame(self.norm_out(tokens.float()), frames) * (1 + scale) + shift).flatten(1, 2).type_as(tokens)
+        sample = unpatched(self.proj_out(tokens), grid, self.config.patch_size)
         return Transformer2DModelOutput(sample=sample) if return_dict else (sample,)
 
 
