@@ -357,16 +357,18 @@ def test_more_people_than_it_knows_or_places_that_cannot_be_are_refused(
     engine.close()
 
 
-@pytest.mark.parametrize("kind", ["silence", "mp3", "shorter than it may be"])
+@pytest.mark.parametrize("kind", ["silence", "mp3", "the shortest", "nothing but a duration"])
 def test_any_sound_is_heard(kind: str, a2v: SkyReelsA2V, tmp_path: Path) -> None:
     recording = tmp_path / "sound.wav"
-    seconds = 0.4 if kind.startswith("shorter") else SHORT
+    seconds = 0.4 if kind == "the shortest" else SHORT
     sound.save(recording, np.zeros((round(seconds * sound.RATE), 2), np.float32))
     if kind == "mp3":
         recording = mp3(voice(tmp_path, SHORT), tmp_path / "sound.mp3")
     inputs = replace(spoken(tmp_path, seconds), soundtrack=recording, recordings=((recording, 0.0),))
+    if kind == "nothing but a duration":
+        inputs = replace(inputs, soundtrack=None, recordings=())
     facts = probe(made(a2v, tmp_path, inputs).path)
-    assert facts.num_frames == round(25 * seconds) and facts.has_audio
+    assert (facts.num_frames, facts.has_audio) == (round(25 * seconds), bool(inputs.soundtrack))
 
 
 def mp3(source: Path, path: Path) -> Path:

@@ -5,7 +5,6 @@ The picture chooses the size, the sound the length. Which frames each window hea
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,10 +15,11 @@ from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
 from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.parts import Part
+from studio.pipelines.skyreels_v3.footprints import AVATAR
 from studio.pipelines.skyreels_v3.sizes import nearest
 from studio.pipelines.skyreels_v3.windowed import Film, Windowed
 from studio.pipelines.skyreels_v3.windows import FPS, FRAMES, SkyReelsWindows, Window, WindowPolicy
-from studio.pipelines.wan import CLIP, FOOTPRINT, NEGATIVE, TEXT, TEXT_TOKENS, VAE, WITH_CLIP, Wan
+from studio.pipelines.wan import CLIP, NEGATIVE, TEXT, TEXT_TOKENS, VAE, Wan
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,7 @@ HEARING = (  # refs/pr/1 is where its safetensors are
 )
 RATE = 16_000  # Hz of the sound as it is listened to
 SECONDS = (0.4, 200.0)
+USUAL = 5.0  # seconds, where nobody says
 STRIDE = 4  # frames in a latent one
 
 
@@ -64,14 +65,14 @@ class Avatar(Windowed):
     # ------------------------------------------------------------------------------------------ length and size
     def sounds(self, inputs: Inputs) -> int:
         """Frames of sound."""
-        seconds = inputs.duration or 5.0
+        seconds = inputs.duration or USUAL
         return max(self.policy.sounds(round(seconds * RATE), RATE), self.limits.frames(seconds))
 
     def windows(self, scene: Any, options: Any, inputs: Inputs) -> Sequence[Window]:
         return self.policy.windows(self.sounds(inputs))
 
     def taken(self, scene: Any, options: Any, inputs: Inputs) -> int:
-        return min(self.limits.frames(inputs.duration or 5.0), self.policy.frames(self.sounds(inputs)))
+        return min(self.limits.frames(inputs.duration or USUAL), self.policy.frames(self.sounds(inputs)))
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         """Of one window: a longer film only takes more of them."""
@@ -118,16 +119,20 @@ class Avatar(Windowed):
         }  # fmt: skip
 
     def _audio(self, inputs: Inputs) -> "torch.Tensor":
-        """(speakers, N, layers, channels) on the CPU, where it is listened to: the same on every machine."""
+        """(speakers, N, layers, channels) on the CPU, where it is listened to: the same on every machine. Somebody who
+        is only given a duration keeps silent for so long."""
+        import numpy as np
         import torch
 
         from studio.pipelines.skyreels_v3 import audio, speakers
 
         self._bring("audio_encoder")
         model, processor, count = self.pipe.audio_encoder, self.pipe.audio_processor, self.sounds(inputs)
-        return torch.stack(
-            [audio.features(model, processor, track, count) for track in speakers.tracks(inputs, self.limits.speakers)]
-        )
+        if inputs.recordings or inputs.lines or inputs.soundtrack:
+            tracks = speakers.tracks(inputs, self.limits.speakers)
+        else:
+            tracks = [np.zeros(round((inputs.duration or USUAL) * RATE), np.float32)]
+        return torch.stack([audio.features(model, processor, track, count) for track in tracks])
 
     def _masks(self, scene: Any, inputs: Inputs, shape: Shape, count: int) -> "torch.Tensor | None":
         """(3, H, W): where each of two people is, and nobody; None of one."""
@@ -301,4 +306,4 @@ class SkyReelsA2V(Avatar):
         Part("transformer", A2V, 37_764_093_568, folder="", files=("config.json", "*.safetensors*")),
     )  # fmt: skip
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {"num_inference_steps": 4}}
-    footprint = replace(FOOTPRINT, network=WITH_CLIP, image_encoder_bytes=2_523_064_320, steps=4, forwards=1)
+    footprint = AVATAR

@@ -6,6 +6,7 @@ Steps, guidance, shift and the files of LoRAs: docs/models.md. Light: torch only
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -13,12 +14,13 @@ from pydantic import Field
 from studio.pipelines.base import Limits
 from studio.pipelines.parts import Part
 from studio.pipelines.skyreels_v3.avatar import HEARING, Avatar
+from studio.pipelines.skyreels_v3.footprints import AVATAR, AVATAR_OF_TWO
 from studio.pipelines.skyreels_v3.windows import FPS, InfiniteTalkWindows
 from studio.pipelines.wan import CLIP, I2V_LARGE, TEXT, VAE
 
 TALK = "MeiGen-AI/InfiniteTalk"
 SECONDS = (0.4, InfiniteTalkWindows.limit / FPS)
-OVERLAY_BYTES = 4_976_000_000  # 2.49 B parameters in 16 bit
+SINGLE_BYTES, MULTI_BYTES = 11_000_000_000, 9_948_672_000  # 2.49 B parameters in 32 bit; the first has some of its base
 FP8_BYTES = 19_500_000_000
 FEW_STEPS = "Wan2.1_I2V_14B_FusionX_LoRA.safetensors"  # below data/models/loras; the preset cannot do without
 
@@ -36,7 +38,7 @@ class InfiniteTalk(Avatar):
     )  # fmt: skip
     parts: ClassVar[tuple[Part, ...]] = (
         *TEXT, *CLIP, VAE, *HEARING, Part("transformer", I2V_LARGE, 65_579_515_136),
-        Part("talk", TALK, OVERLAY_BYTES, folder="single", files=("infinitetalk.safetensors",), over="transformer"),
+        Part("talk", TALK, SINGLE_BYTES, folder="single", files=("infinitetalk.safetensors",), over="transformer"),
     )  # fmt: skip
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "default": {"num_inference_steps": 40, "guidance_scale": 5.0, "audio_guidance_scale": 4.0},
@@ -45,6 +47,7 @@ class InfiniteTalk(Avatar):
             "loras": [{"file": FEW_STEPS}],
         },
     }  # fmt: skip
+    footprint = replace(AVATAR, steps=40, forwards=3)
 
     class Options(Avatar.Options):
         num_inference_steps: int = Field(40, ge=1, le=200, description="40; 4 to 8 only with a LoRA made for few")
@@ -62,8 +65,9 @@ class InfiniteTalkMulti(InfiniteTalk):
     )  # fmt: skip
     parts = (
         *TEXT, *CLIP, VAE, *HEARING, Part("transformer", I2V_LARGE, 65_579_515_136),
-        Part("talk", TALK, OVERLAY_BYTES, folder="multi", files=("infinitetalk.safetensors",), over="transformer"),
+        Part("talk", TALK, MULTI_BYTES, folder="multi", files=("infinitetalk.safetensors",), over="transformer"),
     )  # fmt: skip
+    footprint = replace(AVATAR_OF_TWO, steps=40, forwards=3)
 
 
 class InfiniteTalkFp8(InfiniteTalk):

@@ -44,7 +44,8 @@ class Film:
     run: Run
     shape: Shape
     windows: Sequence[Any]  # of the engine's own kind, in order
-    num_frames: int  # of the take
+    num_frames: int  # that the windows make
+    attention: str  # by diffusers' name of it
     given: dict[str, Any] = field(default_factory=dict)  # what the first phase made
     seconds: list[float] = field(default_factory=list)  # of each step
     done: int = 0  # steps of this run and of those before it
@@ -60,6 +61,7 @@ class Film:
     def facts(self) -> dict[str, JSON]:
         facts: dict[str, JSON] = {
             "steps": self.done, "denoise_seconds": round(self.denoise_seconds, 3), "windows": len(self.windows),
+            "attention": self.attention,
         }  # fmt: skip
         if self.seconds:
             facts["step_seconds"] = round(median(self.seconds), 4)
@@ -112,7 +114,7 @@ class Windowed(Wan):
         cost, inputs = Cost(self.plan.device), run.inputs
         film = Film(
             scene, options, run, self.shape(scene, options, inputs), self.windows(scene, options, inputs),
-            self.taken(scene, options, inputs),
+            self.taken(scene, options, inputs), chosen_attention(self.plan.attention, self.plan.device),
         )  # fmt: skip
         made_by = self._facts(film.shape)
         run.describe(**made_by)
@@ -204,7 +206,7 @@ class Windowed(Wan):
         watch, started = Watch(run, film.steps * len(film.windows), picture, cost, before), time.monotonic()
         with (
             self.placement.using(*self.denoisers), watch.inside(self._blocks()),
-            accelerated(networks, chosen_attention(plan.attention, plan.device), compiled),
+            accelerated(networks, film.attention, compiled),
         ):  # fmt: skip
             try:
                 latents = self.stepped(film, window, begun, watch)
