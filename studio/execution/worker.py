@@ -43,6 +43,10 @@ ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",  # it warns at each of our child processes otherwise
+    # what these say when they are imported (an enum, a kernel for other cards) is of no use in somebody's terminal
+    "TORCH_LOGS": "-torch",
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
 }
 
 
