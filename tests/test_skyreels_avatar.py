@@ -1,5 +1,6 @@
 """Talking pictures from end to end at tiny size, from repositories laid out as published: A2V and InfiniteTalk."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from engine_calls import SEED, loaded, scene, shelf
 from PIL import Image
+from safetensors.torch import save_file
 
 from studio.errors import Cancelled, OutOfMemory, Refused
 from studio.media import sound
@@ -18,6 +20,7 @@ from studio.media.probe import probe
 from studio.media.writer import write_video
 from studio.pipelines.base import Inputs, Made, Plan, Run
 from studio.pipelines.diffusion.embeddings import CACHE
+from studio.pipelines.parts import SHELF
 from studio.pipelines.skyreels_v3.avatar import SkyReelsA2V
 from studio.pipelines.skyreels_v3.avatar_pipeline import noise_levels
 from studio.pipelines.skyreels_v3.infinitetalk import FEW_STEPS, InfiniteTalk, InfiniteTalkFp8, InfiniteTalkMulti
@@ -397,3 +400,23 @@ def test_few_steps_need_a_lora_and_say_which(tmp_path: Path) -> None:
 def test_the_levels_of_noise_are_the_published_ones() -> None:
     assert noise_levels(4, 11.0) == pytest.approx([1000, 956.58409, 846.5438, 10.8911, 0])
     assert noise_levels(1, 7.0) == [1000.0, 0.0]
+
+
+def test_a_lora_made_for_wan_lies_on_the_network_that_hears(tmp_path: Path) -> None:
+    """By the original's names, with layers for the picture, as LoRAs of few steps are."""
+    engine, inputs = loaded(InfiniteTalk), spoken(tmp_path, SHORT)
+    plain = packets(made(engine, tmp_path, inputs).path)
+    dim = engine.pipe.transformer.config.num_attention_heads * engine.pipe.transformer.config.attention_head_dim
+    state = {}
+    for layer in ("self_attn.q", "cross_attn.k_img", "cross_attn.v_img"):
+        for side, shape in (("down", (2, dim)), ("up", (dim, 2))):
+            state[f"diffusion_model.blocks.0.{layer}.lora_{side}.weight"] = torch.ones(shape)
+    folder = Path(os.environ[SHELF]) / "loras"
+    folder.mkdir(exist_ok=True)
+    save_file(state, folder / FEW_STEPS)
+    few = InfiniteTalk.presets["fast"] | {"num_inference_steps": STEPS}
+    result = made(engine, tmp_path, inputs, **few)
+    assert packets(result.path) != plain and result.facts["loras"] == [{"file": FEW_STEPS, "weight": 1.0}]
+    assert packets(made(engine, tmp_path, inputs).path) == plain  # off again
+    engine.close()
+    (folder / FEW_STEPS).unlink()
