@@ -1,5 +1,9 @@
 """Modules where a plan wants them: the same latents and frames under every plan, and every byte accounted for."""
 
+import gc
+import os
+import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +15,10 @@ from wan_inputs import wan_inputs
 
 from studio.errors import Cancelled, Refused
 from studio.pipelines.base import Plan, Room
+from studio.pipelines.diffusion.checkpoints import read_part
 from studio.pipelines.memory import eightbit, tiles
 from studio.pipelines.memory.copier import ClockCopier
-from studio.pipelines.memory.parcel import weight_bytes
+from studio.pipelines.memory.parcel import let_go_of_file, weight_bytes
 from studio.pipelines.memory.placing import Placement, Stage
 
 BLOCKS, STEPS = 4, 2
@@ -192,6 +197,48 @@ def test_a_module_that_is_not_in_use_stays_where_it_is(wan):
 
 
 # ------------------------------------------------------------------------------------------------ room
+def test_a_file_that_is_read_in_another_precision_is_let_go(tmp_path: Path):
+    """Time embeddings and norms keep float32; each would hold the whole file in RAM beside the copies of the rest."""
+    wan_transformer(num_layers=1, ffn_dim=8192).save_pretrained(tmp_path)
+    read = read_part("diffusers:WanTransformer3DModel", tmp_path, torch.bfloat16)
+    before = {name: (tensor.data_ptr(), tensor.clone()) for name, tensor in read.named_parameters()}
+    let_go_of_file(read)
+    moved = {name for name, tensor in read.named_parameters() if tensor.data_ptr() != before[name][0]}
+    assert moved == {name for name, tensor in read.named_parameters() if tensor.dtype == torch.float32} != set()
+    assert all(torch.equal(tensor, before[name][1]) for name, tensor in read.named_parameters())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measured by /proc, and only glibc keeps what is freed")
+def test_blocks_that_moved_to_slabs_leave_nothing_behind():
+    def taken() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    large = torch.ones(30 << 20, dtype=torch.uint8)
+    del large  # from now on glibc keeps pieces of this size
+    module = torch.nn.Sequential(*(
+        torch.nn.Sequential(torch.nn.Linear(1024, 1024), torch.nn.Linear(1024, 3072)) for _ in range(20)
+    ))  # fmt: skip
+    blocks, before = {"transformer": [str(index) for index in range(20)]}, taken()
+    for resident in (0, 10):
+        placement = Placement(
+            replace(STREAM, resident_blocks=resident), {"transformer": module}, blocks, stage=Stage(ClockCopier())
+        )
+        assert taken() - before < 24 << 20, "of 320 MB"
+        placement.close()
+
+
+def test_a_placement_that_was_closed_holds_no_slab(wan):
+    """Whether or not Python has looked for circles since: the next plan needs the room at once."""
+    gc.disable()
+    try:
+        placement = place(wan, STREAM)
+        streamers = [weakref.ref(kept.streamer) for kept in placement._kept.values() if kept.streamer]
+        placement.close()
+        assert streamers and not any(streamer() for streamer in streamers)
+    finally:
+        gc.enable()
+
+
 def test_held_tells_what_is_taken_now(wan):
     placement = place(wan, replace(STREAM, resident_blocks=1))
     network = wan.modules["transformer"]

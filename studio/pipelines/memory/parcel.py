@@ -4,6 +4,9 @@ A module sees its own tensors or views of a piece with the same bytes: binding s
 nothing is copied and the host's tensors are never written.
 """
 
+import ctypes
+import sys
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +71,26 @@ def lie_evenly(module: torch.nn.Module) -> None:
             if leaf.data_ptr() % LINE:
                 with torch.inference_mode(False):
                     leaf.data = leaf.detach().clone()
+
+
+def let_go_of_file(module: torch.nn.Module) -> None:
+    """A model that was read in another precision than its file has holds copies, but for the few tensors that keep
+    theirs: each of these holds the whole mapped file in RAM, so they become copies too."""
+    found = {id(leaf): leaf for tensor, _ in sites(module) for leaf in leaves(tensor)}.values()
+    sizes: Counter[torch.dtype] = Counter()
+    for leaf in found:
+        sizes[leaf.dtype] += leaf.nbytes
+    for leaf in found:
+        if leaf.dtype != sizes.most_common(1)[0][0]:
+            with torch.inference_mode(False):
+                leaf.data = leaf.detach().clone()
+
+
+def give_back() -> None:
+    """What was freed goes back to the system: glibc keeps pieces of less than 32 MB for whoever asks next, which is all
+    of a network of medium size once its blocks lie in slabs."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def is_wrapper(tensor: torch.Tensor) -> bool:

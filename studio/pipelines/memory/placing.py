@@ -21,7 +21,7 @@ from studio.errors import Refused
 from studio.pipelines.base import Plan, Room
 from studio.pipelines.memory import chunked
 from studio.pipelines.memory.copier import Copier, Ledger, copier_for
-from studio.pipelines.memory.parcel import Parcel, lie_evenly, sites, weight_bytes
+from studio.pipelines.memory.parcel import Parcel, give_back, lie_evenly, sites, weight_bytes
 from studio.pipelines.memory.shards import FromFiles, Located, Shards, Staging
 from studio.pipelines.memory.streamer import AsRead, BlockStreamer, Slab, Slot, Source
 
@@ -76,6 +76,7 @@ class Placement:
             name: Kept(name, module, plan, blocks.get(name, ()), self.stage, (folders or {}).get(name))
             for name, module in modules.items()
         }
+        give_back()
 
     @property
     def ledger(self) -> Ledger:
@@ -241,6 +242,7 @@ class Kept:
         self.leave()
         if self.streamer is not None:
             self.streamer.close()
+            self.streamer = None  # it knows us: as a circle, both would keep the slabs until Python looks for circles
         while self._undo:
             self._undo.pop()()
 
