@@ -70,18 +70,19 @@ def run(engine: Any, what: Any, options: Any, folder: Path, name: str = "made", 
     return engine.run(what, options, it)
 
 
-def latents_of(engine: Any, what: Any, options: Any, folder: Path, **inputs: Any) -> torch.Tensor:
-    """What the network made of it, before the VAE."""
+def latents_of(engine: Any, what: Any, options: Any, folder: Path, **inputs: Any) -> Any:
+    """What the network made of it, before the VAE; of a film that is made window by window, of each window."""
     seen: list[Any] = []
-    saved = type(engine).saved
+    name, place = ("ended", 3) if hasattr(type(engine), "ended") else ("saved", 0)
+    original = getattr(type(engine), name)
 
-    def watched(self: Any, latents: Any, *args: Any) -> Path:
-        seen.append(latents)
-        return saved(self, latents, *args)
+    def watched(self: Any, *args: Any) -> Any:
+        seen.append(args[place])
+        return original(self, *args)
 
-    with patch.object(type(engine), "saved", watched):
+    with patch.object(type(engine), name, watched):
         run(engine, what, options, folder, **inputs)
-    return seen[0]
+    return seen if name == "ended" else seen[0]
 
 
 class Asked(Exception):

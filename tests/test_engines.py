@@ -42,8 +42,8 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     picture[40:120, 35:85] = (220, 180, 150)
     Image.fromarray(picture).save(folder / "picture.png")
     frames = (np.roll(np.full((108, 192, 3), 90, np.uint8) + np.arange(192, dtype=np.uint8)[None, :, None] // 2, i, 1)
-              for i in range(24))  # fmt: skip
-    write_video(folder / "clip.mp4", frames, 24, 24, layout="rgb24", audio=None, comment={}, posters=folder / "clip")
+              for i in range(30))  # fmt: skip
+    write_video(folder / "clip.mp4", frames, 24, 30, layout="rgb24", audio=None, comment={}, posters=folder / "clip")
     seconds = np.arange(int(0.6 * 48_000)) / 48_000
     tone = (0.3 * np.sin(2 * np.pi * 180 * seconds) * (1 + np.sin(2 * np.pi * 4 * seconds)) / 2).astype(np.float32)
     sound.save(folder / "voice.wav", np.stack([tone, tone], axis=1))

@@ -11,6 +11,7 @@ import tiny_models
 import torch
 from engine_calls import latents_of, loaded, picture, scene
 
+from studio.domain import CUT_PREFIXES
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.base import Inputs, Machine, Plan
 from studio.pipelines.diffusion.embeddings import CACHE
@@ -38,7 +39,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("media")
-    return {"image": picture(folder), "video": media_tools.clip(folder / "clip.mp4", size=(96, 64))}
+    return {"image": picture(folder), "video": media_tools.clip(folder / "clip.mp4", num_frames=30, size=(96, 64))}
 
 
 def task_of(cls: type[Any]) -> str:
@@ -68,8 +69,10 @@ def test_every_profile_makes_the_same_latents(
     engine: Any = cls()
     side = max(64, 4 * engine.multiple)  # at least 16 tokens a frame
     options = cls.Options(width=side, height=side, num_inference_steps=2)
-    fields = {"ref_imgs": ["x"], "input_image": "x", "input_video": "x", "duration": SECONDS}
+    fields: dict[str, Any] = {"ref_imgs": ["x"], "input_image": "x", "input_video": "x", "duration": SECONDS}
     task = task_of(cls)
+    if task == "shot_switching_extension":
+        fields["prompt"] = f"{CUT_PREFIXES[0]} a lighthouse"
     what = scene(task, **{key: value for key, value in fields.items() if key in fields_of(task)})
     inputs = {
         "files": {item.field: files[item.kind] for item in what.inputs()},

@@ -68,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     tiny_models.put_on_shelf(root / "data" / "models", tmp_path_factory.mktemp("repositories"))
     files = {
         "image": draw(root / "in" / "a.png"),
-        "video": media_tools.clip(root / "in" / "clip.mp4", size=(96, 64)),
+        "video": media_tools.clip(root / "in" / "clip.mp4", num_frames=30, size=(96, 64)),
         "audio": media_tools.wav(root / "in" / "voice.wav", seconds=1.1),
     }
     read = Loading._read

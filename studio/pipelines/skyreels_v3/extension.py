@@ -15,10 +15,11 @@ from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
 from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.parts import Part
+from studio.pipelines.skyreels_v3.footprints import EXTENSION
 from studio.pipelines.skyreels_v3.reference import FPS, SCHEDULER, TRANSFORMER_BYTES, SkyReelsV3
 from studio.pipelines.skyreels_v3.rolls import PREFIX, STEP, Roll, latents, rolls
 from studio.pipelines.skyreels_v3.windowed import Film, Windowed
-from studio.pipelines.wan import FOOTPRINT, TEXT, VAE
+from studio.pipelines.wan import TEXT, VAE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +56,7 @@ class SkyReelsV3ShotSwitching(SkyReelsV3Extension):
     pipeline = "studio.pipelines.skyreels_v3.extension_pipeline:SkyReelsV3ShotSwitchingPipeline"
     limits = Limits(seconds={"shot_switching_extension": (2.0, 5.0)}, fps=FPS, frame_step=STEP)
     parts = (*TEXT, VAE, SCHEDULER, Part("transformer", V2V, TRANSFORMER_BYTES, folder="shot_transformer"))
-    footprint = replace(FOOTPRINT, steps=8, forwards=1)
+    footprint = EXTENSION
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         shape = super().shape(scene, options, inputs)
@@ -75,7 +76,7 @@ class SkyReelsV3SingleShot(SkyReelsV3Extension, Windowed):
     pipeline = "studio.pipelines.skyreels_v3.extension_pipeline:SkyReelsV3SingleShotPipeline"
     limits = Limits(seconds={"single_shot_extension": (1.0, 30.0)}, fps=FPS)
     parts = (*TEXT, VAE, SCHEDULER, Part("transformer", V2V, TRANSFORMER_BYTES))
-    footprint = replace(FOOTPRINT, steps=8, forwards=1)
+    footprint = EXTENSION
 
     class Options(SkyReelsV3Extension.Options):
         joined: bool = Field(False, description="the take begins with the clip itself, at 24 frames a second")

@@ -16,8 +16,9 @@ from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
 from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.parts import Part
+from studio.pipelines.skyreels_v3.footprints import REFERENCE
 from studio.pipelines.skyreels_v3.sizes import nearest
-from studio.pipelines.wan import FOOTPRINT, SCHEDULER_BYTES, T2V_SMALL, TEXT, VAE, Wan
+from studio.pipelines.wan import SCHEDULER_BYTES, T2V_SMALL, TEXT, VAE, Wan
 
 R2V = "Skywork/SkyReels-V3-R2V-14B"
 FPS = 24.0  # that the networks were trained at
@@ -78,7 +79,7 @@ class SkyReelsV3Reference(SkyReelsV3):
     shift_720p = shift_480p = 5.0
     limits = Limits(seconds={"reference_to_video": (1.0, 5.0)}, references=(1, SLOTS), fps=FPS, frame_step=4)
     parts = (*TEXT, VAE, SCHEDULER, Part("transformer", R2V, TRANSFORMER_BYTES))
-    footprint = replace(FOOTPRINT, steps=8, forwards=1)
+    footprint = REFERENCE
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         return replace(super().shape(scene, options, inputs), extra_frames=SLOTS)
