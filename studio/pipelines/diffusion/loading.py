@@ -145,7 +145,8 @@ class Loading(Engine):
         self._marks = {part.name: mark(self._folder(part)) for part in self.parts}
         if self._file is not None:
             self._open(self._file[0])
-        eager = {part.name: self._borrow(part.name) for part in self.parts if part.name not in self.encoders and not part.over}
+        components = [part.name for part in self.parts if not part.over]
+        eager = {name: self._borrow(name) for name in components if name not in self.encoders}
         if plan.weight_bits == 8:
             from studio.pipelines.memory import eightbit
 
@@ -251,8 +252,8 @@ class Loading(Engine):
             if name in self._opened:
                 return self._opened[name]
             if name in self.readers:
-                published = import_module(self.readers[name])
-                return published.read(self.classes[name], self._layers(part), self._dtype(name), self._precision[1] == 8)
+                published, keep_8bit = import_module(self.readers[name]), self._precision[1] == 8
+                return published.read(self.classes[name], self._layers(part), self._dtype(name), keep_8bit)
             return read_part(self.classes[name], self._folder(part), self._dtype(name), part.variant)
 
         def own() -> Any:

@@ -100,13 +100,17 @@ def put_on(pipe: Any, stack: Stack, networks: Mapping[str, Any]) -> None:
     if stack.loras and not hasattr(pipe, "load_lora_weights"):
         file = stack.loras[0][0]
         raise Refused("model.lora_unfit", file=file.name, found=looks_like(file), wanted=_title(pipe))
+    from studio.pipelines.diffusion.differences import add, apart
+
     try:
-        for number, (file, _, _) in enumerate(stack.loras):
-            name, state = f"lora{number}", _converted(pipe, file)
+        for number, (file, weight, _) in enumerate(stack.loras):
+            pairs, added = apart(file)
+            name, state = f"lora{number}", _converted(pipe, file, pairs)
             _check(file, state, networks)
+            add(pipe, file, networks, added, weight)
             names.append(name)
             for more in ({}, {"load_into_transformer_2": True}) if "transformer_2" in networks else ({},):
-                _load(pipe, file, adapter_name=name, **more)
+                _load(pipe, file, pairs, adapter_name=name, **more)
         if names:
             pipe.set_adapters(names, [weight for _, weight, _ in stack.loras])
     except BaseException:
@@ -114,13 +118,11 @@ def put_on(pipe: Any, stack: Stack, networks: Mapping[str, Any]) -> None:
         raise
 
 
-def _load(pipe: Any, file: Path, **named: Any) -> None:
+def _load(pipe: Any, file: Path, pairs: dict[str, Any] | None, **named: Any) -> None:
     from studio.pipelines.diffusion.steps import out_of_memory
 
     try:
-        pipe.load_lora_weights(
-            str(file.parent), weight_name=file.name, local_files_only=True, use_safetensors=True, **named
-        )
+        pipe.load_lora_weights(_source(file, pairs), **_at(file), **named)
     except (ValueError, KeyError, RuntimeError) as error:  # matrices of another size for a text encoder
         if isinstance(error, RuntimeError) and out_of_memory(error):
             raise
@@ -129,7 +131,10 @@ def _load(pipe: Any, file: Path, **named: Any) -> None:
 
 def take_off(pipe: Any) -> None:
     """As if there never had been any."""
+    from studio.pipelines.diffusion.differences import put_back
+
     pipe.unload_lora_weights()
+    put_back(pipe)
 
 
 def looks_like(file: Path) -> str:
@@ -166,15 +171,23 @@ def _sign_of(shapes: Shapes) -> tuple[Sign | None, list[str]]:
     return None, []
 
 
-def _converted(pipe: Any, file: Path) -> dict[str, Any]:
-    """The tensors by diffusers' names, whoever named them."""
+def _source(file: Path, pairs: Mapping[str, Any] | None) -> Any:
+    return str(file.parent) if pairs is None else {key: tensor.clone() for key, tensor in pairs.items()}  # it is scaled
+
+
+def _at(file: Path) -> dict[str, Any]:
+    return {"weight_name": file.name, "local_files_only": True, "use_safetensors": True}
+
+
+def _converted(pipe: Any, file: Path, pairs: dict[str, Any] | None) -> dict[str, Any]:
+    """The tensors by diffusers' names, whoever named them. `pairs`: what is left of the file; None: all of it."""
     from diffusers.utils import convert_unet_state_dict_to_peft
 
     header(file)
     unet = getattr(pipe, "unet", None)  # its layout tells which of the first authors' blocks is which
     try:
         found = pipe.lora_state_dict(
-            str(file.parent), weight_name=file.name, local_files_only=True, use_safetensors=True,
+            _source(file, pairs), **_at(file),
             **({"unet_config": unet.config} if unet is not None else {}),
         )  # fmt: skip
     except (ValueError, KeyError, RuntimeError, AttributeError, IndexError) as error:
