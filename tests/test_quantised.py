@@ -1,6 +1,7 @@
 """GGUF: a Wan whose weights stay packed in memory, wherever they lie, and are unpacked for each product."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from test_lora import lora
 
 from studio.errors import Refused
 from studio.pipelines.base import Plan
-from studio.pipelines.diffusion import signs
+from studio.pipelines.diffusion import checkpoints, signs
 from studio.pipelines.diffusion.embeddings import CACHE
 from studio.pipelines.diffusion.quantised import Quantised
+from studio.pipelines.memory.parcel import weight_bytes
+from studio.pipelines.pool import Pool
 from studio.pipelines.wan import T2V_SMALL, TI2V, WanT2VSmall
 
 WIDTH = 256  # the smallest that K kinds can pack: they have groups of that many
@@ -155,3 +158,42 @@ def test_a_packing_that_nobody_unpacks(wide: Path, tmp_path: Path) -> None:
         latents(WanT2VSmall, wide, tmp_path, "ternary.gguf")
     assert (caught.value.code, caught.value.params["kind"]) == ("model.gguf_kind", "TQ2_0")
     assert {kind.name for kind in (*UNQUANTIZED_TYPES, *dequantize_functions)} == signs.PACKINGS
+
+
+def test_a_packed_file_weighs_what_it_packs(wide: Path, tmp_path: Path) -> None:
+    """The planner's bytes are those that lie in RAM then; the rest is in the precision of the plan."""
+    packed(wide / "checkpoints" / "weighed.gguf", single_files.wan(network(wide)), Kind.Q4_0)
+    plan = replace(PLANS["stream"], dtype="bfloat16")
+    engine = engine_calls.loaded(WanT2VSmall, plan)
+    options = WanT2VSmall.Options(checkpoint="weighed.gguf")
+    weighed = WanT2VSmall.weighs(options)
+    assert weighed is not None and WanT2VSmall.weighs(WanT2VSmall.Options()) is WanT2VSmall.footprint
+    drawn(engine, wide, tmp_path, "weighed.gguf")
+    blocks = [weight_bytes(block) for block in engine.pipe.transformer.blocks]
+    whole = weight_bytes(engine.pipe.transformer)
+    engine.close()
+    assert weighed.network.streamed_bytes == pytest.approx(sum(blocks), rel=0.03)  # norms stay in 32 bit
+    assert weighed.network.block_bytes == pytest.approx(max(blocks), rel=0.03)
+    assert weighed.network.bytes == pytest.approx(whole, rel=0.2)
+    assert not weighed.network.block_bytes_8bit
+
+
+def test_weights_that_a_file_replaces_are_not_read(wide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed(wide / "checkpoints" / "instead.gguf", single_files.wan(network(wide)), Kind.Q4_0)
+    made = latents(WanT2VSmall, wide, tmp_path, "instead.gguf")
+    read, seen = checkpoints.read_part, []
+
+    def watched(where: str, *args: Any) -> Any:
+        seen.append(where)
+        return read(where, *args)
+
+    monkeypatch.setattr(checkpoints, "read_part", watched)
+    engine = WanT2VSmall()
+    engine.pool = Pool()
+    engine.expect(WanT2VSmall.Options(checkpoint="instead.gguf"))
+    engine.load(Plan())
+    assert torch.equal(drawn(engine, wide, tmp_path, "instead.gguf"), made)
+    assert seen and not [where for where in seen if "Transformer" in where]
+    plain = latents(WanT2VSmall, wide, tmp_path, "")
+    assert torch.equal(drawn(engine, wide, tmp_path, ""), plain)
+    engine.close()
