@@ -31,6 +31,23 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12 // 2, 10**12 // 2))
 
 
+@pytest.fixture(scope="session")
+def tiny_shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of models with every engine's weights at tiny size, for LANTERNA_SHELF: built once for all processes
+    of a test run. Nobody writes there; who does builds one with tiny_models.put_on_shelf."""
+    from filelock import FileLock
+
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
+    home.mkdir(exist_ok=True)
+    with FileLock(home / "lock"):
+        if not (home / "models" / "folders.json").is_file():  # written last
+            import tiny_models
+
+            tiny_models.put_on_shelf(home / "models", home / "repositories")
+    return home / "models"
+
+
 @pytest.fixture
 def instant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The engine of tests/instant_engine.py is there, real and ready, and nothing has been made yet."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import published
 import pytest
-import tiny_models
 from PIL import Image
 from pydantic import ValidationError
 
@@ -45,17 +44,16 @@ CASES = [case for case in table() if case[0] in ENGINES]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shelf(tiny_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     import torch
 
     folder, threads = tmp_path_factory.mktemp("shelf"), torch.get_num_threads()
     torch.set_num_threads(1)
-    tiny_models.put_on_shelf(folder / "models", folder / "repositories")
     Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(folder / "x.png")
     grey = (np.full((32, 48, 3), 10 * i, np.uint8) for i in range(24))
     write_video(folder / "x.mp4", grey, 24, 24, layout="rgb24", audio=None, comment={}, posters=folder / "x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(SHELF, str(folder / "models"))
+        patch.setenv(SHELF, str(tiny_shelf))
         patch.setenv(CACHE, str(folder / "cache"))
         yield folder
     torch.set_num_threads(threads)

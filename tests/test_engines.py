@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_models
 from PIL import Image
 
 from studio.domain import CUT_PREFIXES, Frame, Line, SceneAdapter, SpokenLine
@@ -151,15 +150,14 @@ PAIRS = [(engine, task) for engine in ENGINES for task in sorted(engine_class(en
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def shelf(tiny_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Every engine finds its weights, at tiny size, as after an import from a folder."""
     import torch
 
     folder, threads = tmp_path_factory.mktemp("shelf"), torch.get_num_threads()
     torch.set_num_threads(1)  # tiny sums: threads only wait for each other
-    tiny_models.put_on_shelf(folder / "models", folder / "repositories")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(SHELF, str(folder / "models"))
+        patch.setenv(SHELF, str(tiny_shelf))
         patch.setenv(CACHE, str(folder / "cache"))
         yield
     torch.set_num_threads(threads)

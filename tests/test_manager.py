@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-import tiny_models
 
 from studio.errors import Cancelled, EngineError, Refused
 from studio.pipelines.base import Engine, Plan, Room
@@ -171,10 +170,9 @@ def test_close_lets_every_engine_go(told: list[str]) -> None:
     assert full.manager.held() == Room()
 
 
-def test_models_of_one_family_share_what_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_of_one_family_share_what_is_the_same(tiny_shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two Wan engines: one text encoder and one VAE, in RAM as on disk, until the last of them is closed."""
-    tiny_models.put_on_shelf(tmp_path / "models", tmp_path / "repositories")
-    monkeypatch.setenv(SHELF, str(tmp_path / "models"))
+    monkeypatch.setenv(SHELF, str(tiny_shelf))
     family = {"small": WanT2VSmall, "large": WanT2VLarge}
     manager = PipelineManager(family.__getitem__, lambda plan: PLENTY)
     with manager.lease("small", Plan()) as small:

@@ -7,7 +7,6 @@ from typing import Any
 
 import media_tools
 import pytest
-import tiny_models
 import torch
 from engine_calls import latents_of, loaded, picture, scene
 
@@ -26,12 +25,11 @@ CHUNK = 16  # tokens; the kernels for fewer rows than that add up in another ord
 
 
 @pytest.fixture(scope="module", autouse=True)
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder, threads = tmp_path_factory.mktemp("shelf"), torch.get_num_threads()
+def shelf(tiny_shelf: Path) -> Iterator[None]:
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    tiny_models.put_on_shelf(folder / "models", folder / "repositories")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(SHELF, str(folder / "models"))
+        patch.setenv(SHELF, str(tiny_shelf))
         yield
     torch.set_num_threads(threads)
 
@@ -80,7 +78,8 @@ def test_every_profile_makes_the_same_latents(
     }
     made = {}
     for profile, plan in plans(cls, engine.shape(what, options, Inputs(**inputs))).items():
-        monkeypatch.setenv(CACHE, str(tmp_path / profile))  # the encoders work in each
+        how = (plan.text_encoder, plan.image_encoder, plan.vae, plan.weights)
+        monkeypatch.setenv(CACHE, str(tmp_path / "-".join(how)))  # the encoders work in each way that they can
         engine = loaded(cls, plan)
         made[profile] = latents_of(engine, what, options, tmp_path, **inputs)
         engine.close()

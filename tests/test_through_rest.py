@@ -1,5 +1,6 @@
 """Every engine with weights, every task, from a scene over REST to its file: one queue of all of them, one run."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 import media_tools
 import pytest
-import tiny_models
 from drawing import draw
 from starlette.testclient import TestClient
 
@@ -56,7 +56,7 @@ def scene_of(engine: str, task: str, assets: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tiny_shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     import os
 
     import torch
@@ -65,7 +65,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
     root, threads, loads = tmp_path_factory.mktemp("studio"), torch.get_num_threads(), list[str]()
     torch.set_num_threads(1)
-    tiny_models.put_on_shelf(root / "data" / "models", tmp_path_factory.mktemp("repositories"))
+    (root / "data" / "models").mkdir(parents=True)
+    shutil.copy(tiny_shelf / "folders.json", root / "data" / "models")
     files = {
         "image": draw(root / "in" / "a.png"),
         "video": media_tools.clip(root / "in" / "clip.mp4", num_frames=30, size=(96, 64)),
