@@ -126,7 +126,7 @@ class Loading(Engine):
 
     def close(self) -> None:
         if self.plan is not None:
-            self.placement.close()
+            self.placement.close(keep=False)
             self.plan = None
         for name in ("pipe", "placement"):
             vars(self).pop(name, None)
@@ -142,6 +142,7 @@ class Loading(Engine):
     def _read(self, plan: Plan) -> None:
         """The pipeline on the parts that every run needs; encoders come when one is asked."""
         self._precision = plan.dtype, plan.weight_bits
+        self._from_disk = plan.weights == "disk" and plan.transformer == "stream"
         self._marks = {part.name: mark(self._folder(part)) for part in self.parts}
         if self._file is not None:
             self._open(self._file[0])
@@ -253,7 +254,8 @@ class Loading(Engine):
                 return self._opened[name]
             if name in self.readers:
                 published, keep_8bit = import_module(self.readers[name]), self._precision[1] == 8
-                return published.read(self.classes[name], self._layers(part), self._dtype(name), keep_8bit)
+                without = self.blocks.get(name, ()) if self._from_disk else ()
+                return published.read(self.classes[name], self._layers(part), self._dtype(name), keep_8bit, without)
             return read_part(self.classes[name], self._folder(part), self._dtype(name), part.variant)
 
         def own() -> Any:
@@ -283,7 +285,7 @@ class Loading(Engine):
         name = part.name
         precision = self._precision_of(name)
         shared = name in {*self.encoders, *SHARED} and name not in self._worn
-        mine = () if shared else (self.id, self._precision[1])
+        mine = () if shared else (self.id, self._precision[1], self._from_disk)
         if self._file is not None and name in self._opened:
             return (*map(str, self._file), name, self.id, precision, *mine)
         over = [(one.repo, one.where, self._marks[one.name]) for one in self.parts if one.over == name]

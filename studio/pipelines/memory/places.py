@@ -52,9 +52,10 @@ class Places:
         for placement in (self._placement, *self._shared_placements()):
             placement.park()
 
-    def close(self) -> None:
-        """Let go of them; they lie in RAM as they were read. Shared ones stay with whoever else has them."""
-        self._placement.close()
+    def close(self, *, keep: bool = True) -> None:
+        """Let go of them; they lie in RAM as they were read. Shared ones stay with whoever else has them. `keep`: will
+        anybody want them? Else what streams from the disk is not read for it."""
+        self._placement.close(keep=keep)
         self._own.clear()
 
     def lower(self) -> bool:

@@ -107,10 +107,11 @@ class Placement:
         for kept in self._kept.values():
             kept.leave()
 
-    def close(self) -> None:
-        """Let everything go: the modules lie in RAM as they were read, for whoever takes them next."""
+    def close(self, *, keep: bool = True) -> None:
+        """Let everything go: the modules lie in RAM as they were read, for whoever takes them next. Where nobody does
+        (`keep` is false), what streams from the disk stays empty."""
         for kept in self._kept.values():
-            kept.close()
+            kept.close(keep)
         self._kept.clear()
 
     def held(self) -> Room:
@@ -238,8 +239,10 @@ class Kept:
         self.mode = "stream"
         return True
 
-    def close(self) -> None:
+    def close(self, keep: bool) -> None:
         self.leave()
+        if self._staging is not None:
+            self._staging.keep = keep
         if self.streamer is not None:
             self.streamer.close()
             self.streamer = None  # it knows us: as a circle, both would keep the slabs until Python looks for circles

@@ -1,15 +1,16 @@
 """Blocks straight from a model's safetensors files, for weights that RAM cannot hold. Knows files; knows no model.
 
 A few threads read a block into one of a few locked slabs while the blocks before it compute. A slab is filled again
-once the device has what it held. Tensors that the model keeps in another precision than its files are cast on the way.
+once the device has what it held. Tensors that the model keeps in another precision than its files are cast on the way,
+and what is in 8 bit there becomes what it stands for.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,11 +20,22 @@ from studio.pipelines.memory.parcel import Parcel, Piece
 
 READERS = 4  # threads: one alone reaches a third of what a fast disk gives
 CHUNK = 16 << 20  # bytes that one of them reads at a time
-Located = Mapping[str, tuple[Path, str]]  # by a tensor's name in the module: its file and its name there
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
+
+
+class At(NamedTuple):
+    """Where a tensor is."""
+
+    file: Path
+    name: str  # there
+    scale: str = ""  # name of the numbers that its rows are multiplied with, where it is in 8 bit
+
+
+Located = Mapping[str, At]  # by the name of a tensor in the module
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,7 @@ class Stored:
     size: int
     dtype: torch.dtype
     shape: tuple[int, ...]
+    scale: "Stored | None" = None
 
 
 class Shards:
@@ -46,9 +59,12 @@ class Shards:
             files = [_held(file) for file in sorted(where.glob("*.safetensors"))]
             self._stored = {name: stored for held in files for name, stored in held.items()}
         else:
-            held = {file: _held(file) for file in {file for file, _ in where.values()}}
+            held = {file: _held(file) for file in {at.file for at in where.values()}}
             self.folder = next((file.parent for file in held), Path())
-            self._stored = {ours: held[file][name] for ours, (file, name) in where.items()}
+            self._stored = {
+                ours: replace(held[at.file][at.name], scale=held[at.file][at.scale] if at.scale else None)
+                for ours, at in where.items()
+            }
 
     def find(self, name: str, piece: Piece) -> Stored:
         """Where a tensor of that name and shape is. Raises Refused("memory.not_in_files")."""
@@ -82,6 +98,7 @@ class Staging:
         self._readers = ThreadPoolExecutor(READERS, "shards")
         self._fillers = ThreadPoolExecutor(count, "staging")
         self.users = 0
+        self.keep = True  # will anybody want the tensors in RAM when they stream no longer?
 
     @property
     def bytes(self) -> int:
@@ -128,7 +145,7 @@ class Staging:
             future.result()
 
     def _read(self, slab: torch.Tensor, stored: Stored, piece: Piece) -> "list[Future[None]]":
-        if stored.dtype != piece.dtype:
+        if stored.dtype != piece.dtype or stored.scale:
             return [self._readers.submit(_cast, stored, piece.view(slab))]
         place = _bytes(slab[piece.offset : piece.offset + piece.size])
         return [
@@ -170,11 +187,12 @@ class FromFiles:
             self._taken = None
 
     def close(self) -> None:
-        """Reads all of it."""
-        slab = page_aligned(self._parcel.size)
-        for stored, piece in self.stored:
-            _cast(stored, piece.view(slab))
-        self._parcel.adopt(self._parcel.views(slab))
+        """Reads all of it, for whoever has it next."""
+        if self._staging.keep:
+            slab = page_aligned(self._parcel.size)
+            for stored, piece in self.stored:
+                _cast(stored, piece.view(slab))
+            self._parcel.adopt(self._parcel.views(slab))
         self._staging.users -= 1
         if not self._staging.users:
             self._staging.close()
@@ -193,9 +211,14 @@ def _into(place: memoryview, file: Path, start: int) -> None:
 
 
 def _cast(stored: Stored, place: torch.Tensor) -> None:
+    values = _values(stored)
+    place.copy_(values.float() * _values(stored.scale).float() if stored.scale else values)
+
+
+def _values(stored: Stored) -> torch.Tensor:
     raw = torch.empty(stored.size, dtype=torch.uint8)
     _into(_bytes(raw), stored.file, stored.start)
-    place.copy_(raw.view(stored.dtype).view(stored.shape))
+    return raw.view(stored.dtype).view(stored.shape)
 
 
 def _bytes(slab: Any) -> memoryview:

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from studio.errors import Refused
 from studio.pipelines.diffusion.checkpoints import precision
 from studio.pipelines.diffusion.signs import header
+from studio.pipelines.memory.shards import At
 from studio.pipelines.parts import Part, weights_of
 from studio.pipelines.skyreels_v3.names import check, config_of, kind_of, renamed
 
@@ -39,9 +40,10 @@ class Found:
     scale: str = ""  # name of the numbers that its rows are multiplied with, where it is in 8 bit
 
 
-def read(where: str, layers: Layers, dtype: torch.dtype, keep_8bit: bool = False) -> Any:
+def read(where: str, layers: Layers, dtype: torch.dtype, keep_8bit: bool = False, without: Sequence[str] = ()) -> Any:
     """A network of the class `where` ("module:Class") from its files, in `dtype`, file by file and each tensor once.
-    `keep_8bit`: linear layers of its blocks that are in 8 bit stay so.
+    `keep_8bit`: linear layers of its blocks that are in 8 bit stay so. `without`: attributes whose tensors stay empty,
+    because they come from the disk each time they are wanted.
 
     Raises Refused: a damaged file as signs.header says it, the weights of another network as names.check does."""
     from accelerate import init_empty_weights
@@ -58,7 +60,8 @@ def read(where: str, layers: Layers, dtype: torch.dtype, keep_8bit: bool = False
     check(network, shapes, kind_of(network), file)
     by_file: dict[Path, list[str]] = defaultdict(list)
     for ours in empty:
-        by_file[found[ours].file].append(ours)
+        if not ours.startswith(tuple(f"{name}." for name in without)):
+            by_file[found[ours].file].append(ours)
     linear = {f"{name}.weight" for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
     for path, names in by_file.items():
         with safe_open(path, framework="pt") as tensors:
@@ -70,15 +73,9 @@ def read(where: str, layers: Layers, dtype: torch.dtype, keep_8bit: bool = False
     return model.requires_grad_(False).eval()
 
 
-def located(layers: Layers) -> dict[str, tuple[Path, str]]:
-    """By our name of a tensor: its file and its name there, for blocks that come straight from the disk.
-
-    Raises Refused("model.eight_bit_streams") where there are tensors in 8 bit, which no device can add up."""
-    found = tensors_of(layers)
-    for one in found.values():
-        if one.scale:
-            raise Refused("model.eight_bit_streams", file=one.file.name)
-    return {ours: (one.file, one.name) for ours, one in found.items()}
+def located(layers: Layers) -> dict[str, At]:
+    """By our name of a tensor: where it is, for blocks that come straight from the disk."""
+    return {ours: At(one.file, one.name, one.scale) for ours, one in tensors_of(layers).items()}
 
 
 def tensors_of(layers: Layers) -> dict[str, Found]:
@@ -139,7 +136,11 @@ def _arguments(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     class's own affair: weights of another kind must not make another network of it."""
     known = inspect.signature(cls).parameters
     pictures = known["image_dim"].default is not None
-    own = {"in_channels", "out_channels", *(() if pictures else ("image_dim", "added_kv_proj_dim", "pos_embed_seq_len"))}
+    own = {
+        "in_channels",
+        "out_channels",
+        *(() if pictures else ("image_dim", "added_kv_proj_dim", "pos_embed_seq_len")),
+    }
     return {name: value for name, value in config.items() if name in known and name not in own}
 
 
