@@ -67,6 +67,7 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
     const prompt = settings.prompt ?? take.prompt;
     return [
       take.degraded ? el("p", { class: "l-take-degraded" }, icon("triangle-alert"), t("gallery.degraded")) : null,
+      ...(take.facts?.notes || []).map((name) => el("p", { class: "l-take-degraded" }, icon("triangle-alert"), t(`gallery.note.${name}`))),
       prompt ? el("div", { class: "l-take-prompt" }, el("p", {}, prompt),
         iconButton("copy", t("gallery.copy.prompt"), () => copy(prompt, "gallery.copied.prompt"), { id: "take-copy-prompt" })) : null,
       settings.lines?.length ? el("div", { class: "l-take-lines" }, settings.lines.map((line) => el("p", {},
