@@ -1,4 +1,4 @@
-"""SkyReels-V3's engines on tiny networks and a VAE of two matrices, beside the plain reference on the same ones.
+"""SkyReels-V3's engines on tiny networks and a VAE of a few matrices, beside the plain reference on the same ones.
 
 An engine runs as a whole, from its inputs to the frames that it hands to the Writer; only loading and placing are left
 out. Frames are caught before they are rounded.
@@ -103,10 +103,12 @@ class Screening(Run):
         return Path("film")
 
 
-def parts(kind: str) -> dict[str, Any]:
+def parts(kind: str, real_vae: bool) -> dict[str, Any]:
     """The modules of a pipeline: "avatar", "frames" for the extensions, "plain" for references."""
     torch.manual_seed(5)
-    found = {**tiny_models.wan_parts(), "vae": CausalVae()}
+    found = tiny_models.wan_parts()
+    if not real_vae:
+        found["vae"] = CausalVae()
     if kind != "avatar":
         network = skyreels_networks.frame_wan() if kind == "frames" else tiny_models.wan_transformer(num_layers=2)
         return {**found, "transformer": loud(network)}
@@ -181,14 +183,14 @@ class Bench:
         return self.engine.pipe.encode_prompt(prompt, do_classifier_free_guidance=False, max_sequence_length=512)[0]
 
 
-def bench(engine_class: type, kind: str, folder: Path) -> Bench:
+def bench(engine_class: type, kind: str, folder: Path, real_vae: bool = False) -> Bench:
     from studio.pipelines.diffusion.loading import pipeline_on
 
     engine: Any = engine_class()
     engine.plan, engine.placement = Plan(), Everywhere()
     pipeline = pipeline_on("cpu", engine.pipeline)
     pipeline.works_on = "cpu"
-    engine.pipe = pipeline(**parts(kind))
+    engine.pipe = pipeline(**parts(kind, real_vae))
     engine.pipe.set_progress_bar_config(disable=True)
     engine._keys = dict.fromkeys(engine.classes, "borrowed")
     engine._marks = {"transformer": "tiny"}

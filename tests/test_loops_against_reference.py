@@ -70,7 +70,7 @@ def spoken(folder: Path, seconds: float) -> Inputs:
 
 
 # seconds, windows beside the key pass: the facts' own lengths, then 1, 2, 3 and 7 windows
-SPOKEN = [(0.4, 0), (3.2, 0), (3.24, 1), (3.28, 2), (5.8, 2), (7.5, 3), (18.6, 7), (20.0, 8)]
+SPOKEN = [(0.4, 0), (3.2, 0), (3.24, 1), (3.28, 2), (7.5, 3), (18.6, 7), (20.0, 8)]
 
 
 @pytest.mark.parametrize(("seconds", "windows"), SPOKEN)
@@ -100,6 +100,23 @@ def test_a_skyreels_avatar_is_led_as_the_reference(
         avatar.words(PROMPT), avatar.words(loops.WINDOW_PROMPT), steps=2, no_text=avatar.words("blurred"),
         text_guidance=of_text, audio_guidance=of_audio,
     )  # fmt: skip
+    assert furthest(ours, theirs) < ROUNDING
+
+
+@pytest.mark.parametrize("cls", [SkyReelsA2V, InfiniteTalk])
+def test_an_avatar_on_wans_own_vae_is_the_references(cls: type, tmp_path: Path) -> None:
+    """What the product does not decode, because nobody sees it, changes nothing of what it does."""
+    on, inputs = bench(cls, "avatar", tmp_path, real_vae=True), spoken(tmp_path, 3.4)
+    scene = scene_of("talking_avatar", input_image="p", input_audio="s")
+    ours = on.run(scene, inputs, num_inference_steps=2, guidance_scale=1, audio_guidance_scale=1)
+    image = frame(inputs.files["input_image"])
+    if cls is InfiniteTalk:
+        theirs = talked(on, inputs, [image], steps=2, text_guidance=1, audio_guidance=1)
+    else:
+        theirs = loops.talking_avatar(
+            on.models(avatar_network(on)), image, on.engine._audio(inputs), on.words(PROMPT),
+            on.words(loops.WINDOW_PROMPT), steps=2,
+        )  # fmt: skip
     assert furthest(ours, theirs) < ROUNDING
 
 
@@ -234,7 +251,7 @@ def frames_of(images: Iterable[Any]) -> list[Tensor]:
     return [torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1 for image in images]
 
 
-@pytest.mark.parametrize("seconds", [5, 7, 10, 12, 26, 30])  # 1, 2, 2, 3, 5 (a sixth would show nothing), 6 rolls
+@pytest.mark.parametrize("seconds", [5, 7, 12, 26, 30])  # 1, 2, 3, 5 (a sixth would show nothing), 6 rolls
 def test_a_single_shot_goes_on_as_the_references(seconds: int, clip: Path, tmp_path: Path) -> None:
     single = bench(SkyReelsV3SingleShot, "frames", tmp_path)
     inputs = Inputs(files={"input_video": clip}, duration=float(seconds))
