@@ -80,6 +80,12 @@ def test_the_formula_frame_by_frame():
         assert np.abs(lab_of_pixels(after) - expected)[inside].max() < 2e-2
 
 
+def test_the_spread_is_that_of_all_pixels_however_few_the_picture_has():
+    few = picture(1, (3, 1, 3), 0.4, 0.6)
+    (matched,) = match(picture(2, low=0.4, high=0.6)[None], few)
+    assert lab_of_pixels(matched).std(0) == pytest.approx(lab_of_pixels(few).std(0), rel=0.02)
+
+
 def test_a_picture_matched_to_itself_stays():
     same = picture(5)
     assert (match(same[None], same) - same).abs().max() < 1e-3

@@ -73,6 +73,11 @@ def test_what_is_missing_at_the_end_is_heard_backwards():
     assert talk.audio[-1] == (149, 148, 147, 146, 145) and talk.cut == 3
 
 
+def test_a_film_has_an_end_however_long_the_sound_is():
+    assert [SkyReelsWindows().frames(sounds) for sounds in (4999, 5000, 5001)] == [4999, 5000, 5000]
+    assert [InfiniteTalkWindows().frames(sounds) for sounds in (999, 1000, 5000)] == [999, 1000, 1000]
+
+
 def test_infinite_talk_shows_the_source_at_the_start_of_each_window():
     windows = InfiniteTalkWindows().windows(300)
     assert [window.source for window in windows] == [0, 72, 144, 216, 288]
