@@ -181,6 +181,35 @@ def test_a_recording_must_fit_the_engine(
     assert found(studio, queue) == [(1, "error", "engine.limit_audio", "input_audio")]
 
 
+def test_a_clip_must_be_long_enough_to_go_on_from(
+    studio: Studio, queue: str, add: Add, limited: Any, tmp_path: Path
+) -> None:
+    from media_tools import clip
+
+    short = studio.library.adopt(clip(tmp_path / "short.mp4", num_frames=24))["ref"]
+    made = add(duration=0.5)
+    add(task_type="single_shot_extension", input_video=short)
+    add(task_type="single_shot_extension", input_video=f"scene:{made}")  # which is going to be made
+    assert found(studio, queue) == []
+    limited(clip_frames={0: 24})
+    assert found(studio, queue) == []
+    limited(clip_frames={0: 9, 2: 25})
+    assert found(studio, queue) == [(2, "error", "preflight.clip_short", "input_video")]
+    (problem,) = studio.preflight.queue(queue)["scenes"][1]["problems"]
+    assert (problem["params"]["seconds"], problem["params"]["needed"]) == (1.0, 1.04)
+    studio.runs.run(queue, override=True)
+    studio.drain()
+    other = str(studio.queues.create("Next")["id"])
+    studio.scenes.add(other, {**SHOT, "task_type": "single_shot_extension", "input_video": f"scene:{made}"})
+    assert found(studio, other) == [(1, "error", "preflight.clip_short", "input_video")]
+
+
+def test_what_a_scene_needs_of_a_clip_goes_by_its_length() -> None:
+    limits = Limits(clip_frames={2: 9, 3: 17, 4: 25, 5: 33})
+    assert [limits.of_clip(seconds) for seconds in (0.3, 2.0, 2.9, 3.0, 4.99, 5.0, 9.0)] == [9, 9, 9, 17, 25, 33, 33]
+    assert Limits().of_clip(5.0) == 0 and Limits(clip_frames={0: 25}).of_clip(1.0) == 25
+
+
 def test_a_frame_rule_is_told_where_it_changes_the_length(studio: Studio, queue: str, add: Add, limited: Any) -> None:
     add(duration=2.0)
     limited(frame_step=4)

@@ -39,6 +39,8 @@ class Limits:
     end_image: bool = True  # image_to_video may end on a given picture
     speakers: int = 1  # people of a talking_avatar who speak by themselves
     avatar_video: bool = False  # a talking_avatar may be given as a video
+    clip_frames: Mapping[int, int] = field(default_factory=dict)  # seconds of a scene -> frames, at `fps`, of the clip
+    # before it that are needed: the entry of the most seconds that are not more than the scene's
     prefixes: tuple[str, ...] = CUT_PREFIXES  # one of them begins the prompt of a shot_switching_extension
     in_frame: bool = False  # renders in the queue's frame, whatever size the scene has
 
@@ -48,6 +50,11 @@ class Limits:
             return self.fixed_frames
         wanted = max(1, round(seconds * self.fps))
         return -(-(wanted - self.frame_start) // self.frame_step) * self.frame_step + self.frame_start
+
+    def of_clip(self, seconds: float) -> int:
+        """Frames, at `fps`, that a clip must have for a scene of so many seconds to go on from it; 0: any will do."""
+        known = [begin for begin in self.clip_frames if begin <= seconds] or [*self.clip_frames][:1]
+        return self.clip_frames[max(known)] if known else 0
 
     def rate(self, seconds: float) -> float:
         """Frames per second of so many seconds; never so fast that it would end before, where it may choose."""

@@ -113,8 +113,9 @@ def _windows(latents: int, window: int) -> int:
 class SkyReelsV2Small(SkyReelsV2):
     id = "skyreels-v2-df-1.3b"
     limits = Limits(
-        resolutions=("540P",), seconds={"single_shot_extension": (0.3, 30.0)}, fps=FPS, frame_step=STEP, frame_start=0
-    )
+        resolutions=("540P",), seconds={"single_shot_extension": (0.3, 30.0)}, fps=FPS, frame_step=STEP,
+        frame_start=0, clip_frames={0: OVERLAP},
+    )  # fmt: skip
     parts = (
         *TEXT, VAE, Part("scheduler", DF_SMALL, SCHEDULER_BYTES), Part("transformer", DF_SMALL, 5_742_102_784),
     )  # fmt: skip
@@ -125,7 +126,7 @@ class SkyReelsV2Large(SkyReelsV2):
     id = "skyreels-v2-df-14b"
     limits = Limits(
         resolutions=("540P", "720P"), seconds={"single_shot_extension": (0.3, 30.0)}, fps=FPS, frame_step=STEP,
-        frame_start=0,
+        frame_start=0, clip_frames={0: OVERLAP},
     )  # fmt: skip
     parts = (
         *TEXT, VAE, Part("scheduler", DF_LARGE, SCHEDULER_BYTES), Part("transformer", DF_LARGE, 57_153_966_336),

@@ -187,7 +187,18 @@ class Stored:
         recording = getattr(scene, "input_audio", None)
         asset = self._assets.get(recording.removeprefix("asset:")) if recording else None
         keeps = bool(afresh) and row.state is State.DONE and list(changed.layers) == ["voice"]
-        return Said(lines, afresh, asset["duration"] if asset else None, draws=not keeps), gone
+        seconds = asset["duration"] if asset else None
+        return Said(lines, afresh, seconds, self._clip(row.scene), draws=not keeps), gone
+
+    def _clip(self, scene: SceneBase) -> float | None:
+        """Seconds of the clip that a scene continues; of a scene that is going to be made nobody knows."""
+        ref = getattr(scene, "input_video", None) or ""
+        key = ref.removeprefix("scene:").partition("#")[0]
+        if not ref.startswith("scene:"):
+            row = self._assets.get(ref.removeprefix("asset:"))
+        else:
+            row = None if key in self._ids else self._sources.get(key)
+        return row["duration"] if row else None
 
 
 def _scenes(inputs: Sequence[Input]) -> Iterator[tuple[Input, str]]:
@@ -210,14 +221,15 @@ def facts_of_episode(episode: Episode, library: Library, speaking: Speaking, bas
             findings += [Finding("error", problem) for problem in wrong if problem.field not in known]
             facts.reads[key] = [(item.field, str(source)) for item, source in sources(scene)]
             lines = [speaking.estimate(line) for line in scene.lines]
-            facts.said[key] = Said(lines, range(len(lines)), _recording(scene, library, base, trusted))
+            sound, clip = (_seconds(scene, name, library, base, trusted) for name in ("input_audio", "input_video"))
+            facts.said[key] = Said(lines, range(len(lines)), sound, clip)
         facts.items[key] = Item(
             key, entry.index + 1, entry.label, entry.task_type, scene, findings=tuple(findings)
         )  # fmt: skip
     return facts
 
 
-def _recording(scene: SceneBase, library: Library, base: Path | None, trusted: bool) -> float | None:
-    """Seconds of an avatar's own recording; None where there is none, or where it is not here to be read."""
-    ref = getattr(scene, "input_audio", None)
+def _seconds(scene: SceneBase, name: str, library: Library, base: Path | None, trusted: bool) -> float | None:
+    """Of a recording or a clip of the user's; None where there is none, or where it is not here to be read."""
+    ref = getattr(scene, name, None)
     return (library.seconds_of(ref, base, trusted=trusted) or None) if ref else None

@@ -50,11 +50,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The lines of a scene: how long each is, which must be spoken, and seconds of the user's own recording."""
+    """The lines of a scene: how long each is, which must be spoken; and seconds of the files that it is made of."""
 
     lines: Sequence[Spoken] = ()
     afresh: Sequence[int] = ()
     recording: float | None = None
+    clip: float | None = None  # seconds of the clip that it continues; None: there is none, or nobody knows yet
     draws: bool = True  # False: only its lines are made, its picture stays
 
 
@@ -96,6 +97,7 @@ def rules(scene: SceneBase, choice: Choice, said: Said, length: Length, allow_8b
     for refused in limit_problems(choice.engine, scene):
         yield error(refused)
     yield from _fits(scene, choice, said, length)
+    yield from _continues(choice, said, length)
     yield from _frames(scene, choice.engine.limits, length)
     if scene.profile == "stream8" and choice.engine.lane == "gpu" and not allow_8bit:
         yield Finding("error", Problem("profile", "preflight.eight_bit", {"engine": choice.engine.id}))
@@ -131,6 +133,15 @@ def _fits(scene: SceneBase, choice: Choice, said: Said, length: Length) -> Itera
         level: Level = "warning" if length.seconds > GROWS_MUCH * (length.wished or 0) else "info"
         grown = {"wished": length.wished, "seconds": round(length.seconds, 1), "more": round(length.grows, 1)}
         yield Finding(level, Problem("duration", "preflight.grows", grown))
+
+
+def _continues(choice: Choice, said: Said, length: Length) -> Iterator[Finding]:
+    """A clip that is too short for the engine to go on from."""
+    limits = choice.engine.limits
+    needed = limits.of_clip(length.seconds)
+    if said.clip is not None and round(said.clip * limits.fps) < needed:
+        params = {"engine": choice.engine.id, "seconds": round(said.clip, 2), "needed": round(needed / limits.fps, 2)}
+        yield Finding("error", Problem("input_video", "preflight.clip_short", params))
 
 
 def _frames(scene: SceneBase, limits: Limits, length: Length) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from studio.pipelines.diffusion.steps import Watch
 
 V2V = "Skywork/SkyReels-V3-V2V-14B"
-CONTEXT = {2: 9, 3: 17, 4: 25, 5: 33}  # whole seconds of a new shot -> frames of the shot before that it is shown
+CONTEXT = {2: 9, 3: 17, 4: 25, 5: 33}  # seconds of a new shot, 3.9 as 3 -> frames of the one before that it is shown
 USUAL = 5.0  # seconds, where a scene does not say
 
 
@@ -41,8 +41,9 @@ class SkyReelsV3Extension(SkyReelsV3):
         **SkyReelsV3.classes, "transformer": "studio.pipelines.skyreels_v3.frame_wan:FrameWanTransformer3DModel",
     }  # fmt: skip
 
-    def end_of_clip(self, frames: int, scene: Any, options: Any, run: Run) -> Any:
-        """(1, 3, `frames`, H, W) in -1..1. Raises Refused where the clip is shorter."""
+    def end_of_clip(self, scene: Any, options: Any, run: Run) -> Any:
+        """(1, 3, F, H, W) in -1..1, as many frames as the limits say. Raises Refused where the clip is shorter."""
+        frames = self.limits.of_clip(run.inputs.duration or USUAL)
         shape = self.shape(scene, options, run.inputs)
         shown = pictures.last_frames(run.inputs.files["input_video"], frames, FPS, shape.width, shape.height)
         return self.pipe.video_processor.preprocess_video(shown, height=shape.height, width=shape.width)
@@ -54,16 +55,16 @@ class SkyReelsV3ShotSwitching(SkyReelsV3Extension):
     id = "skyreels-v3-shot-14b"
     tasks = frozenset({"shot_switching_extension"})
     pipeline = "studio.pipelines.skyreels_v3.extension_pipeline:SkyReelsV3ShotSwitchingPipeline"
-    limits = Limits(seconds={"shot_switching_extension": (2.0, 5.0)}, fps=FPS, frame_step=STEP)
+    limits = Limits(seconds={"shot_switching_extension": (2.0, 5.0)}, fps=FPS, frame_step=STEP, clip_frames=CONTEXT)
     parts = (*TEXT, VAE, SCHEDULER, Part("transformer", V2V, TRANSFORMER_BYTES, folder="shot_transformer"))
     footprint = EXTENSION
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         shape = super().shape(scene, options, inputs)
-        return replace(shape, extra_frames=latents(context_frames(inputs.duration or USUAL)))
+        return replace(shape, extra_frames=latents(self.limits.of_clip(inputs.duration or USUAL)))
 
     def given(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
-        pixels = self.end_of_clip(context_frames(run.inputs.duration or USUAL), scene, options, run)
+        pixels = self.end_of_clip(scene, options, run)
         with self.placement.using("vae"):
             return {"given_latents": self.pipe.encode_pixels(pixels)}
 
@@ -74,7 +75,7 @@ class SkyReelsV3SingleShot(SkyReelsV3Extension, Windowed):
     id = "skyreels-v3-v2v-14b"
     tasks = frozenset({"single_shot_extension"})
     pipeline = "studio.pipelines.skyreels_v3.extension_pipeline:SkyReelsV3SingleShotPipeline"
-    limits = Limits(seconds={"single_shot_extension": (1.0, 30.0)}, fps=FPS)
+    limits = Limits(seconds={"single_shot_extension": (1.0, 30.0)}, fps=FPS, clip_frames={0: PREFIX})
     parts = (*TEXT, VAE, SCHEDULER, Part("transformer", V2V, TRANSFORMER_BYTES))
     footprint = EXTENSION
 
@@ -95,7 +96,7 @@ class SkyReelsV3SingleShot(SkyReelsV3Extension, Windowed):
         return rolls(self.taken(scene, options, inputs))
 
     def given(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
-        return {"end": self.end_of_clip(PREFIX, scene, options, run)}
+        return {"end": self.end_of_clip(scene, options, run)}
 
     def begun(self, film: Film, window: Roll, left: "Mapping[str, torch.Tensor]") -> dict[str, Any]:
         if window.number:
@@ -131,8 +132,3 @@ class SkyReelsV3SingleShot(SkyReelsV3Extension, Windowed):
         run, shape = film.run, film.shape
         clip = run.inputs.files["input_video"]
         return save_joined(run, clip, frames, num_frames, FPS, shape.width, shape.height)
-
-
-def context_frames(seconds: float) -> int:
-    """Frames of the shot before that a shot of so many seconds is shown: by its whole seconds, 3.9 s as 3 s."""
-    return CONTEXT[min(max(int(seconds), min(CONTEXT)), max(CONTEXT))]
