@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from studio.errors import Refused
 from studio.pipelines.diffusion.checkpoints import find_file
-from studio.pipelines.parts import SHELF, Part, Shelf, header_of, one_look, sound, wanted, whole
+from studio.pipelines.parts import SHELF, Part, Shelf, header_of, held, one_look, sound, wanted, weights_of, whole
 from studio.service import Studio
 
 WAN = "wan2.1-t2v-1.3b"
@@ -118,6 +118,43 @@ def test_weights_are_looked_at_to_their_end(tmp_path: Path) -> None:
 )
 def test_one_kind_of_weights_and_no_pickle(name: str, variant: str, mine: bool) -> None:
     assert wanted(name, variant) is mine
+
+
+@pytest.mark.parametrize(
+    ("files", "names", "here"),
+    [
+        (("config.json", "*.safetensors*"), ("config.json", "model.safetensors", "t5.pth"), True),
+        (("config.json", "*.safetensors*"), ("model.safetensors", "t5.pth"), False),
+        (("config.json", "*.safetensors*"), ("config.json", "t5.pth"), False),
+        (("one.safetensors",), ("one.safetensors",), True),
+        (("one.safetensors",), ("two.safetensors", "config.json"), False),
+        (("preprocessor_config.json",), ("preprocessor_config.json", "config.json", "pytorch_model.bin"), True),
+    ],
+)
+def test_certain_files_of_a_folder_are_whole_by_themselves(
+    tmp_path: Path, files: tuple[str, ...], names: tuple[str, ...], here: bool
+) -> None:
+    part = Part("part", REPO, folder="", files=files)
+    folder = part_in(tmp_path / "root", *names)
+    assert whole(folder, part) is here
+    asked = {name for name in names if any(name == one or "*" in one and ".safetensors" in name for one in files)}
+    assert {path.name for path in held(folder, part)} == asked
+
+
+def test_two_parts_of_one_folder_have_lists_of_their_own() -> None:
+    one, other = (Part("part", REPO, folder="", files=(name,)) for name in ("a.json", "b.json"))
+    assert len({one.listed, other.listed, Part("part", REPO, folder="").listed}) == 3
+
+
+def test_an_index_says_which_files_of_a_root_are_weights(tmp_path: Path) -> None:
+    part = Part("transformer", REPO, folder="", files=("config.json", "*.safetensors*"))
+    folder = part_in(tmp_path, "config.json", "model-00001-of-00001.safetensors", "old.safetensors")
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors"}})
+    )
+    assert [path.name for path in weights_of(folder, part)] == ["model-00001-of-00001.safetensors"]
+    (folder / "old.safetensors").write_bytes(b"half")
+    assert whole(folder, part)
 
 
 # ------------------------------------------------------------------------------------------------ where it is
