@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import instant_engine
+import psutil
 import pytest
 from drawing import draw
 from starlette.testclient import TestClient
@@ -23,12 +24,18 @@ from studio.pipelines import ENGINES, engine_class
 from studio.service import Studio
 from studio.settings import Settings
 
+RAM, CORES = (64 * 10**9, 48 * 10**9), 8  # bytes in all and free
+
 
 @pytest.fixture(autouse=True)
 def room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 GB are free wherever a test asks: what a plan or a download says must not hang on this machine's disk."""
+    """500 GB of disk, 48 of 64 GB of RAM and 8 cores are there wherever a test asks: what a plan or a download says
+    must not hang on the machine that runs the tests."""
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12 // 2, 10**12 // 2))
+    memory = psutil.virtual_memory()._replace(total=RAM[0], available=RAM[1])
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: CORES)
 
 
 @pytest.fixture(scope="session")
