@@ -157,3 +157,35 @@ def test_from_the_command_line_each_model_is_loaded_once(
     assert f"{len(ORDER)} of {len(ORDER)}" in capsys.readouterr().out
     looked_at(studio, queue)
     assert sorted(loads) == sorted(ENGINES.values())
+
+
+def test_what_cannot_be_made_is_found_before_the_run(studio: Studio, files: dict[str, Path], tmp_path: Path) -> None:
+    given = {kind: studio.library.add(path, path.name)["ref"] for kind, path in files.items()}
+    short = studio.library.add(media_tools.clip(tmp_path / "short.mp4", num_frames=24), "short.mp4")["ref"]
+    references, single, shot, _ = episode(given)[:4]
+    odd = {references["engine"]: {"width": 72, "height": 32}}
+    queue = str(studio.queues.create("Bad")["id"])
+    for scene in (
+        {**references, "options": odd}, {**single, "input_video": short}, {**shot, "input_video": short},
+        {**shot, "input_video": short, "duration": 4.0}, {**single, "duration": 31.0}, {**references, "duration": 6.0},
+    ):  # fmt: skip
+        studio.scenes.add(queue, scene)
+    found = [
+        [(problem["level"], problem["code"], problem["field"]) for problem in row["problems"]]
+        for row in studio.preflight.queue(queue)["scenes"]
+    ]
+    assert found == [
+        [("error", "engine.size_multiple", f"options.{references['engine']}.width")],
+        [("error", "preflight.clip_short", "input_video")],
+        [],
+        [("error", "preflight.clip_short", "input_video")],
+        [("error", "engine.limit_seconds", "duration")],
+        [("error", "engine.limit_seconds", "duration")],
+    ]
+    path = tmp_path / "in" / "episode.json"
+    scenes = episode({kind: path.name for kind, path in files.items()})
+    scenes[2]["prompt"] = "[WIPE_CUT] a lamp"
+    path.write_text(json.dumps({"title": "Wrong cut", "scenes": scenes}), "utf-8")
+    (told,) = studio.episodes.check_path(str(path), trusted=True)["files"]
+    rows = told["report"]["preflight"]["scenes"]
+    assert [row["level"] for row in rows] == ["ok", "ok", "error", *["ok"] * (len(rows) - 3)], rows[2]

@@ -108,7 +108,10 @@ class DiffusersEngine(Loading):
         width = options.width or width // self.multiple * self.multiple
         height = options.height or height // self.multiple * self.multiple
         if width % self.multiple or height % self.multiple:
-            raise Refused("engine.size_multiple", engine=self.id, width=width, height=height, multiple=self.multiple)
+            raise Refused(
+                "engine.size_multiple", field=f"options.{self.id}.{'width' if width % self.multiple else 'height'}",
+                engine=self.id, width=width, height=height, multiple=self.multiple,
+            )  # fmt: skip
         frames = 1 if scene.kind == "image" else self.limits.frames(inputs.duration or 5.0)
         return Shape(width, height, frames)
 
