@@ -24,7 +24,7 @@ from studio.pipelines.diffusion import pictures
 from studio.pipelines.skyreels_v3.audio import load16
 from studio.pipelines.skyreels_v3.avatar import SkyReelsA2V
 from studio.pipelines.skyreels_v3.colour import match
-from studio.pipelines.skyreels_v3.extension import SkyReelsV3ShotSwitching, SkyReelsV3SingleShot, context_frames
+from studio.pipelines.skyreels_v3.extension import SkyReelsV3ShotSwitching, SkyReelsV3SingleShot
 from studio.pipelines.skyreels_v3.infinitetalk import InfiniteTalk, InfiniteTalkMulti
 from studio.pipelines.skyreels_v3.reference import SkyReelsV3Reference
 from studio.pipelines.skyreels_v3.rolls import rolls
@@ -294,7 +294,7 @@ def test_another_shot_is_the_references(seconds: int, clip: Path, tmp_path: Path
     theirs = loops.shot_switching_extension(
         shot.models(framewise(shot)), end_of(clip), seconds, shot.words(scene.prompt)
     )
-    assert context_frames(seconds) == loops.CONTEXT_FRAMES[seconds]
+    assert shot.engine.limits.of_clip(seconds) == loops.CONTEXT_FRAMES[seconds]
     assert len(ours) == 24 * seconds + 1
     assert furthest(ours, theirs) < ROUNDING
 
