@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 from drawing import draw
+from media_tools import clip
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from studio.domain import Line
+from studio.domain import Line, SceneAdapter
 from studio.errors import Conflict
 from studio.pipelines.base import Availability, Limits
 from studio.service import Studio
 from studio.service.estimates import Paces, Room, next_time, spread
 from studio.service.preflight_rules import Item, with_circles
 from studio.service.spoken import Speaking, fitted
+from studio.story.episode import problems_of
 
 SHOT = {"task_type": "text_to_video", "prompt": "a lighthouse", "duration": 2.0}
 LONG = " ".join(["The storm is coming and the lamp is dark."] * 12)
@@ -166,6 +169,46 @@ def test_rules_of_the_engine(
     assert found(studio, queue) == []
     limited(**limits)
     assert [(level, what) for _, level, what, _ in found(studio, queue)] == [("error", code)]
+
+
+LEFT, RIGHT = [0.0, 0.0, 0.4, 1.0], [0.6, 0.0, 1.0, 1.0]
+TWO = [{"character": "Inês", "text": "Now."}, {"character": "Tomás", "text": "Not yet."}]
+
+
+@pytest.mark.parametrize(
+    ("limits", "scene", "code", "field"),
+    [
+        ({}, {"lines": TWO}, "engine.limit_speakers", "lines"),
+        ({"speakers": 2}, {"lines": [*TWO, {"character": "Lin", "text": "Why?"}]}, "engine.limit_speakers", "lines"),
+        ({"speakers": 2}, {"lines": TWO[:1], "speaker_boxes": [LEFT, RIGHT]}, "avatar.boxes_count", "speaker_boxes"),
+        ({"speakers": 2}, {"lines": TWO, "speaker_boxes": [LEFT, RIGHT]}, None, ""),
+        ({}, {}, "avatar.silent", "input_audio"),
+        ({}, {"lines": TWO[:1], "input_image": None, "input_video": "VIDEO"}, "engine.no_avatar_video", "input_video"),
+        ({"avatar_video": True}, {"lines": TWO[:1], "input_image": None, "input_video": "VIDEO"}, None, ""),
+    ],
+)  # fmt: skip
+def test_who_speaks_must_suit_the_engine(
+    studio: Studio, queue: str, add: Add, limited: Any, picture: Path, tmp_path: Path, limits: Any, scene: Any,
+    code: str | None, field: str,
+) -> None:  # fmt: skip
+    limited(speakers=9, avatar_video=True)
+    video = studio.library.adopt(clip(tmp_path / "people.mp4"))["ref"]
+    values = json.loads(json.dumps(scene).replace("VIDEO", video))
+    add(
+        **{"task_type": "talking_avatar", "duration": None, "input_image": studio.library.adopt(picture)["ref"]}
+        | values
+    )
+    limited(**limits)
+    errors = [(what, where) for _, level, what, where in found(studio, queue) if level == "error"]
+    assert errors == ([(code, field)] if code else [])
+
+
+def test_boxes_of_two_people_do_not_overlap() -> None:
+    with pytest.raises(ValidationError) as raised:
+        SceneAdapter.validate_python(
+            {"task_type": "talking_avatar", "input_image": "asset:1", "speaker_boxes": [LEFT, [0.3, 0.2, 0.9, 1.0]]}
+        )
+    assert [problem.code for problem in problems_of(raised.value)] == ["field.boxes_overlap"]
 
 
 def test_a_recording_must_fit_the_engine(

@@ -205,6 +205,10 @@ class TalkingAvatar(SceneBase):
         for left, top, right, bottom in boxes:
             if left >= right or top >= bottom:
                 raise PydanticCustomError("box", "left and top must be less than right and bottom")
+        if len(boxes) == 2:
+            (left, top, right, bottom), other = boxes
+            if max(left, other[0]) < min(right, other[2]) and max(top, other[1]) < min(bottom, other[3]):
+                raise PydanticCustomError("boxes_overlap", "must not overlap")
         return boxes
 
 

@@ -192,10 +192,6 @@ def _named(cls: type[Engine], task: str, policy: Mapping[str, Any], ready: Readi
 def limit_problems(cls: type[Engine], scene: SceneBase) -> Iterator[Refused]:
     """Everything that keeps an engine from taking a scene as it is written, each naming its field."""
     limits, task = cls.limits, scene.task_type  # type: ignore[attr-defined]
-    if isinstance(scene, TalkingAvatar) and not (
-        scene.lines or scene.input_audio or scene.input_audio_2 or scene.duration
-    ):
-        yield Refused("avatar.silent", field="input_audio")
     if scene.resolution not in limits.resolutions:
         yield Refused(
             "engine.limit_resolution", field="resolution", engine=cls.id, value=scene.resolution,
@@ -229,8 +225,13 @@ def _avatar_problems(cls: type[Engine], scene: TalkingAvatar) -> Iterator[Refuse
     limits, people = cls.limits, {line.character for line in scene.lines}
     recorded = bool(scene.input_audio) + bool(scene.input_audio_2)
     field, speakers = ("input_audio_2", recorded) if recorded else ("lines", len(people))
+    if not (speakers or scene.duration):
+        yield Refused("avatar.silent", field="input_audio")
     if speakers > limits.speakers:
         yield Refused("engine.limit_speakers", field=field, engine=cls.id, value=speakers, most=limits.speakers)
+    if scene.speaker_boxes and len(scene.speaker_boxes) != max(1, speakers):
+        count = len(scene.speaker_boxes)
+        yield Refused("avatar.boxes_count", field="speaker_boxes", boxes=count, count=max(1, speakers))
     if scene.input_video and not limits.avatar_video:
         yield Refused("engine.no_avatar_video", field="input_video", engine=cls.id)
 

@@ -255,6 +255,7 @@ _CODES = {  # pydantic's type -> (our code, the parameters of the message)
     "string_unicode": ("field.not_text", ()),
     "cut_prefix": ("field.cut_prefix", ("known",)),
     "box": ("field.box", ()),
+    "boxes_overlap": ("field.boxes_overlap", ()),
     "music_end": ("field.music_end", ("start",)),
     "file_name": ("field.file_name", ("wrong", "known")),
 }
