@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from studio.errors import Refused
 from studio.media.probe import probe
-from studio.pipelines.base import Inputs, Plan
+from studio.pipelines.base import Inputs, Plan, Run
 from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.svd import SVDXT, XT
 
@@ -88,6 +88,18 @@ def test_the_picture_decides_what_is_seen(tmp_path: Path) -> None:
     )
     assert not torch.equal(red, blue)
     engine.close()
+
+
+def test_enough_keeps_the_film_as_far_as_it_is_drawn(tmp_path: Path) -> None:
+    """Its pipeline knows no way to end early, so the step itself ends it."""
+    engine, told = loaded(SVDXT), list[int]()
+    it = Run(
+        7, Inputs(files={"input_image": picture(tmp_path)}, duration=1.0), engine.plan, tmp_path / "made",
+        tmp_path / "small", report=lambda done, total, preview: told.append(done), enough=lambda: len(told) >= 2,
+    )  # fmt: skip
+    made = engine.run(shot(), engine.Options(width=64, height=64, num_inference_steps=4), it)
+    engine.close()
+    assert told == [1, 2] and made.facts["stopped_at"] == 2 and probe(made.path).num_frames == 25
 
 
 def test_the_footprint_is_that_of_the_published_configuration() -> None:
