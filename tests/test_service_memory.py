@@ -7,13 +7,16 @@ from typing import Any, ClassVar
 
 import instant_engine
 import pytest
+from drawing import draw
 from runner_tools import SHOT, add, states
 from starlette.testclient import TestClient
 from test_runner_policy import Clock
 
 from studio.api import make_api
+from studio.domain import SceneAdapter
+from studio.errors import Refused
 from studio.pipelines import ENGINES, engine_class
-from studio.pipelines.base import Limits, Machine, Made, Plan, Run
+from studio.pipelines.base import Inputs, Limits, Machine, Made, Plan, Run
 from studio.pipelines.memory.footprint import Footprint, Network, Shape
 from studio.service import Studio
 from studio.tools import ToolRun, load
@@ -169,6 +172,26 @@ def test_a_scene_that_does_not_fit_is_told_what_would(on: Callable[..., Studio])
     best = answer["next_best"]
     assert best["resolution"] in ("480P", "540P") and best["seconds"] == 12
     assert f"{best['width']} × {best['height']}" in studio.words.error(answer["refused"], "en")["hint"]
+
+
+def next_best(studio: Studio, engine: str, vram: float, inputs: Inputs, **wish: Any) -> Any:
+    """What the planner would make in place of a scene of a published engine on such a card."""
+    planner, cls = studio.memory._planner, engine_class(engine)
+    scene = SceneAdapter.validate_python({"prompt": "x", **wish})
+    asked = planner.asked(cls, scene, inputs)
+    machine = Machine(8, 64, "Test card", vram, ram_free_gb=64, vram_free_gb=vram)
+    assert asked is not None
+    with pytest.raises(Refused):
+        planner.plan(asked, machine, "auto", allow_8bit=False)
+    return planner.next_best(asked, machine, "auto", scene, allow_8bit=False)
+
+
+def test_what_would_fit_has_the_shape_that_the_engine_would_make(studio: Studio, tmp_path: Path) -> None:
+    tall = draw(tmp_path / "tall.png", (60, 120))
+    inputs = Inputs(files={"ref_imgs.0": tall}, duration=5.0)
+    wish = {"task_type": "reference_to_video", "ref_imgs": ["x"], "resolution": "720P", "aspect": "16:9"}
+    best = next_best(studio, "skyreels-v3-r2v-14b", 10.0, inputs, **wish)
+    assert (best.resolution, best.shape.width, best.shape.height) == ("540P", 512, 1024) and best.seconds > 5
 
 
 def test_preflight_tells_plans_and_refuses_what_fits_in_no_way(on: Callable[..., Studio]) -> None:

@@ -5,18 +5,18 @@ workers hold of it, what was measured and learnt, and the weights as they lie on
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studio.domain import SCENE_CLASSES, SIZES, SceneBase
+from studio.domain import SCENE_CLASSES, SceneBase
 from studio.errors import Refused
-from studio.pipelines.base import Engine, Inputs, Limits, Machine, Plan
+from studio.pipelines.base import Engine, Inputs, Machine, Plan
 from studio.pipelines.memory.footprint import Footprint, Shape
-from studio.pipelines.memory.profiles import CONTEXT_BYTES, GB, Fit, Learnt, every, plan_for, smaller
+from studio.pipelines.memory.profiles import CONTEXT_BYTES, GB, Fit, Learnt, every, plan_for
 from studio.pipelines.parts import Shelf
 from studio.runner import Runner
 from studio.service.engines import bad_options
@@ -24,6 +24,7 @@ from studio.store import Store
 
 OTHER_MODEL = 0.25  # of the published bytes: what is smaller is another network under the same name
 STEP_SECONDS = 0.5  # between the lengths that are tried as the next best
+USUAL_SECONDS = 5.0  # where a scene says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Asked:
     footprint: Footprint
     shape: Shape
     learnt: Learnt
+    inputs: Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Planner:
         shape, footprint = cls().shape(scene, options, inputs), cls.weighs(options)
         if shape is None or footprint is None:
             return None
-        return Asked(cls, on_shelf(cls, footprint), shape, self._store.calibration.learnt(cls.id))
+        return Asked(cls, on_shelf(cls, footprint), shape, self._store.calibration.learnt(cls.id), inputs)
 
     def plan(self, asked: Asked, machine: Machine, dial: str, *, allow_8bit: bool) -> Plan:
         """Raises Refused with the engine's id and the reason."""
@@ -125,19 +127,13 @@ class Planner:
         self, asked: Asked, machine: Machine, dial: str, scene: SceneBase, *, allow_8bit: bool
     ) -> NextBest | None:
         """A smaller picture, or else a shorter one. None: nothing of this engine fits."""
-        limits = asked.engine.limits
-        sizes = {SIZES[name][scene.aspect]: name for name in limits.resolutions if name in SIZES}
-        if (asked.shape.width, asked.shape.height) != scene.size:
-            sizes = {}  # the engine's options say the size
-        found = smaller(
-            asked.footprint, asked.shape, machine, dial, sizes, _lengths(limits, scene, asked.shape),
-            allow_8bit=allow_8bit, learnt=asked.learnt,
-        )  # fmt: skip
-        if found is None:
-            return None
-        return NextBest(
-            found, sizes.get((found.width, found.height), scene.resolution), found.num_frames / limits.fps
-        )  # fmt: skip
+        for resolution, seconds, shape in _less(asked, scene):
+            try:
+                plan_for(asked.footprint, shape, machine, dial, allow_8bit=allow_8bit, learnt=asked.learnt)
+            except Refused:
+                continue
+            return NextBest(shape, resolution, seconds)
+        return None
 
     # ------------------------------------------------------------------------------------------ engines
     def fit(self, cls: type[Engine], machine: Machine | None = None) -> Fit | None:
@@ -200,11 +196,27 @@ def _bytes(folder: Path) -> int:
         return sum(entry.stat().st_size for entry in entries if entry.is_file())
 
 
-def _lengths(limits: Limits, scene: SceneBase, shape: Shape) -> Sequence[int]:
-    """Frames of shorter scenes, each a little less."""
-    least = limits.seconds.get(scene.task_type, (STEP_SECONDS, 0.0))[0]  # type: ignore[attr-defined]
-    seconds, found = shape.num_frames / limits.fps - STEP_SECONDS, list[int]()
+def _less(asked: Asked, scene: SceneBase) -> Iterator[tuple[str, float, Shape]]:
+    """Resolution, seconds and shape of what the engine would make of less: smaller pictures first, then shorter ones.
+    The engine says the shapes: some choose their size by what is given, some work in windows, however short it is."""
+    cls, wished = asked.engine, asked.inputs.duration
+    options = cls.Options.model_validate(scene.options.get(cls.id, {}))
+
+    def of(resolution: str, seconds: float | None) -> tuple[str, float, Shape]:
+        wish = scene.model_copy(update={"resolution": resolution})
+        shape = cls().shape(wish, options, replace(asked.inputs, duration=seconds))
+        assert shape is not None  # it was asked before
+        return resolution, cls.limits.frames(seconds or USUAL_SECONDS) / cls.limits.fps, shape
+
+    below = [one for one in (of(name, wished) for name in cls.limits.resolutions) if one[2].pixels < asked.shape.pixels]
+    below.sort(key=lambda one: -one[2].pixels)
+    yield from below
+    if asked.shape.num_frames == 1:
+        return
+    smallest = below[-1][0] if below else scene.resolution
+    least = cls.limits.seconds.get(scene.task_type, (STEP_SECONDS, 0.0))[0]  # type: ignore[attr-defined]
+    seconds = (wished or USUAL_SECONDS) - STEP_SECONDS
     while seconds > least:
-        found.append(limits.frames(seconds))
+        yield of(smallest, seconds)
         seconds -= STEP_SECONDS
-    return [*found, limits.frames(least)] if shape.num_frames > 1 else found
+    yield of(smallest, least)

@@ -1,10 +1,10 @@
 """Profiles: how a model gets by with the memory there is. From a footprint, a shape and a machine to a plan.
 
 Arithmetic on numbers that others bring: no torch, no store. Formulas, constants and where they come from:
-docs/memory.md. A plan that cannot be made is Refused with the reason; `smaller` names what could be made instead.
+docs/memory.md. A plan that cannot be made is Refused with the reason.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -137,35 +137,6 @@ def every(
             yield Fit(name, _planned(footprint, shape, machine, name, learnt), None)
         except Refused as refused:
             yield Fit(name, None, refused)
-
-
-def smaller(
-    footprint: Footprint,
-    shape: Shape,
-    machine: Machine,
-    dial: str,
-    sizes: Iterable[tuple[int, int]],
-    frames: Sequence[int],
-    *,
-    allow_8bit: bool = False,
-    learnt: Learnt = UNTAUGHT,
-) -> Shape | None:
-    """The next best shape that has a plan: a smaller size of `sizes`, and only then fewer frames of `frames`."""
-    below = sorted((size for size in sizes if size[0] * size[1] < shape.pixels), key=lambda size: -size[0] * size[1])
-    least = below[-1] if below else (shape.width, shape.height)
-    shapes = [replace(shape, width=width, height=height) for width, height in below]
-    shapes += [
-        replace(shape, width=least[0], height=least[1], num_frames=count)
-        for count in sorted(frames, reverse=True)
-        if count < shape.num_frames
-    ]
-    for one in shapes:
-        try:
-            plan_for(footprint, one, machine, dial, allow_8bit=allow_8bit, learnt=learnt)
-        except Refused:
-            continue
-        return one
-    return None
 
 
 def _named(footprint: Footprint, shape: Shape, machine: Machine, name: str, allow_8bit: bool, learnt: Learnt) -> Plan:
