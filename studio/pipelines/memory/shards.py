@@ -145,7 +145,7 @@ class Staging:
             future.result()
 
     def _read(self, slab: torch.Tensor, stored: Stored, piece: Piece) -> "list[Future[None]]":
-        if stored.dtype != piece.dtype or stored.scale:
+        if stored.dtype != piece.dtype:
             return [self._readers.submit(_cast, stored, piece.view(slab))]
         place = _bytes(slab[piece.offset : piece.offset + piece.size])
         return [
