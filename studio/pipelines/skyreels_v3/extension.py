@@ -99,10 +99,9 @@ class SkyReelsV3SingleShot(SkyReelsV3Extension, Windowed):
         return {"end": self.end_of_clip(scene, options, run)}
 
     def begun(self, film: Film, window: Roll, left: "Mapping[str, torch.Tensor]") -> dict[str, Any]:
-        if window.number:
-            return {"given_latents": left["prefix"].to(self.plan.device)}
+        end = left["end"] if window.number else film.given["end"]
         with self.placement.using("vae"):
-            return {"given_latents": self.pipe.encode_pixels(film.given["end"])}
+            return {"given_latents": self.pipe.encode_pixels(end)}
 
     def stepped(self, film: Film, window: Roll, begun: dict[str, Any], watch: "Watch") -> "torch.Tensor":
         import torch
@@ -119,9 +118,7 @@ class SkyReelsV3SingleShot(SkyReelsV3Extension, Windowed):
         import torch
 
         frames = self.decoded(torch.cat([begun["given_latents"], latents], dim=2))  # (25 + 4 * new, 3, H, W)
-        left = {}
-        if not (window.last or last):
-            left["prefix"] = self.pipe.encode_pixels(frames[-PREFIX:].transpose(0, 1)[None])
+        left = {} if window.last or last else {"end": frames[-PREFIX:].transpose(0, 1)[None]}
         return frames[PREFIX:][: window.shown], left
 
     def played(self, frames: "Iterable[np.ndarray]", num_frames: int, film: Film) -> Path:
