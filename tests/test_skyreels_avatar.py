@@ -15,12 +15,18 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from studio.errors import Cancelled, OutOfMemory, Refused
+from studio.execution import Assignment, Finished, Progress
+from studio.execution.work import perform
 from studio.media import sound
 from studio.media.probe import probe
-from studio.media.writer import write_video
+from studio.media.writer import VideoFile, write_video
 from studio.pipelines.base import Inputs, Made, Plan, Run
 from studio.pipelines.diffusion.embeddings import CACHE
+from studio.pipelines.manager import PipelineManager
+from studio.pipelines.memory.footprint import Shape
+from studio.pipelines.memory.places import Places
 from studio.pipelines.parts import SHELF
+from studio.pipelines.skyreels_v3.audio_wan import WanAudioTransformer3DModel
 from studio.pipelines.skyreels_v3.avatar import SkyReelsA2V
 from studio.pipelines.skyreels_v3.avatar_pipeline import noise_levels
 from studio.pipelines.skyreels_v3.infinitetalk import FEW_STEPS, InfiniteTalk, InfiniteTalkFp8, InfiniteTalkMulti
@@ -135,6 +141,21 @@ def test_a_long_recording_is_made_in_windows(cls: type[Any], passes: int, tmp_pa
     engine.close()
 
 
+def test_a_window_goes_to_the_writer_before_the_next_one_is_begun(a2v: SkyReelsA2V, tmp_path: Path) -> None:
+    """So that a film of minutes needs room for one window."""
+    inputs, written = spoken(tmp_path, LONG), list[int]()
+    told = Told(tmp_path, inputs)
+    real = VideoFile.write
+
+    def watched(self: Any, frame: Any) -> None:
+        written.append(len(told.steps))
+        real(self, frame)
+
+    with patch.object(VideoFile, "write", watched):
+        made(a2v, tmp_path, inputs, told)
+    assert written == [2 * STEPS] * 69 + [3 * STEPS] * 16  # the key pass shows nothing
+
+
 def test_what_is_not_shown_is_not_decoded_and_changes_nothing(a2v: SkyReelsA2V, tmp_path: Path) -> None:
     short, decoded = spoken(tmp_path, SHORT), list[torch.Tensor]()
     real = type(a2v).decoded
@@ -168,9 +189,12 @@ def test_a_picture_chooses_its_size_among_those_it_was_trained_at(tmp_path: Path
 def test_a_plan_is_that_of_one_window_however_long_the_film(cls: type[Any], seconds: float, steps: int) -> None:
     said, engine = scene("talking_avatar", input_image="x", resolution="720P"), cls()
     shape = engine.shape(said, engine.Options(), Inputs(duration=seconds))
-    assert (shape.num_frames, shape.steps, shape.encodes) == (81, steps, True)
+    assert (shape.num_frames, shape.steps, shape.encodes) == (round(25 * seconds), steps, True)
     assert shape.forwards == (1 if cls is SkyReelsA2V else 3)
-    assert engine.taken(said, engine.Options(), Inputs(duration=seconds)) == round(25 * seconds)
+    window, footprint = Shape(shape.width, shape.height, 81), cls.footprint
+    for one in (shape, replace(shape, num_frames=10)):  # no shorter film would need less
+        assert footprint.tokens(one) == footprint.tokens(window)
+        assert footprint.decode_peak(one) == footprint.decode_peak(window)
 
 
 # ------------------------------------------------------------------------------------------------ what is asked
@@ -246,6 +270,13 @@ def test_enough_saves_what_is_there(steps: int, at: int, frames: int, a2v: SkyRe
     assert result.facts["steps"] == len(told.steps)
 
 
+def test_enough_between_two_windows_takes_no_further_step(a2v: SkyReelsA2V, tmp_path: Path) -> None:
+    inputs = spoken(tmp_path, LONG)
+    told = Told(tmp_path, inputs, enough=lambda: told.phases.count("decode") == 2)
+    result = made(a2v, tmp_path, inputs, told)
+    assert probe(result.path).num_frames == 69 and len(told.steps) == 2 * STEPS
+
+
 def test_what_was_enough_begins_like_the_whole_film(talk: InfiniteTalk, tmp_path: Path) -> None:
     inputs, (a, b) = spoken(tmp_path, LONG), (tmp_path / "a", tmp_path / "b")
     a.mkdir(), b.mkdir()
@@ -287,6 +318,37 @@ def test_a_window_that_runs_out_of_memory_is_made_once_more_with_less_on_the_dev
         made(engine, tmp_path, inputs)
     hook.remove()
     engine.close()
+
+
+def test_progress_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the page sees it: neither where a window begins, nor where one is begun again."""
+    events, called = list[Any](), list[int]()
+    forward = WanAudioTransformer3DModel.forward
+
+    def burst(self: Any, *args: Any, **named: Any) -> Any:
+        called.append(1)
+        if len(called) == 6:  # the last step of the last window
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return forward(self, *args, **named)
+
+    monkeypatch.setattr(WanAudioTransformer3DModel, "forward", burst)
+    monkeypatch.setattr(Places, "lower", lambda self: True)
+    monkeypatch.setattr("studio.execution.work.PROGRESS_SECONDS", 0.0)
+    options = {"width": SIDE, "height": SIDE, "num_inference_steps": STEPS}
+    said = scene(
+        "talking_avatar", input_image="x", input_audio="x", resolution="480P", options={SkyReelsA2V.id: options}
+    )
+    assignment = Assignment(
+        "job", 1, SkyReelsA2V.id, said.model_dump(mode="json"), spoken(tmp_path, LONG), Plan(), SEED,
+        tmp_path / "take", tmp_path / "small",
+    )  # fmt: skip
+    manager = PipelineManager()
+    finished = perform(assignment, manager, events.append, lambda: False)
+    manager.close()
+    assert isinstance(finished, Finished) and finished.facts["oom_retries"] == 1
+    steps = [event.done for event in events if isinstance(event, Progress)]
+    assert steps == sorted(steps) and set(steps) == {0, 1, 2, 3, 4, 5, 6}
+    assert {"text", "steps", "decode", "save"} <= finished.facts["phases"].keys()
 
 
 def burst_always() -> None:

@@ -15,7 +15,7 @@ from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
 from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.parts import Part
-from studio.pipelines.skyreels_v3.footprints import AVATAR
+from studio.pipelines.skyreels_v3.footprints import AVATAR, LATENT_FRAMES
 from studio.pipelines.skyreels_v3.sizes import nearest
 from studio.pipelines.skyreels_v3.windowed import Film, Windowed
 from studio.pipelines.skyreels_v3.windows import FPS, FRAMES, SkyReelsWindows, Window, WindowPolicy
@@ -75,14 +75,16 @@ class Avatar(Windowed):
         return min(self.limits.frames(inputs.duration or USUAL), self.policy.frames(self.sounds(inputs)))
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
-        """Of one window: a longer film only takes more of them."""
+        """A window goes through the network and the VAE as a whole, however long the film is, and however short."""
         width, height = sized(scene, inputs)
         width, height = options.width or width, options.height or height
         if width % self.multiple or height % self.multiple:
             raise Refused("engine.size_multiple", engine=self.id, width=width, height=height, multiple=self.multiple)
         return Shape(
-            width, height, FRAMES, steps=options.num_inference_steps * len(self.windows(scene, options, inputs)),
-            forwards=1 + (options.guidance_scale > 1) + (options.audio_guidance_scale > 1), encodes=True,
+            width, height, self.taken(scene, options, inputs),
+            steps=options.num_inference_steps * len(self.windows(scene, options, inputs)),
+            forwards=1 + (options.guidance_scale > 1) + (options.audio_guidance_scale > 1),
+            extra_frames=LATENT_FRAMES, window=FRAMES, decoded=FRAMES, lead=FRAMES, encodes=True,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ the first phase
