@@ -179,3 +179,23 @@ def test_what_a_job_laid_aside_waits_for_its_next_attempt_and_goes_when_it_ends(
     studio.drain()
     assert found == [None, "the first window"]
     assert studio.scenes.get(scene)["state"] == "done" and not list(scratch.iterdir())
+
+
+def test_the_seed_that_a_job_drew_is_that_of_its_next_attempt_too(studio: Studio, instant: Any) -> None:
+    """What is laid aside for it was made with that one."""
+    seeds: list[int] = []
+
+    def is_lost_once(scene: Any, run: Any) -> None:
+        seeds.append(run.seed)
+        if len(seeds) == 1:
+            raise Unavailable("worker.died", how="told to")
+
+    instant.ON_RUN.append(is_lost_once)
+    scene = str(studio.scenes.generate({**SHOT, "seed": None})["id"])
+    studio.drain()
+    first, second = seeds
+    (take,) = studio._store.takes.of_scene(scene)
+    assert first == second == take.seed
+    studio.scenes.run(scene)
+    studio.drain()
+    assert seeds[2] != first, "another take has another"

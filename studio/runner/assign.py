@@ -57,7 +57,7 @@ class Assigner:
         queue = self._store.queues.get(row.queue_id)
         scene, inputs = self._voice(row, job, queue) if job.layer == "voice" else self._picture(row, queue, extract)
         wished = row.scene.seed if job.seed is None else job.seed
-        seed = wished if wished is not None else job.kept.get("seed", random.getrandbits(31))
+        seed = wished if wished is not None else self._drawn(job)
         scene, template = self.expanded(scene, int(seed))
         made_of = {"template": template, "sources": self._sources(scene), "scene_seed": row.scene.seed}
         return Assignment(
@@ -79,6 +79,14 @@ class Assigner:
                 "laid": {**laid(inputs), **made_of, "print": self.print_of(row, queue, job.engine, int(seed))},
             },
         )  # fmt: skip
+
+    def _drawn(self, job: Job) -> int:
+        """A seed for a job that nobody gave one: what an attempt left for the next was made with it."""
+        if "seed" not in job.kept:
+            seed = random.getrandbits(31)
+            self._store.ends.keep(job, "seed", seed)
+            return seed
+        return int(job.kept["seed"])
 
     def _out(self, row: SceneRow, job: Job, queue: Queue, seed: int) -> Path:
         """`03-the-lamp_t2_1004`; voices `03-the-lamp_voice1_t1_1004`. The job's end is added where a name is taken: the
