@@ -327,14 +327,14 @@ def test_progress_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     def burst(self: Any, *args: Any, **named: Any) -> Any:
         called.append(1)
-        if len(called) == 6:  # the last step of the last window
+        if len(called) == 9:  # the last step of the last window: it is begun again two steps back
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return forward(self, *args, **named)
 
     monkeypatch.setattr(WanAudioTransformer3DModel, "forward", burst)
     monkeypatch.setattr(Places, "lower", lambda self: True)
     monkeypatch.setattr("studio.execution.work.PROGRESS_SECONDS", 0.0)
-    options = {"width": SIDE, "height": SIDE, "num_inference_steps": STEPS}
+    options = {"width": SIDE, "height": SIDE, "num_inference_steps": 3}
     said = scene(
         "talking_avatar", input_image="x", input_audio="x", resolution="480P", options={SkyReelsA2V.id: options}
     )
@@ -347,7 +347,7 @@ def test_progress_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     manager.close()
     assert isinstance(finished, Finished) and finished.facts["oom_retries"] == 1
     steps = [event.done for event in events if isinstance(event, Progress)]
-    assert steps == sorted(steps) and set(steps) == {0, 1, 2, 3, 4, 5, 6}
+    assert steps == sorted(steps) and set(steps) == {*range(10)}
     assert {"text", "steps", "decode", "save"} <= finished.facts["phases"].keys()
 
 
