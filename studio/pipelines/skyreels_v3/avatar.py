@@ -160,9 +160,14 @@ class Avatar(Windowed):
         from studio.pipelines.memory.tiles import tiled
 
         given, embeds = self._given(film, window, left)
+        same = len(given) == 1 and embeds is film.given["image_embeds"]  # as for every window of a portrait
         with self.placement.using("vae"), tiled(self.pipe.vae, self.plan):
-            condition = self.pipe.prepare_condition(given, FRAMES)
+            condition = film.given.get("condition") if same else None
+            if condition is None:
+                condition = self.pipe.prepare_condition(given, FRAMES)
             motion = self._motion(window, condition, left)
+        if same:
+            film.given["condition"] = condition
         return {
             "condition": condition, "motion_latents": motion, "image_embeds": embeds,
             "latents": self._noise(film, "key" if window.number is None else "window", window.number or 0, condition),

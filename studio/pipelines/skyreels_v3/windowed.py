@@ -170,6 +170,7 @@ class Windowed(Wan):
                 raise Stopped
             del begun, latents, pixels
             yield from frames
+            del frames
         film.run.phase("save")
 
     def _latents(self, film: Film, window: Any, begun: dict[str, Any], cost: "Cost", before: int) -> "torch.Tensor":
