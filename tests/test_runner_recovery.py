@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from studio.domain import new_id
-from studio.errors import Unavailable
+from studio.errors import DiskFull, Unavailable
 from studio.runner.recovery import sweep
 from studio.service import Studio
 
@@ -199,3 +199,30 @@ def test_the_seed_that_a_job_drew_is_that_of_its_next_attempt_too(studio: Studio
     studio.scenes.run(scene)
     studio.drain()
     assert seeds[2] != first, "another take has another"
+
+
+@pytest.mark.parametrize("open_studio", [True, False])
+def test_what_a_job_laid_aside_goes_when_it_is_cancelled_before_its_next_attempt(
+    open_studio: bool, studio: Studio, instant: Any
+) -> None:
+    """Or a disk that is full stays full."""
+    scratch = studio._runner.assigner.scratch
+
+    def lays_aside_and_finds_the_disk_full(scene: Any, run: Any) -> None:
+        run.scratch("window-1").write_text("the first window")
+        raise DiskFull("disk.full", path="x", free=0)
+
+    instant.ON_RUN.append(lays_aside_and_finds_the_disk_full)
+    scene = str(studio.scenes.generate(dict(SHOT))["id"])
+    if open_studio:
+        studio.start()
+        until(lambda: studio.scenes.get(scene)["note"])
+    else:
+        studio.drain()
+    assert list(scratch.rglob("window-*")), "it waits for its next attempt"
+    studio.scenes.cancel(scene)
+    if open_studio:
+        until(lambda: not list(scratch.iterdir()))
+    else:
+        studio.drain()
+        assert not list(scratch.iterdir())

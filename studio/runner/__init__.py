@@ -138,6 +138,7 @@ class Runner:
             if not claimed:
                 again = self.store.jobs.next_try(self.now())
                 if again is None:
+                    self._clear_scratch()
                     return done
                 self._sleep(max(0.001, (datetime.fromisoformat(again) - self.date()).total_seconds()))
         return done
@@ -153,6 +154,7 @@ class Runner:
                     self._run(job, executor)
                     resident, job = job.engine, None
                     continue
+                self._clear_scratch()
             except Exception:
                 if self._stopping.is_set():
                     return
@@ -185,15 +187,16 @@ class Runner:
                 self._owners.pop(job.id, None)
                 self._cancelled.discard(job.id)
                 self._enough.discard(job.id)
-                self._clear(job.id)
+                self._clear_scratch()
                 self._end_runs()
                 self._wake.set()  # what waited for this may be ready
 
-    def _clear(self, job_id: str) -> None:
-        """A job that has ended needs none of its scratch."""
-        job = self.store.jobs.find(job_id)
-        if job is None or job.state not in UNENDED:
-            shutil.rmtree(self.assigner.scratch / job_id, ignore_errors=True)
+    def _clear_scratch(self) -> None:
+        """Jobs that have ended need none of theirs, nor do those that were given up before their next attempt."""
+        for folder in self.assigner.scratch.glob("*"):
+            job = self.store.jobs.find(folder.name)
+            if job is None or job.state not in UNENDED:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _end_runs(self) -> None:
         try:
@@ -357,8 +360,7 @@ class Runner:
                     self._put_back_or_give_up(job)
         self._end_runs()  # the studio may have died between the last scene and the end of its run
         sweep([self._outputs, self._cache], self._ours, alive)
-        for folder in self.assigner.scratch.glob("*"):
-            self._clear(folder.name)
+        self._clear_scratch()
         self._wake.set()
 
     def _put_back_or_give_up(self, job: Job) -> None:

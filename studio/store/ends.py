@@ -129,7 +129,8 @@ class Ends:
     def put_back(self, job: Job, note: str, error: Mapping[str, Any], *, crashed: bool = True) -> State | None:
         """Queued again with a note; after MAX_CRASHES crashes failed. None: fenced off.
 
-        Not `crashed`: it is not the job's fault, and it may be put back as often as it takes."""
+        Not `crashed`: it is not the job's fault, and it may be put back as often as it takes. It then waits as long as
+        its queue is paused, also where it was asked for by hand: it would meet the same again at once."""
         with self._c.write():
             row = self._c.row("select crashes from jobs where id = ?", [job.id])
             if row is None:
@@ -137,9 +138,9 @@ class Ends:
             if crashed and row["crashes"] + 1 >= MAX_CRASHES:
                 return State.FAILED if self.fail(job, error) else None
             if not self._c.execute(
-                "update jobs set state = 'queued', crashes = crashes + ?"
-                " where id = ? and attempt = ? and state = 'running'",
-                [int(crashed), job.id, job.attempt],
+                "update jobs set state = 'queued', crashes = crashes + :crashed, by_hand = by_hand * :crashed"
+                " where id = :id and attempt = :attempt and state = 'running'",
+                {"crashed": int(crashed), "id": job.id, "attempt": job.attempt},
             ):
                 return None
             self._runs.put_back(job, note, error)
