@@ -200,7 +200,7 @@ def spoilt(pipe: Any) -> dict[str, tuple[dict[str, torch.Tensor], str, str]]:
     return {
         "an older model": (older, "UNet2DConditionModel", "Stable Diffusion 1.x"),
         "half of a network": (without(whole, layer), "UNet2DConditionModel", LACKS),
-        "a wider network": ({**whole, first: torch.zeros(9)}, "UNet2DConditionModel", "Stable Diffusion 1.x"),
+        "a wider network": ({**whole, first: torch.zeros(9)}, "UNet2DConditionModel", "SDXL"),
         "another encoder": ({**whole, narrow: torch.zeros(9)}, "CLIPTextModel", ""),
         "half of an encoder": (without(whole, narrow), "CLIPTextModel", LACKS),
         "half of a VAE": (without(whole, decoder), "AutoencoderKL", LACKS),
@@ -255,7 +255,7 @@ def test_weights_that_need_float32_are_read_in_it(xl: Twins, models: Path) -> No
         name: checkpoints.Described(SDXL.classes[name], xl.one / name, getattr(torch, dtype))
         for name, dtype in wanted.items()
     }
-    found = checkpoints.read_single(file, described, ["unet"])
+    found = checkpoints.read_single(file, described, ["unet"], {})
     assert {name: str(module.dtype).removeprefix("torch.") for name, module in found.items()} == wanted
     own = xl.pipe.vae.state_dict()
     assert all(torch.equal(tensor, own[key]) for key, tensor in found["vae"].state_dict().items())

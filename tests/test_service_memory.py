@@ -15,7 +15,7 @@ from test_runner_policy import Clock
 from studio.api import make_api
 from studio.domain import SceneAdapter
 from studio.errors import Refused
-from studio.pipelines import ENGINES, engine_class
+from studio.pipelines import ENGINES, engine_class, engines_for
 from studio.pipelines.base import Inputs, Limits, Machine, Made, Plan, Run
 from studio.pipelines.memory.footprint import Footprint, Network, Shape
 from studio.service import Studio
@@ -254,6 +254,26 @@ def test_auto_takes_what_suits_the_machine(
             monkeypatch.delitem(ENGINES, engine_id)
     policy = studio._store.queues.get(studio.queues.create("Q")["id"]).policy
     assert studio.engines.pick("text_to_video", "auto", policy).engine.id == chosen
+
+
+@pytest.mark.parametrize(
+    ("vram", "task", "first"),
+    [
+        (141, "reference_to_video", "skyreels-v3-r2v-14b"),
+        (141, "single_shot_extension", "skyreels-v3-v2v-14b"),
+        (141, "talking_avatar", "skyreels-v3-a2v-19b"),
+        (24, "image_to_video", "wan2.2-ti2v-5b"),
+        (24, "reference_to_video", "wan2.1-vace-1.3b"),
+        (24, "text_to_image", "sdxl"),
+    ],
+)  # fmt: skip
+def test_the_published_models_by_the_size_of_the_card(
+    on: Callable[..., Studio], vram: float, task: str, first: str
+) -> None:
+    planner = on(vram).memory._planner
+    machine = planner.whole()
+    able = [cls for cls in engines_for(task) if cls.parts]
+    assert min(able, key=lambda cls: planner.rank(cls, machine)).id == first
 
 
 def test_an_engine_that_fits_in_no_way_says_so(on: Callable[..., Studio]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from studio.domain import SCENE_CLASSES, SceneBase
 from studio.errors import Refused
+from studio.pipelines import ENGINES
 from studio.pipelines.base import Engine, Inputs, Machine, Plan
 from studio.pipelines.memory.footprint import Footprint, Shape
 from studio.pipelines.memory.profiles import CONTEXT_BYTES, GB, Fit, Learnt, every, plan_for
@@ -151,8 +152,8 @@ class Planner:
         return Fit(plan.profile, plan, None)
 
     def rank(self, cls: type[Engine], machine: Machine) -> tuple[int, float]:
-        """What `auto` prefers, least first: the largest network that stays on the device while it works; then, of those
-        that must be streamed, the smallest. On a CPU those that are made for one, then the smallest."""
+        """What `auto` prefers, least first: of the networks that stay on the device while they work, the first of
+        ENGINES; of those that must be streamed, the smallest. On a CPU those made for one, then the smallest."""
         if cls.footprint is None:
             return 1, 0.0
         size = float(on_shelf(cls, cls.footprint).network.bytes * cls.footprint.network.count)
@@ -160,7 +161,7 @@ class Planner:
             return (0 if cls.footprint.cpu else 2), size
         fit = self.fit(cls, machine)
         stays = fit is not None and fit.plan is not None and fit.plan.transformer != "stream"
-        return (0, -size) if stays else (2, size)
+        return (0, float([*ENGINES].index(cls.id))) if stays else (2, size)
 
 
 def sketch(task: str, **values: Any) -> SceneBase:
