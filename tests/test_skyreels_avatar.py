@@ -1,6 +1,5 @@
-"""Talking pictures from end to end at tiny size, from repositories laid out as published: A2V and InfiniteTalk."""
+"""SkyReels-V3 A2V from end to end at tiny size, as its repository is laid out; and what all talking pictures share."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,45 +9,32 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from engine_calls import SEED, loaded, scene, shelf
-from PIL import Image
-from safetensors.torch import save_file
+from avatar_films import LONG, LONGER, SHORT, SIDE, STEPS, Told, made, mp3, packets, published, spoken, voice
+from engine_calls import SEED, loaded, scene
 
 from studio.errors import Cancelled, OutOfMemory, Refused
 from studio.execution import Assignment, Finished, Progress
 from studio.execution.work import perform
 from studio.media import sound
 from studio.media.probe import probe
-from studio.media.writer import VideoFile, write_video
-from studio.pipelines.base import Inputs, Made, Plan, Run
+from studio.media.writer import VideoFile
+from studio.pipelines.base import Inputs, Plan
 from studio.pipelines.diffusion.embeddings import CACHE
 from studio.pipelines.manager import PipelineManager
 from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.memory.places import Places
-from studio.pipelines.parts import SHELF
 from studio.pipelines.skyreels_v3.audio_wan import WanAudioTransformer3DModel
 from studio.pipelines.skyreels_v3.avatar import SkyReelsA2V
 from studio.pipelines.skyreels_v3.avatar_pipeline import noise_levels
-from studio.pipelines.skyreels_v3.infinitetalk import FEW_STEPS, InfiniteTalk, InfiniteTalkFp8, InfiniteTalkMulti
+from studio.pipelines.skyreels_v3.infinitetalk import InfiniteTalk, InfiniteTalkFp8, InfiniteTalkMulti
 
-REPOS = (
-    "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers", "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
-    "Skywork/SkyReels-V3-A2V-19B", "MeiGen-AI/InfiniteTalk", "TencentGameMate/chinese-wav2vec2-base",
-)  # fmt: skip
-SIDE, STEPS = 32, 2
-SHORT, LONG = 0.6, 3.4  # seconds: one pass; a key pass and two windows, or two windows of InfiniteTalk
-LONGER = 6.0  # a key pass and three windows
 ENGINES = (SkyReelsA2V, InfiniteTalk, InfiniteTalkMulti, InfiniteTalkFp8)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder, threads = tmp_path_factory.mktemp("shelf"), torch.get_num_threads()
-    torch.set_num_threads(1)
-    with shelf(folder, *REPOS), pytest.MonkeyPatch.context() as context:
-        context.setenv(CACHE, str(folder / "cache"))
+    with published(tmp_path_factory.mktemp("shelf")):
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -56,63 +42,6 @@ def a2v() -> Iterator[SkyReelsA2V]:
     engine = loaded(SkyReelsA2V)
     yield engine
     engine.close()
-
-
-@pytest.fixture(scope="module")
-def talk() -> Iterator[InfiniteTalk]:
-    engine = loaded(InfiniteTalk)
-    yield engine
-    engine.close()
-
-
-def voice(folder: Path, seconds: float, pitch: float = 180.0) -> Path:
-    at = np.arange(round(seconds * sound.RATE)) / sound.RATE
-    tone = 0.3 * np.sin(2 * np.pi * pitch * at) * (1 + np.sin(2 * np.pi * 4 * at)) / 2
-    path = folder / f"voice-{seconds}-{pitch}.wav"
-    sound.save(path, np.stack([tone, tone], axis=1).astype(np.float32))
-    return path
-
-
-def portrait(folder: Path) -> Path:
-    """120 by 160, of many colours: frames take its spread of each."""
-    y, x = np.mgrid[0:160, 0:120]
-    path = folder / "portrait.png"
-    Image.fromarray(np.stack([x * 2, y + 60, 255 - x], axis=-1).astype(np.uint8)).save(path)
-    return path
-
-
-def spoken(folder: Path, seconds: float, **more: Any) -> Inputs:
-    """A portrait and a recording."""
-    recording = voice(folder, seconds)
-    files = {"input_image": portrait(folder), "input_audio": recording}
-    return replace(
-        Inputs(files=files, soundtrack=recording, recordings=((recording, 0.0),), duration=seconds), **more
-    )  # fmt: skip
-
-
-class Told:
-    """A run, and what it said on the way."""
-
-    def __init__(self, folder: Path, inputs: Inputs, **more: Any) -> None:
-        self.steps: list[tuple[int, int]] = []
-        self.phases: list[str] = []
-        self.run = Run(
-            SEED, inputs, Plan(), folder / "made", folder / "small", phase=self.phases.append,
-            report=lambda done, total, preview: self.steps.append((done, total)), **more,
-        )  # fmt: skip
-
-
-def made(engine: Any, folder: Path, inputs: Inputs, told: Told | None = None, **options: Any) -> Made:
-    said = scene("talking_avatar", input_image="x", input_audio="x", resolution="480P")
-    small = {"width": SIDE, "height": SIDE, "num_inference_steps": STEPS} | options
-    return engine.run(said, engine.Options(**small), (told or Told(folder, inputs)).run)
-
-
-def packets(path: Path) -> list[bytes]:
-    import av
-
-    with av.open(str(path), format="mov") as container:
-        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
 # ------------------------------------------------------------------------------------------------ one film
@@ -197,27 +126,6 @@ def test_a_plan_is_that_of_one_window_however_long_the_film(cls: type[Any], seco
         assert footprint.decode_peak(one) == footprint.decode_peak(window)
 
 
-# ------------------------------------------------------------------------------------------------ what is asked
-def calls(module: Any) -> Any:
-    """A list that grows with every forward of a module."""
-    made: list[Any] = []
-    hook = module.register_forward_pre_hook(lambda module, args, named: made.append((args, named)), with_kwargs=True)
-    return made, hook
-
-
-@pytest.mark.parametrize(("text", "audio", "forwards"), [(1.0, 1.0, 1), (5.0, 1.0, 2), (1.0, 2.0, 2), (5.0, 4.0, 3)])
-def test_a_step_calls_the_network_as_often_as_its_guidance_needs(
-    text: float, audio: float, forwards: int, talk: InfiniteTalk, tmp_path: Path
-) -> None:
-    seen, hook = calls(talk.pipe.transformer)
-    options = {"guidance_scale": text, "audio_guidance_scale": audio}
-    made(talk, tmp_path, spoken(tmp_path, SHORT), **options)
-    hook.remove()
-    said = scene("talking_avatar", input_image="x", resolution="480P")
-    shape = talk.shape(said, talk.Options(**options), Inputs(duration=SHORT))
-    assert len(seen) == STEPS * forwards and shape.forwards == forwards
-
-
 def test_nothing_is_encoded_per_window_and_no_prompt_that_nobody_uses(
     a2v: SkyReelsA2V, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,21 +145,23 @@ def test_nothing_is_encoded_per_window_and_no_prompt_that_nobody_uses(
     assert kept == 4  # two prompts, the portrait, the colours of the preview: no frame of a window
 
 
-def test_a_portrait_is_encoded_once_for_all_windows(talk: InfiniteTalk, tmp_path: Path) -> None:
-    encoded, looked = list[int](), list[int]()
-    real = type(talk.pipe).encode_frames
+@pytest.mark.parametrize("kind", ["silence", "mp3", "the shortest", "nothing but a duration"])
+def test_any_sound_is_heard(kind: str, a2v: SkyReelsA2V, tmp_path: Path) -> None:
+    recording = tmp_path / "sound.wav"
+    seconds = 0.4 if kind == "the shortest" else SHORT
+    sound.save(recording, np.zeros((round(seconds * sound.RATE), 2), np.float32))
+    if kind == "mp3":
+        recording = mp3(voice(tmp_path, SHORT), tmp_path / "sound.mp3")
+    inputs = replace(spoken(tmp_path, seconds), soundtrack=recording, recordings=((recording, 0.0),))
+    if kind == "nothing but a duration":
+        inputs = replace(inputs, soundtrack=None, recordings=())
+    facts = probe(made(a2v, tmp_path, inputs).path)
+    assert (facts.num_frames, facts.has_audio) == (round(25 * seconds), bool(inputs.soundtrack))
 
-    def watched(self: Any, frames: torch.Tensor) -> torch.Tensor:
-        encoded.append(len(frames))
-        return real(self, frames)
 
-    talk._bring("image_encoder")
-    hook = talk.pipe.image_encoder.register_forward_pre_hook(lambda *_: looked.append(1))
-    with patch.object(type(talk.pipe), "encode_frames", watched):
-        made(talk, tmp_path, spoken(tmp_path, LONG))
-    hook.remove()
-    assert encoded == [81, 9]  # the second window has nothing new but its motion
-    assert len(looked) <= 1
+def test_the_levels_of_noise_are_the_published_ones() -> None:
+    assert noise_levels(4, 11.0) == pytest.approx([1000, 956.58409, 846.5438, 10.8911, 0])
+    assert noise_levels(1, 7.0) == [1000.0, 0.0]
 
 
 # ------------------------------------------------------------------------------------------------ the user
@@ -294,24 +204,11 @@ def test_enough_between_two_windows_takes_no_further_step(a2v: SkyReelsA2V, tmp_
     assert probe(result.path).num_frames == 69 and len(told.steps) == 2 * STEPS
 
 
-def test_what_was_enough_begins_like_the_whole_film(talk: InfiniteTalk, tmp_path: Path) -> None:
-    inputs, (a, b) = spoken(tmp_path, LONG), (tmp_path / "a", tmp_path / "b")
-    a.mkdir(), b.mkdir()
-    whole = made(talk, a, inputs)
-    told = Told(b, inputs, enough=lambda: len(told.steps) >= STEPS)
-    part = made(talk, b, inputs, told)
-    assert probe(part.path).num_frames == 81
-    assert np.array_equal(pixels(part.path)[:60], pixels(whole.path)[:60])
-
-
-def pixels(path: Path) -> np.ndarray:
-    import av
-
-    with av.open(str(path), format="mov") as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-
-
 # ------------------------------------------------------------------------------------------------ memory
+def burst_always() -> None:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+
 def test_a_window_that_runs_out_of_memory_is_made_once_more_with_less_on_the_device(tmp_path: Path) -> None:
     engine, inputs = loaded(InfiniteTalk), spoken(tmp_path, LONG)
     expected = packets(made(engine, tmp_path, inputs).path)
@@ -366,135 +263,3 @@ def test_progress_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     steps = [event.done for event in events if isinstance(event, Progress)]
     assert steps == sorted(steps) and set(steps) == {*range(10)}
     assert {"text", "steps", "decode", "save"} <= finished.facts["phases"].keys()
-
-
-def burst_always() -> None:
-    raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-
-
-# ------------------------------------------------------------------------------------------------ whom it shows
-def clip(folder: Path, frames: int, fps: int = 30) -> Path:
-    """Each frame another grey."""
-    path = folder / f"clip-{frames}.mp4"
-    shown = (np.full((64, 64, 3), 250 - 2 * number, np.uint8) for number in range(frames))
-    write_video(path, shown, fps, frames, layout="rgb24", audio=None, comment={}, posters=folder / "clip")
-    return path
-
-
-@pytest.mark.parametrize(("frames", "notes"), [(120, ["no_face"]), (60, ["no_face", "video_held"])])
-def test_a_video_gives_each_window_the_frame_at_its_start(
-    frames: int, notes: list[str], talk: InfiniteTalk, tmp_path: Path
-) -> None:
-    """Read at 25 a second: 72 of those are 86 of 30. A video that ends before is shown on, which the take says."""
-    inputs = spoken(tmp_path, LONG)
-    inputs = replace(inputs, files={"input_video": clip(tmp_path, frames), "input_audio": inputs.files["input_audio"]})
-    told, seen = Told(tmp_path, inputs), list[float]()
-    real = type(talk.pipe).prepare_condition
-
-    def watched(self: Any, given: dict[int, torch.Tensor], count: int) -> torch.Tensor:
-        assert [*given] == [0]
-        seen.append(float(given[0].mean()) * 127.5 + 127.5)
-        return real(self, given, count)
-
-    with patch.object(type(talk.pipe), "prepare_condition", watched):
-        made(talk, tmp_path, inputs, told)
-    assert seen == pytest.approx([250, 250 - 2 * min(86, frames - 1)], abs=2)
-    assert told.run.described["notes"] == notes
-
-
-def test_two_people_speak_each_at_a_place(tmp_path: Path) -> None:
-    engine, one, other = loaded(InfiniteTalkMulti), voice(tmp_path, SHORT), voice(tmp_path, SHORT, 320.0)
-    inputs = replace(spoken(tmp_path, SHORT), recordings=((one, 0.0), (other, 0.0)), soundtrack=one)
-    seen, hook = calls(engine.pipe.transformer)
-    both = packets(made(engine, tmp_path, inputs).path)
-    heard = [(len(named["audio_embeds"]), named["speaker_masks"] is not None) for _, named in seen]
-    assert heard == [(2, True), (2, True), (1, False)] * STEPS  # what nobody hears, nobody says
-    masks = seen[0][1]["speaker_masks"]
-    assert masks.shape == (3, SIDE, SIDE) and masks[0, :, : SIDE // 2].any() and not masks[0, :, SIDE // 2 :].any()
-    changed = replace(inputs, recordings=((other, 0.0), (one, 0.0)))
-    assert packets(made(engine, tmp_path, changed).path) != both
-    hook.remove()
-    engine.close()
-
-
-@pytest.mark.parametrize(
-    ("cls", "people", "boxes", "code"),
-    [
-        (SkyReelsA2V, 2, [], "avatar.too_many_speakers"),
-        (InfiniteTalkMulti, 3, [], "avatar.too_many_speakers"),
-        (InfiniteTalkMulti, 1, [[0, 0, 0.4, 1], [0.5, 0, 1, 1]], "avatar.boxes_count"),
-    ],
-)
-def test_more_people_than_it_knows_or_places_that_cannot_be_are_refused(
-    cls: type[Any], people: int, boxes: list[list[float]], code: str, tmp_path: Path
-) -> None:
-    engine = loaded(cls)
-    recordings = tuple((voice(tmp_path, SHORT, 180.0 + number), 0.0) for number in range(people))
-    inputs = replace(spoken(tmp_path, SHORT), recordings=recordings)
-    said = scene("talking_avatar", input_image="x", input_audio="x", resolution="480P", speaker_boxes=boxes)
-    with pytest.raises(Refused) as refused:
-        engine.run(said, engine.Options(width=SIDE, height=SIDE, num_inference_steps=1), Told(tmp_path, inputs).run)
-    assert refused.value.code == code
-    engine.close()
-
-
-@pytest.mark.parametrize("kind", ["silence", "mp3", "the shortest", "nothing but a duration"])
-def test_any_sound_is_heard(kind: str, a2v: SkyReelsA2V, tmp_path: Path) -> None:
-    recording = tmp_path / "sound.wav"
-    seconds = 0.4 if kind == "the shortest" else SHORT
-    sound.save(recording, np.zeros((round(seconds * sound.RATE), 2), np.float32))
-    if kind == "mp3":
-        recording = mp3(voice(tmp_path, SHORT), tmp_path / "sound.mp3")
-    inputs = replace(spoken(tmp_path, seconds), soundtrack=recording, recordings=((recording, 0.0),))
-    if kind == "nothing but a duration":
-        inputs = replace(inputs, soundtrack=None, recordings=())
-    facts = probe(made(a2v, tmp_path, inputs).path)
-    assert (facts.num_frames, facts.has_audio) == (round(25 * seconds), bool(inputs.soundtrack))
-
-
-def mp3(source: Path, path: Path) -> Path:
-    """Stereo at 48 kHz."""
-    import av
-
-    with av.open(str(source)) as wave, av.open(str(path), "w", format="mp3") as target:
-        stream = target.add_stream("mp3", rate=48_000, layout="stereo")
-        for frame in wave.decode(audio=0):
-            target.mux(stream.encode(frame))
-        target.mux(stream.encode(None))
-    return path
-
-
-def test_few_steps_need_a_lora_and_say_which(tmp_path: Path) -> None:
-    options = InfiniteTalk.Options(**InfiniteTalk.presets["fast"])
-    assert (options.num_inference_steps, options.guidance_scale, options.audio_guidance_scale) == (8, 1.0, 2.0)
-    engine, inputs = loaded(InfiniteTalk), spoken(tmp_path, SHORT)
-    said = scene("talking_avatar", input_image="x", input_audio="x", resolution="480P")
-    with pytest.raises(Refused) as refused:
-        engine.run(said, options, Told(tmp_path, inputs).run)
-    assert FEW_STEPS in str(refused.value.params)
-    engine.close()
-
-
-def test_the_levels_of_noise_are_the_published_ones() -> None:
-    assert noise_levels(4, 11.0) == pytest.approx([1000, 956.58409, 846.5438, 10.8911, 0])
-    assert noise_levels(1, 7.0) == [1000.0, 0.0]
-
-
-def test_a_lora_made_for_wan_lies_on_the_network_that_hears(tmp_path: Path) -> None:
-    """By the original's names, with layers for the picture, as LoRAs of few steps are."""
-    engine, inputs = loaded(InfiniteTalk), spoken(tmp_path, SHORT)
-    plain = packets(made(engine, tmp_path, inputs).path)
-    dim = engine.pipe.transformer.config.num_attention_heads * engine.pipe.transformer.config.attention_head_dim
-    state = {}
-    for layer in ("self_attn.q", "cross_attn.k_img", "cross_attn.v_img"):
-        for side, shape in (("down", (2, dim)), ("up", (dim, 2))):
-            state[f"diffusion_model.blocks.0.{layer}.lora_{side}.weight"] = torch.ones(shape)
-    folder = Path(os.environ[SHELF]) / "loras"
-    folder.mkdir(exist_ok=True)
-    save_file(state, folder / FEW_STEPS)
-    few = InfiniteTalk.presets["fast"] | {"num_inference_steps": STEPS}
-    result = made(engine, tmp_path, inputs, **few)
-    assert packets(result.path) != plain and result.facts["loras"] == [{"file": FEW_STEPS, "weight": 1.0}]
-    assert packets(made(engine, tmp_path, inputs).path) == plain  # off again
-    engine.close()
-    (folder / FEW_STEPS).unlink()

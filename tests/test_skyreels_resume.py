@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_calls import SEED, loaded, scene, shelf
-from test_skyreels_avatar import REPOS, packets, portrait, voice
+from avatar_films import packets, portrait, published, voice
+from engine_calls import SEED, loaded, scene
 
 from studio.domain import JSON
 from studio.pipelines.base import Inputs, Plan, Run
-from studio.pipelines.diffusion.embeddings import CACHE
 from studio.pipelines.skyreels_v3.avatar import SkyReelsA2V
 from studio.pipelines.skyreels_v3.finished import Finished
 
@@ -27,14 +26,10 @@ class Lost(BaseException):
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SkyReelsA2V]:
-    folder, threads = tmp_path_factory.mktemp("shelf"), torch.get_num_threads()
-    torch.set_num_threads(1)
-    with shelf(folder, *REPOS), pytest.MonkeyPatch.context() as context:
-        context.setenv(CACHE, str(folder / "cache"))
+    with published(tmp_path_factory.mktemp("shelf")):
         engine = loaded(SkyReelsA2V)
         yield engine
         engine.close()
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
