@@ -10,8 +10,7 @@ from sqlite_utils import Database
 from store_tools import ERROR, after, all_of, claimed, made, open_store, picture, render, shot, states, voice
 
 from studio import domain
-from studio.domain import words
-from studio.domain import Line, Speech, State
+from studio.domain import Line, Speech, State, words
 from studio.errors import Conflict, DiskFull, Forbidden, NotFound, Unavailable
 from studio.media.roots import Roots
 from studio.store import Store, Wanted

@@ -66,7 +66,7 @@ class WorkerProcess:
         *,
         cancel_grace: float = 10.0,  # seconds until an asked cancel becomes a kill
         frozen_after: float = 60.0,  # seconds without a heartbeat
-        stalled_after: float = 1800.0,  # least seconds of heartbeats without any other word: a kernel that never returns
+        stalled_after: float = 1800.0,  # least seconds of heartbeats without another word: a kernel that hangs
         start_within: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

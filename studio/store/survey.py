@@ -63,11 +63,11 @@ class Survey:
         return {row["sha256"]: row for row in rows}
 
     def sources(self, scene_ids: Iterable[str]) -> dict[str, Row]:
-        """By scene: position, label, task, state, and kind, root, path and seconds of its selected take (None: no take)."""
+        """By scene: position, label, task, state; kind, root, path and seconds of its selected take (None: no take)."""
         rows = self._c.rows(
             "select s.id, s.position, s.task_type, s.state, json_extract(s.body, '$.label') as label, t.kind, t.root,"
-            " t.path, t.duration from scenes s left join takes t on t.scene_id = s.id and t.layer = 'picture' and t.selected = 1"
-            " and t.trashed is null where s.id in (select value from json_each(?))",
+            " t.path, t.duration from scenes s left join takes t on t.scene_id = s.id and t.layer = 'picture'"
+            " and t.selected = 1 and t.trashed is null where s.id in (select value from json_each(?))",
             [json.dumps(sorted(scene_ids))],
         )
         return {row["id"]: row for row in rows}
