@@ -11,10 +11,13 @@ import torch
 from avatar_films import packets, portrait, published, voice
 from engine_calls import SEED, loaded, scene
 
-from studio.domain import JSON
+from studio.domain import JSON, SpokenLine
+from studio.execution import Assignment, Finished, Kept, Progress
+from studio.execution.work import perform
 from studio.pipelines.base import Inputs, Plan, Run
+from studio.pipelines.manager import PipelineManager
 from studio.pipelines.skyreels_v3.avatar import SkyReelsA2V
-from studio.pipelines.skyreels_v3.finished import Finished
+from studio.pipelines.skyreels_v3.finished import Finished as Windows
 
 SECONDS, SIDE, STEPS = 4.0, 32, 2  # a key pass and two windows
 PASSES = 3
@@ -140,6 +143,40 @@ def test_another_profile_may_finish_the_film(
     assert steps == [5, 6] and packets(made.path) == whole
 
 
+def test_a_job_whose_worker_is_lost_goes_on_in_another(inputs: Inputs, engine: SkyReelsA2V, tmp_path: Path) -> None:
+    """Lines are laid on the scene's clock anew for each attempt: it is the same film all the same."""
+    line = SpokenLine("l", "Inês", "ah", inputs.files["input_audio"], 0.0, SECONDS)
+    spoken = Inputs(files={"input_image": inputs.files["input_image"]}, lines=(line,), duration=SECONDS)
+    options = {"width": SIDE, "height": SIDE, "num_inference_steps": STEPS}
+    said = scene("talking_avatar", input_image="x", resolution="480P", options={engine.id: options})
+    kept, told = dict[str, JSON](), list[int]()
+
+    def listen(event: Any) -> None:
+        if isinstance(event, Kept):
+            kept[event.key] = event.value
+        if isinstance(event, Progress) and event.note == "decode":
+            told.append(event.done)
+            if told == [2, 4]:
+                raise Lost
+
+    def attempt(number: int) -> Any:
+        assignment = Assignment(
+            "job", number, engine.id, said.model_dump(mode="json"), spoken, Plan(), SEED, tmp_path / "take",
+            tmp_path / "small", kept=dict(kept), scratch=tmp_path / "scratch",
+        )  # fmt: skip
+        manager = PipelineManager()
+        try:
+            return perform(assignment, manager, listen, lambda: False)
+        finally:
+            manager.close()
+
+    with pytest.raises(Lost):
+        attempt(1)
+    finished = attempt(2)
+    assert isinstance(finished, Finished) and finished.facts["resumed_windows"] == 1
+    assert told == [2, 4, 4, 6] and finished.facts["num_frames"] == 100
+
+
 def test_only_what_is_still_needed_is_laid_aside(engine: SkyReelsA2V, inputs: Inputs, tmp_path: Path) -> None:
     job = Job(engine, tmp_path)
     job.attempt(inputs)
@@ -153,11 +190,11 @@ def test_frames_come_back_as_they_were(tmp_path: Path) -> None:
     run = Run(1, Inputs(), Plan(), tmp_path / "made", tmp_path / "small")
     frames = np.random.default_rng(0).integers(0, 256, (5, 46, 62, 3), np.uint8)
     one, two = torch.randn(2, 3), torch.randn(4)
-    finished = Finished(run, "film")
+    finished = Windows(run, "film")
     finished.add(frames, {"keys": one, "motion": two})
     finished.add(frames[:0], {"motion": two * 2})
-    again = Finished(run, "film")
+    again = Windows(run, "film")
     assert (len(again), again.num_frames, again.resumed) == (2, 5, 2)
     assert np.array_equal(np.stack(list(again.frames(0))), frames) and not list(again.frames(1))
     assert torch.equal(again.left()["keys"], one) and torch.equal(again.left()["motion"], two * 2)
-    assert len(Finished(run, "another film")) == 0
+    assert len(Windows(run, "another film")) == 0
