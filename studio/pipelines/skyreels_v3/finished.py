@@ -4,6 +4,7 @@ After a crash the next attempt of the same job reads them back, if everything th
 frames and tensors; no model and no policy.
 """
 
+import errno
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 KEPT = "windows"  # under which the run keeps what is finished
 FORM = 1  # of what lies on disk and of how windows are drawn: a higher number makes earlier ones worthless
+FULL = ("os error 28)", "os error 122)", "os error 112)")  # safetensors' words for a full disk, a quota, Windows' own
 
 
 class Finished:
@@ -56,22 +58,21 @@ class Finished:
         files = {number: load_file(self._left(number)) for number in {*self._holders.values()}}
         return {name: files[number][name] for name, number in self._holders.items()}
 
-    def add(self, frames: "np.ndarray", left: "Mapping[str, torch.Tensor]") -> None:
+    def add(self, frames: "np.ndarray", left: "Mapping[str, torch.Tensor]", whole: bool = True) -> None:
         """The next window: (n, H, W, 3) uint8, n may be 0, and what it leaves beside what others left, in place of what
-        has the same name. Returns when it would be found after a power cut. Raises DiskFull."""
-        from safetensors.torch import save_file
-
+        has the same name. Returns when it would be found after a power cut; what is not `whole` no other attempt finds.
+        Raises DiskFull."""
         number = len(self)
         one = {"frames": len(frames), "film_bytes": 0, "left_bytes": 0}
         if len(frames):
             one["film_bytes"] = _whole(self._film(number), lambda part: _write(part, frames))
         if left:
-            tensors = {name: tensor.contiguous() for name, tensor in left.items()}
-            one["left_bytes"] = _whole(self._left(number), lambda part: save_file(tensors, part))
+            one["left_bytes"] = _whole(self._left(number), lambda part: _save(part, left))
         done, holders = [*self._done, one], self._holders | dict.fromkeys(left, number)
-        self._run.keep(KEPT, {"identity": self._identity, "done": done, "left": holders})
-        for old in {*self._holders.values()} - {*holders.values()}:
-            self._left(old).unlink(missing_ok=True)
+        if whole:
+            self._run.keep(KEPT, {"identity": self._identity, "done": done, "left": holders})
+            for old in {*self._holders.values()} - {*holders.values()}:
+                self._left(old).unlink(missing_ok=True)
         self._done, self._holders = done, holders
 
     def _find(self) -> None:
@@ -116,6 +117,18 @@ def _whole(path: Path, write: Any) -> int:
         fsync_file(part)
         replace(part, path)
     return path.stat().st_size
+
+
+def _save(path: Path, left: "Mapping[str, torch.Tensor]") -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in left.items()}, path)
+    except SafetensorError as error:
+        if any(word in str(error) for word in FULL):
+            raise OSError(errno.ENOSPC, str(error)) from error
+        raise
 
 
 def _write(path: Path, frames: "np.ndarray") -> None:

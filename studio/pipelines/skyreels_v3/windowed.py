@@ -165,7 +165,7 @@ class Windowed(Wan):
                 frames = _uint8(pixels[: film.num_frames - finished.num_frames])
             new = {name: tensor.cpu() for name, tensor in new.items()}
             left |= new
-            finished.add(frames, new)
+            finished.add(frames, new, whole=not last)
             if last:
                 raise Stopped
             del begun, latents, pixels
