@@ -140,7 +140,8 @@ class Windowed(Wan):
             "seed": film.run.seed,
             "inputs": inputs_of(film.run.inputs),
             "size": [film.shape.width, film.shape.height],
-            "weights": [dict(sorted(self._marks.items())), self._file[1] if self._file else "", self._stack.facts()],
+            "weights": [dict(sorted(self._marks.items())), self._file[1] if self._file else ""],
+            "loras": [str(lora) for lora in self._stack.loras],  # with the time of a file's last change
         }
 
     def _frames(self, film: Film, finished: Finished, cost: "Cost") -> "Iterator[np.ndarray]":
@@ -151,6 +152,7 @@ class Windowed(Wan):
         left = finished.left()
         for number in range(len(finished), len(film.windows)):
             if film.run.enough and finished.num_frames:
+                film.stopped_at = film.done
                 raise Stopped
             window = film.windows[number]
             film.run.phase("steps")
