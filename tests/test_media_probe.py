@@ -1,6 +1,7 @@
 """Real files, broken files and attacks. None of the attacks may read a second file."""
 
 import struct
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from studio.errors import NotFound, Refused, StudioError, TooLarge
 from studio.media import probe as module
-from studio.media.probe import open_media, probe, sniff
+from studio.media.probe import Facts, open_media, probe, sniff
 
 
 def code_of(path) -> str:
@@ -321,3 +322,21 @@ def test_only_files_and_one_container(tmp_path, monkeypatch):
 
 def test_every_container_has_a_demuxer_that_reads_no_other_file():
     assert not {"hls", "concat", "dash", "imf", "image2", "lavfi"} & set(module.DEMUXERS.values())
+
+
+# ------------------------------------------------------------------------------------------------ what is seen of it
+def test_what_can_be_seen_through_lies_on_white_and_16_bit_grey_stays_grey(tmp_path):
+    from studio.media.frames import picture_of
+
+    cut = np.zeros((8, 8, 4), np.uint8)  # hidden black all around
+    cut[2:6, 2:6] = (200, 40, 30, 255)
+    Image.fromarray(cut).save(tmp_path / "cut.png")
+    seen = picture_of(tmp_path / "cut.png", "first")
+    assert seen[0, 0].tolist() == [255, 255, 255] and seen[3, 3].tolist() == [200, 40, 30]
+    Image.fromarray(np.full((8, 8), 128 * 257, np.uint16)).save(tmp_path / "grey.png")
+    assert picture_of(tmp_path / "grey.png", "first")[0, 0].tolist() == [128, 128, 128]
+
+
+def test_a_turned_clip_is_as_wide_as_it_is_shown():
+    facts = Facts("video", "mp4", "h264", width=1920, height=1080)
+    assert facts.upright == (1920, 1080) and replace(facts, rotation=270).upright == (1080, 1920)

@@ -27,7 +27,7 @@ def picture_of(path: Path, which: Which) -> np.ndarray:
         raise Refused("media.no_picture", name=path.name)
     if facts.kind == "image":
         with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            return np.asarray(_opaque(ImageOps.exif_transpose(image)))
     if which == "first":
         seconds = 0.0
     elif which == "last":
@@ -39,6 +39,17 @@ def picture_of(path: Path, which: Which) -> np.ndarray:
         if frame is not None:
             return rgb(frame)
     raise MediaError("media.broken", name=path.name, reason="no frame can be decoded")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """RGB: what is seen through is white, as the page it lies on; 16-bit grey is brought to 8."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    page = Image.new("RGBA", image.size, "white")
+    page.alpha_composite(image.convert("RGBA"))
+    return page.convert("RGB")
 
 
 def _frame_at(path: Path, facts: Facts, seconds: float, early: float) -> av.VideoFrame | None:

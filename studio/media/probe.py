@@ -58,6 +58,11 @@ class Facts:
     rotation: int = 0  # degrees counterclockwise that a player turns the picture: 0, 90, 180, 270
     parameters: str = ""  # hash of the codec's extradata: clips join by copy only where it is equal
 
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(width, height) as a player shows it."""
+        return (self.height, self.width) if self.rotation in (90, 270) else (self.width, self.height)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

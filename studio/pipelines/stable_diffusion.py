@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from studio.errors import Refused
 from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion.engine import DiffusersEngine
 from studio.pipelines.diffusion.loading import FileOptions
@@ -50,8 +49,7 @@ class StableDiffusion(DiffusersEngine):
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         width, height = self.sizes[scene.aspect]
         width, height = options.width or width, options.height or height
-        if width % self.multiple or height % self.multiple:
-            raise Refused("engine.size_multiple", engine=self.id, width=width, height=height, multiple=self.multiple)
+        self.must_fit(width, height)
         return Shape(width, height, batch=2 if options.guidance_scale > 1 else 1, steps=options.num_inference_steps)
 
     def arguments(self, scene: Any, options: Any, run: Run, shape: Shape) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from studio.errors import Refused
 from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
 from studio.pipelines.diffusion.engine import DiffusersEngine
@@ -83,8 +82,7 @@ class SVDXT(DiffusersEngine):
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         width, height = self.sizes[scene.aspect]
         width, height = options.width or width, options.height or height
-        if width % self.multiple or height % self.multiple:
-            raise Refused("engine.size_multiple", engine=self.id, width=width, height=height, multiple=self.multiple)
+        self.must_fit(width, height)
         batch = 2 if options.guidance_scale > 1 else 1
         return Shape(width, height, FRAMES, batch=batch, steps=options.num_inference_steps, encodes=True)
 

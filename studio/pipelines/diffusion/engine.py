@@ -107,13 +107,18 @@ class DiffusersEngine(Loading):
         width, height = scene.size
         width = options.width or width // self.multiple * self.multiple
         height = options.height or height // self.multiple * self.multiple
-        if width % self.multiple or height % self.multiple:
-            raise Refused(
-                "engine.size_multiple", field=f"options.{self.id}.{'width' if width % self.multiple else 'height'}",
-                engine=self.id, width=width, height=height, multiple=self.multiple,
-            )  # fmt: skip
+        self.must_fit(width, height)
         frames = 1 if scene.kind == "image" else self.limits.frames(inputs.duration or 5.0)
         return Shape(width, height, frames)
+
+    def must_fit(self, width: int, height: int) -> None:
+        """Raises Refused where the network cannot take so many pixels, naming the option that is to blame."""
+        for name, pixels in (("width", width), ("height", height)):
+            if pixels % self.multiple:
+                raise Refused(
+                    "engine.size_multiple", field=f"options.{self.id}.{name}", engine=self.id, width=width,
+                    height=height, multiple=self.multiple,
+                )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ loading
     def __init__(self) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from studio.errors import Refused
 from studio.pipelines.base import Inputs, Limits, Run
 from studio.pipelines.diffusion import pictures
 from studio.pipelines.memory.footprint import Shape
@@ -78,8 +77,7 @@ class Avatar(Windowed):
         """A window goes through the network and the VAE as a whole, however long the film is, and however short."""
         width, height = sized(scene, inputs)
         width, height = options.width or width, options.height or height
-        if width % self.multiple or height % self.multiple:
-            raise Refused("engine.size_multiple", engine=self.id, width=width, height=height, multiple=self.multiple)
+        self.must_fit(width, height)
         return Shape(
             width, height, self.taken(scene, options, inputs),
             steps=options.num_inference_steps * len(self.windows(scene, options, inputs)),
@@ -145,7 +143,7 @@ class Avatar(Windowed):
         speakers.check(count, scene.speaker_boxes)
         if count == 1:
             return None
-        width, height = _size_of(_seen(inputs))
+        width, height = _probed(_seen(inputs)).upright
         masks = speakers.masks(count, scene.speaker_boxes, (height, width), (shape.height, shape.width))
         return torch.from_numpy(masks).to(self.plan.device)
 
@@ -244,23 +242,34 @@ class Avatar(Windowed):
     def ended(
         self, film: Film, window: Window, begun: dict[str, Any], latents: "torch.Tensor", last: bool
     ) -> "tuple[torch.Tensor, dict[str, torch.Tensor]]":
-        from studio.pipelines.skyreels_v3.colour import match
-
         shown = window.shown if window.kept or not last else range(FRAMES)  # of a key pass nothing, usually
         wanted = max(shown.stop, max(window.keys, default=-1) + 1)
         frames = self.decoded(latents[:, :, : 1 - (1 - wanted) // STRIDE])  # what comes later changes none of these
-        strength = film.options.color_strength
+        kept = self._recoloured(frames[shown.start : shown.stop], film)
+        if window.kept:
+            return kept, {"motion": kept[-self.policy.motion :]}
+        keys = frames[list(window.keys)]
+        return kept, {"keys": keys if len(kept) else self._recoloured(keys, film)}
+
+    def _recoloured(self, frames: "torch.Tensor", film: Film) -> "torch.Tensor":
+        """The same tensor, in place, in the picture's colours: some frames at a time where the network works, wherever
+        they lie."""
+        from studio.pipelines.skyreels_v3.colour import CHUNK, match
+
+        strength, device = film.options.color_strength, self.plan.device
         if strength:
-            matched = match(frames, _pixels(film.given["image"]).to(frames.device))
-            frames = matched if strength == 1 else (1 - strength) * frames + strength * matched
-        kept = frames[shown.start : shown.stop]
-        left = {"motion": kept[-self.policy.motion :]} if window.kept else {"keys": frames[list(window.keys)]}
-        return kept, left
+            reference = _pixels(film.given["image"]).to(device)
+            for start in range(0, len(frames), CHUNK):
+                piece = frames[start : start + CHUNK].to(device)
+                matched = match(piece, reference)
+                piece = matched if strength == 1 else (1 - strength) * piece + strength * matched
+                frames[start : start + CHUNK] = piece.to(frames.device)
+        return frames
 
 
 def sized(scene: Any, inputs: Inputs) -> tuple[int, int]:
     """(width, height): the nearest to the picture that is made to speak; without one, to what the scene says."""
-    width, height = _size_of(_seen(inputs)) if inputs.files else scene.size
+    width, height = _probed(_seen(inputs)).upright if inputs.files else scene.size
     height, width = nearest("avatar", scene.resolution, height, width)
     return width, height
 
@@ -268,11 +277,6 @@ def sized(scene: Any, inputs: Inputs) -> tuple[int, int]:
 def _seen(inputs: Inputs) -> Path:
     """The video, or the portrait."""
     return inputs.files.get("input_video") or inputs.files["input_image"]
-
-
-def _size_of(path: Path) -> tuple[int, int]:
-    facts = _probed(path)
-    return (facts.height, facts.width) if facts.rotation in (90, 270) else (facts.width, facts.height)
 
 
 def _probed(path: Path) -> Any:

@@ -66,8 +66,7 @@ def size_of(path: Path | None, scene: Any) -> tuple[int, int]:
     if path is not None:
         from studio.media.probe import probe
 
-        facts = probe(path)
-        width, height = (facts.height, facts.width) if facts.rotation % 180 else (facts.width, facts.height)
+        width, height = probe(path).upright
     return nearest("r2v_v2v", scene.resolution, height, width)
 
 
