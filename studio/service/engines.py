@@ -46,6 +46,10 @@ class Choice:
         return self
 
 
+Picks = dict[tuple[str, str], Choice]
+"""Who does a task, by task and wish, as far as was asked under one policy and readiness."""
+
+
 class Engines:
     def __init__(self, planner: "Planner", wildcards: Wildcards) -> None:
         self._planner, self._wildcards = planner, wildcards
@@ -147,10 +151,15 @@ class Engines:
         return self.pick(task, scene.engine, policy, ready).taking(scene, unfinished=unfinished)
 
     def choose(
-        self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None
-    ) -> tuple[str, Lane]:  # fmt: skip
-        """The engine for a scene, which it can take as it is. Raises Refused naming scene field and cure."""
-        choice = self.pick_for(scene, policy, ready)
+        self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None, known: Picks | None = None
+    ) -> tuple[str, Lane]:
+        """The engine for a scene, which it can take as it is. Whoever asks for many scenes gives the same `known` each
+        time. Raises Refused naming scene field and cure."""
+        known = {} if known is None else known
+        asked = scene.task_type, scene.engine  # type: ignore[attr-defined]
+        if asked not in known:
+            known[asked] = self.pick(*asked, policy, ready)
+        choice = known[asked].taking(scene)
         for problem in (*self.wildcard_problems(scene), *limit_problems(choice.engine, scene)):
             raise problem
         return choice.engine.id, choice.engine.lane

@@ -10,7 +10,7 @@ from studio.domain import Frame, Music, SceneBase, lay_lines, one_line, slug
 from studio.errors import NotFound, Refused, StudioError
 from studio.service.beside import Listing, Named, storyboards_in, title_of
 from studio.service.casting import Casting
-from studio.service.engines import Engines
+from studio.service.engines import Engines, Picks, Readiness
 from studio.service.library import WEB, Library
 from studio.service.preflight import Preflight
 from studio.service.preview import MISSING, called, report, spared
@@ -90,7 +90,8 @@ class Episodes:
     def _checked(self, episode: Episode, base: Path | None, trusted: bool) -> Episode:
         """With the files looked at and the engines asked; scenes that read a bad scene are bad too."""
         self._library.look_ahead(self._named(episode.entries, base, trusted))
-        entries = [self._check(entry, base, trusted) for entry in episode.entries]
+        ready, known = self._engines.ready(), Picks()
+        entries = [self._check(entry, base, trusted, ready, known) for entry in episode.entries]
         readers: dict[int, list[tuple[int, str]]] = {}
         for entry in entries:
             for item, source in sources(entry.scene) if entry.scene else ():
@@ -113,13 +114,13 @@ class Episodes:
                 with suppress(StudioError):
                     yield self._library.find(ref, base, trusted=trusted)
 
-    def _check(self, entry: Entry, base: Path | None, trusted: bool) -> Entry:
+    def _check(self, entry: Entry, base: Path | None, trusted: bool, ready: Readiness, known: Picks) -> Entry:
         if entry.scene is None:
             return entry
         for problem in self._library.check(entry.scene, base, trusted=trusted):
             entry = entry.with_problem(problem)
         try:
-            self._engines.choose(entry.scene or _never(), dict(POLICY) | {"allow_paid": True})
+            self._engines.choose(entry.scene or _never(), dict(POLICY) | {"allow_paid": True}, ready, known)
         except StudioError as error:
             entry = entry.with_problem(Problem(str(error.params.get("field", "engine")), error.code, error.params))
         return entry

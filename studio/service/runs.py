@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from studio.domain import Job, Lane, Layer, SceneBase, Speech, State
 from studio.errors import Refused, StudioError
 from studio.media.fetch import check_url
 from studio.runner import Runner
-from studio.service.engines import Engines, Readiness
+from studio.service.engines import Engines, Picks, Readiness
 from studio.service.preflight import Preflight
 from studio.service.stale import Changed, Stale
 from studio.service.views import View, named
@@ -25,6 +25,7 @@ class _Known:
     changed: Mapping[str, Changed]  # by scene
     latest: Mapping[str, Sequence[Job]]  # by scene
     ready: Readiness
+    picks: Picks = field(default_factory=dict)
 
 
 class Runs:
@@ -167,7 +168,7 @@ class Runs:
         return jobs
 
     def _chosen(self, scene: SceneBase, known: _Known) -> tuple[str, Lane]:
-        return self._engines.choose(scene, known.queue.policy, known.ready)
+        return self._engines.choose(scene, known.queue.policy, known.ready, known.picks)
 
     def _after_speech(self, job: Job) -> None:
         """Lines were spoken anew under a picture that stays: if they no longer fit, it is made again."""
