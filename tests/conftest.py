@@ -27,6 +27,15 @@ from studio.settings import Settings
 RAM, CORES = (64 * 10**9, 48 * 10**9), 8  # bytes in all and free
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> Iterator[None]:
+    """What a studio of one module told the libraries by the environment does not reach the next module."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(autouse=True)
 def room(monkeypatch: pytest.MonkeyPatch) -> None:
     """500 GB of disk, 48 of 64 GB of RAM and 8 cores are there wherever a test asks: what a plan or a download says
