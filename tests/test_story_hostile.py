@@ -139,3 +139,11 @@ def test_a_number_that_nothing_has_is_left(field: str) -> None:
     content = {"storyboard": [{"scene_id": "a", "narration": "hi", "prompt": "p"}], "width": 9, "height": 9, "fps": 8,
                "video_frames": 8, field: 10**400}  # fmt: skip
     assert parse(json.dumps(content)).entries[0].scene is not None
+
+
+@pytest.mark.parametrize("shape", [["vertical"], {"width": 9}, 9.16])
+def test_a_shape_of_another_kind_is_a_problem_of_its_scene(shape: Any) -> None:
+    content = {"segments": [{"prompt_text": "p", "resolution": shape}] * 2}
+    episode = parse(json.dumps(content))
+    assert [entry.scene for entry in episode.entries] == [None, None] and episode.head.frame is None
+    assert {problem.field for entry in episode.entries for problem in entry.problems} == {"aspect"}

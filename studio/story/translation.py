@@ -70,7 +70,7 @@ def speaker_in(label: str) -> str:
 
 def frame_for(scenes: Sequence[Any]) -> dict[str, int] | None:
     """The film of scenes that all stand upright (or are square) stands upright too; None: as usual."""
-    aspects = {scene.get("aspect", "16:9") for scene in scenes if isinstance(scene, dict)}
+    aspects = {str(scene.get("aspect", "16:9")) for scene in scenes if isinstance(scene, dict)}
     only = next(iter(aspects)) if len(aspects) == 1 else "16:9"
     if only not in PORTRAIT_FRAME:
         return None
