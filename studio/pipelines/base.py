@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from studio.pipelines.memory.footprint import Footprint, Shape
     from studio.pipelines.pool import Pool
 
+USUAL_SECONDS = 5.0  # of a picture where nobody says how long it lasts
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -151,6 +153,11 @@ class Inputs:
     number: int = 1  # of the scene in its queue, from 1
     total: int = 1
     voice: Mapping[str, Any] = field(default_factory=dict)  # for speech: the settings of the chosen voice
+
+    @property
+    def seconds(self) -> float:
+        """How long the picture will last: as it must, or the usual time."""
+        return self.duration or USUAL_SECONDS
 
     def list(self, name: str) -> list[Path]:
         """The files of a list field in order: list("ref_imgs")."""

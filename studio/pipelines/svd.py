@@ -95,7 +95,7 @@ class SVDXT(DiffusersEngine):
         return {
             "width": shape.width, "height": shape.height, "num_frames": FRAMES,
             "num_inference_steps": options.num_inference_steps, "min_guidance_scale": 1.0,
-            "max_guidance_scale": options.guidance_scale, "fps": int(self.limits.rate(run.inputs.duration or 5.0)),
+            "max_guidance_scale": options.guidance_scale, "fps": int(self.limits.rate(run.inputs.seconds)),
             "motion_bucket_id": options.motion_bucket_id, "noise_aug_strength": options.noise_aug_strength,
         }  # fmt: skip
 

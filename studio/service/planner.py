@@ -15,7 +15,7 @@ from typing import Any
 from studio.domain import SCENE_CLASSES, SceneBase
 from studio.errors import Refused
 from studio.pipelines import ENGINES
-from studio.pipelines.base import Engine, Inputs, Machine, Plan
+from studio.pipelines.base import USUAL_SECONDS, Engine, Inputs, Machine, Plan
 from studio.pipelines.memory.footprint import Footprint, Shape
 from studio.pipelines.memory.profiles import CONTEXT_BYTES, GB, Fit, Learnt, every, plan_for
 from studio.pipelines.parts import Shelf
@@ -25,7 +25,6 @@ from studio.store import Store
 
 OTHER_MODEL = 0.25  # of the published bytes: what is smaller is another network under the same name
 STEP_SECONDS = 0.5  # between the lengths that are tried as the next best
-USUAL_SECONDS = 5.0  # where a scene says nothing
 
 
 @dataclass(frozen=True, slots=True)

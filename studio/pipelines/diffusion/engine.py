@@ -9,13 +9,13 @@ import gc
 import inspect
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, Field
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from studio.pipelines.diffusion.steps import Watch
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HEARS = frozenset({"audio_encoder", "audio_processor"})  # parts that encode sounds, which no prompt depends on
 ENCODING = ("encode_prompt", "encode_image", "_encode_image")  # methods of pipelines whose answers are remembered
@@ -98,9 +100,9 @@ class DiffusersEngine(Loading):
             frames = self.decoded(latents)  # (F, 3, H, W)
         run.phase("save")
         if scene.kind == "image":
-            return run.save_image(next(_uint8(frames)))
+            return run.save_image(next(rgb_frames(frames)))
         return run.save_video(
-            _uint8(frames), self.limits.rate(run.inputs.duration or 5.0), len(frames), audio=audio, progress=False
+            rgb_frames(frames), self.limits.rate(run.inputs.seconds), len(frames), audio=audio, progress=False
         )
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
@@ -108,7 +110,7 @@ class DiffusersEngine(Loading):
         width = options.width or width // self.multiple * self.multiple
         height = options.height or height // self.multiple * self.multiple
         self.must_fit(width, height)
-        frames = 1 if scene.kind == "image" else self.limits.frames(inputs.duration or 5.0)
+        frames = 1 if scene.kind == "image" else self.limits.frames(inputs.seconds)
         return Shape(width, height, frames)
 
     def must_fit(self, width: int, height: int) -> None:
@@ -162,25 +164,39 @@ class DiffusersEngine(Loading):
     ) -> tuple[Any, dict[str, JSON]]:
         """Latents, and how they came about. Out of memory: once more from the beginning, with less on the device. The
         seed decides all of it, so the second time makes what the first would have made."""
+        (latents, facts), lowered = self.once_more_with_less(
+            lambda: self._denoise(scene, options, run, shape, prompts, cost)
+        )
+        return latents, {**facts, **({"oom_retries": 1} if lowered else {})}
+
+    def once_more_with_less(self, attempt: Callable[[], T]) -> tuple[T, bool]:
+        """What `attempt` gives, and whether it ran out of memory at first: then it is made once more with less on the
+        device. Raises OutOfMemory where that is not enough, or where there is nothing left to give up."""
         import torch
 
         from studio.pipelines.diffusion.steps import out_of_memory
 
-        retries = 0
+        lowered = False
         while True:
             try:
-                latents, facts = self._denoise(scene, options, run, shape, prompts, cost)
-                return latents, {**facts, **({"oom_retries": retries} if retries else {})}
+                return attempt(), lowered
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
-                if retries or not self.placement.lower():
+                if lowered or not self.placement.lower():
                     raise OutOfMemory("engine.out_of_memory", engine=self.id) from error
                 log.warning("out of memory, once more with less on the device: %s", error)
-            retries += 1
+            lowered = True
             gc.collect()  # the failed step's tensors hang on its traceback
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+    def compiles(self, options: Any) -> bool:
+        """Does a run with these options compile its networks? Raises Refused where the plan streams them."""
+        compiled = bool(self.plan.compile or options.compile)
+        if compiled and self.plan.transformer == "stream":
+            raise Refused("engine.compile_streams", engine=self.id)
+        return compiled
 
     def _denoise(
         self, scene: Any, options: Any, run: Run, shape: Shape, prompts: dict[str, Any], cost: Any
@@ -192,9 +208,7 @@ class DiffusersEngine(Loading):
         plan, steps = self.plan, options.num_inference_steps
         networks = {name: getattr(self.pipe, name) for name in self._networks()}
         attention = chosen_attention(plan.attention, plan.device)
-        compiled = plan.compile or options.compile
-        if compiled and plan.transformer == "stream":
-            raise Refused("engine.compile_streams", engine=self.id)
+        compiled = self.compiles(options)
         cache = options.cache if isinstance(options, CacheOptions) else "none"
         watch, started = Watch(run, shape.steps or steps, self._picture(), cost), time.monotonic()
         with (
@@ -294,7 +308,7 @@ class DiffusersEngine(Loading):
         return lambda latents: preview.picture(self.pictured(latents), self._colours)
 
 
-def _uint8(frames: Any) -> "Iterator[np.ndarray]":
+def rgb_frames(frames: Any) -> "Iterator[np.ndarray]":
     """(H, W, 3) uint8 RGB each, rounded on the device, from (F, 3, H, W) in -1..1."""
     import torch
 

@@ -34,7 +34,6 @@ HEARING = (  # refs/pr/1 is where its safetensors are
 )
 RATE = 16_000  # Hz of the sound as it is listened to
 SECONDS = (0.4, 200.0)
-USUAL = 5.0  # seconds, where nobody says
 STRIDE = 4  # frames in a latent one
 
 
@@ -64,14 +63,14 @@ class Avatar(Windowed):
     # ------------------------------------------------------------------------------------------ length and size
     def sounds(self, inputs: Inputs) -> int:
         """Frames of sound."""
-        seconds = inputs.duration or USUAL
+        seconds = inputs.seconds
         return max(self.policy.sounds(round(seconds * RATE), RATE), self.limits.frames(seconds))
 
     def windows(self, scene: Any, options: Any, inputs: Inputs) -> Sequence[Window]:
         return self.policy.windows(self.sounds(inputs))
 
     def taken(self, scene: Any, options: Any, inputs: Inputs) -> int:
-        return min(self.limits.frames(inputs.duration or USUAL), self.policy.frames(self.sounds(inputs)))
+        return min(self.limits.frames(inputs.seconds), self.policy.frames(self.sounds(inputs)))
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         """A window goes through the network and the VAE as a whole, however long the film is, and however short."""
@@ -131,7 +130,7 @@ class Avatar(Windowed):
         if inputs.recordings or inputs.lines or inputs.soundtrack:
             tracks = speakers.tracks(inputs, self.limits.speakers)
         else:
-            tracks = [np.zeros(round((inputs.duration or USUAL) * RATE), np.float32)]
+            tracks = [np.zeros(round(inputs.seconds * RATE), np.float32)]
         return torch.stack([audio.features(model, processor, track, count) for track in tracks])
 
     def _masks(self, scene: Any, inputs: Inputs, shape: Shape, count: int) -> "torch.Tensor | None":
@@ -140,8 +139,8 @@ class Avatar(Windowed):
 
         from studio.pipelines.skyreels_v3 import speakers
 
-        speakers.check(count, scene.speaker_boxes)
         if count == 1:
+            speakers.check(count, scene.speaker_boxes)
             return None
         width, height = _probed(_seen(inputs)).upright
         masks = speakers.masks(count, scene.speaker_boxes, (height, width), (shape.height, shape.width))

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 V2V = "Skywork/SkyReels-V3-V2V-14B"
 CONTEXT = {2: 9, 3: 17, 4: 25, 5: 33}  # seconds of a new shot, 3.9 as 3 -> frames of the one before that it is shown
-USUAL = 5.0  # seconds, where a scene does not say
 
 
 class SkyReelsV3Extension(SkyReelsV3):
@@ -43,7 +42,7 @@ class SkyReelsV3Extension(SkyReelsV3):
 
     def end_of_clip(self, scene: Any, options: Any, run: Run) -> Any:
         """(1, 3, F, H, W) in -1..1, as many frames as the limits say. Raises Refused where the clip is shorter."""
-        frames = self.limits.of_clip(run.inputs.duration or USUAL)
+        frames = self.limits.of_clip(run.inputs.seconds)
         shape = self.shape(scene, options, run.inputs)
         shown = pictures.last_frames(run.inputs.files["input_video"], frames, FPS, shape.width, shape.height)
         return self.pipe.video_processor.preprocess_video(shown, height=shape.height, width=shape.width)
@@ -61,7 +60,7 @@ class SkyReelsV3ShotSwitching(SkyReelsV3Extension):
 
     def shape(self, scene: Any, options: Any, inputs: Inputs) -> Shape:
         shape = super().shape(scene, options, inputs)
-        return replace(shape, extra_frames=latents(self.limits.of_clip(inputs.duration or USUAL)))
+        return replace(shape, extra_frames=latents(self.limits.of_clip(inputs.seconds)))
 
     def given(self, scene: Any, options: Any, run: Run) -> dict[str, Any]:
         pixels = self.end_of_clip(scene, options, run)

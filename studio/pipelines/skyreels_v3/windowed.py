@@ -5,8 +5,6 @@ that a film of minutes needs room for one window. What is finished lies in the j
 attempt goes on with the window that is next, and makes the same film to the bit.
 """
 
-import gc
-import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +13,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from studio.domain import JSON
-from studio.errors import OutOfMemory, Refused
 from studio.pipelines.base import Inputs, Made, Run
 from studio.pipelines.diffusion.acceleration import accelerated, chosen_attention
+from studio.pipelines.diffusion.engine import rgb_frames
 from studio.pipelines.memory.footprint import Shape
 from studio.pipelines.skyreels_v3.finished import Finished, inputs_of
 from studio.pipelines.wan import Wan
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     import torch
 
     from studio.pipelines.diffusion.steps import Cost, Watch
-
-log = logging.getLogger(__name__)
 
 
 class Stopped(Exception):
@@ -102,7 +98,7 @@ class Windowed(Wan):
 
     def taken(self, scene: Any, options: Any, inputs: Inputs) -> int:
         """Frames of the take."""
-        return self.limits.frames(inputs.duration or 5.0)
+        return self.limits.frames(inputs.seconds)
 
     # ------------------------------------------------------------------------------------------ a run
     def run(self, scene: Any, options: Any, run: Run) -> Made:
@@ -164,7 +160,7 @@ class Windowed(Wan):
             film.run.phase("decode")
             with self.placement.using("vae"):
                 pixels, new = self.ended(film, window, begun, latents, last)
-                frames = _uint8(pixels[: film.num_frames - finished.num_frames])
+                frames = _whole(pixels[: film.num_frames - finished.num_frames])
             new = {name: tensor.cpu() for name, tensor in new.items()}
             left |= new
             finished.add(frames, new, whole=not last)
@@ -177,36 +173,17 @@ class Windowed(Wan):
 
     def _latents(self, film: Film, window: Any, begun: dict[str, Any], cost: "Cost", before: int) -> "torch.Tensor":
         """Of one window, `before` steps into the film. Out of memory: once more with less on the device."""
-        import torch
-
-        from studio.pipelines.diffusion.steps import out_of_memory
-
-        lowered = False
-        while True:
-            try:
-                return self._denoised(film, window, begun, cost, before)
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                if lowered or not self.placement.lower():
-                    raise OutOfMemory("engine.out_of_memory", engine=self.id) from error
-                log.warning("out of memory, this window once more with less on the device: %s", error)
-            lowered = True
-            film.retries += 1
-            gc.collect()  # the failed step's tensors hang on its traceback
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        latents, lowered = self.once_more_with_less(lambda: self._denoised(film, window, begun, cost, before))
+        film.retries += lowered
+        return latents
 
     def _denoised(self, film: Film, window: Any, begun: dict[str, Any], cost: "Cost", before: int) -> "torch.Tensor":
         from studio.pipelines.diffusion.steps import Enough, Watch
 
-        plan, run = self.plan, film.run
-        compiled = plan.compile or film.options.compile
-        if compiled and plan.transformer == "stream":
-            raise Refused("engine.compile_streams", engine=self.id)
+        compiled = self.compiles(film.options)
         networks = {name: getattr(self.pipe, name) for name in self._networks()}
         picture = self._picture()
-        watch, started = Watch(run, film.steps * len(film.windows), picture, cost, before), time.monotonic()
+        watch, started = Watch(film.run, film.steps * len(film.windows), picture, cost, before), time.monotonic()
         with (
             self.placement.using(*self.denoisers), watch.inside(self._blocks()),
             accelerated(networks, film.attention, compiled),
@@ -226,14 +203,12 @@ def _all(finished: Finished) -> "Iterator[np.ndarray]":
         yield from finished.frames(number)
 
 
-def _uint8(pixels: "torch.Tensor") -> "np.ndarray":
+def _whole(pixels: "torch.Tensor") -> "np.ndarray":
     """(n, H, W, 3), rounded on the device a frame at a time, from (n, 3, H, W) in -1..1."""
     import numpy as np
-    import torch
 
     height, width = pixels.shape[2:]
     frames = np.empty((len(pixels), height, width, 3), np.uint8)
-    for number, frame in enumerate(pixels):
-        rounded = (frame.float() * 127.5 + 127.5).round_().clamp_(0, 255).to(torch.uint8)
-        frames[number] = rounded.permute(1, 2, 0).cpu().numpy()
+    for number, frame in enumerate(rgb_frames(pixels)):
+        frames[number] = frame
     return frames
