@@ -10,8 +10,9 @@ import pytest
 
 from studio.domain import Line
 from studio.errors import EngineError, Refused
+from studio.media import spoken
 from studio.pipelines.draft import espeak, speech
-from studio.pipelines.draft.language import detect_language, speakable
+from studio.pipelines.speech.language import detect_language, speakable
 
 SENTENCES = {
     "en": "The lamp has been dark for eleven years, and tonight it burns.",
@@ -77,7 +78,7 @@ def test_every_line_is_as_loud_as_the_others(voice, text):
     samples, rate, _ = speech.speak(Line(text=text, language="en"), speech.VOICES[voice], seed=2)
     assert np.abs(samples).max() <= 0.9
     loudness = pyloudnorm.Meter(rate).integrated_loudness(np.tile(samples, 4).astype(float))
-    assert loudness == pytest.approx(speech.LOUDNESS, abs=1.0)
+    assert loudness == pytest.approx(spoken.LOUDNESS, abs=1.0)
 
 
 @pytest.mark.parametrize("variant", ["f2", "f5"])

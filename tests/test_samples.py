@@ -16,7 +16,7 @@ from studio.media import sound
 from studio.media.faces import find_face
 from studio.pipelines.draft import speech
 from studio.pipelines.draft.landmarks import find_landmarks
-from studio.pipelines.draft.language import detect_language
+from studio.pipelines.speech.language import detect_language
 from studio.story import episode
 
 SAMPLES = Path(__file__).parent.parent / "assets" / "samples"

@@ -166,6 +166,7 @@ def test_rules_of_the_engine(
     if values.get("task_type") == "image_to_video":
         values["input_image"] = ref
     add(**values)
+    studio.queues.update(queue, {"allow_draft": False})  # which would speak for the one that cannot
     assert found(studio, queue) == []
     limited(**limits)
     assert [(level, what) for _, level, what, _ in found(studio, queue)] == [("error", code)]

@@ -575,12 +575,12 @@ def render_with_voice(store: Store, scene: str) -> str:
 def test_a_character_keeps_its_voice(store: Store, queue: str) -> None:
     project = store.queues.get(queue).project_id
     store.queues.add_character(project, "Inês")
-    assert store.queues.voice_of(project, Line(character="INÊS", text="x")) == ""
+    assert store.speakers(project).name(Line(character="INÊS", text="x")) == ""
     store.queues.add_character(project, "Ines", "deep")
     store.queues.add_character(project, "Inês", "")
-    assert store.queues.voice_of(project, Line(character="inês ", text="x")) == "deep"
-    assert store.queues.voice_of(project, Line(character="inês", voice="own", text="x")) == "own"
-    assert store.queues.voice_of(project, Line(character="nobody", text="x")) == ""
+    assert store.speakers(project).name(Line(character="inês ", text="x")) == "deep"
+    assert store.speakers(project).name(Line(character="inês", voice="own", text="x")) == "own"
+    assert store.speakers(project).name(Line(character="nobody", text="x")) == ""
 
 
 # ------------------------------------------------------------------------------------------------ what changed since

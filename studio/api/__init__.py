@@ -29,6 +29,7 @@ from studio.api import (
     storage,
     system,
     takes,
+    voices,
 )  # fmt: skip
 from studio.service import Studio
 
@@ -42,7 +43,7 @@ def make_api(studio: Studio) -> FastAPI:
     answers.install(api)
     # episodes first: /queues/check before /queues/{id}
     modules = (
-        episodes, relink, casting, queues, preflight, runs, reports, editing, scenes, takes,
+        episodes, relink, casting, voices, queues, preflight, runs, reports, editing, scenes, takes,
         review, exports, packages, installations, catalogue, preferences, memory, storage, notices, system,
     )  # fmt: skip
     for module in modules:

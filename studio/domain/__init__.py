@@ -1,6 +1,7 @@
 """The words every other module speaks: scenes, lines, jobs, takes, frames. Knows no file format, SQL, engine or screen.
 
-What strangers send is pydantic (scenes.py, queues.py); facts inside the house are frozen dataclasses (facts.py).
+What strangers send is pydantic (scenes.py, queues.py, voices.py); facts inside the house are frozen dataclasses
+(facts.py).
 """
 
 from studio.domain.facts import Asset, Job, SpokenLine, Take, lay_lines
@@ -26,6 +27,7 @@ from studio.domain.scenes import (
     TextToImage,
     TextToVideo,
 )
+from studio.domain.voices import Pronunciation, Voice, VoiceFields
 from studio.domain.words import (
     AIR_AFTER,
     AIR_BEFORE,
@@ -78,6 +80,7 @@ __all__ = [
     "NAME_FIELDS",
     "Policy",
     "ProfileName",
+    "Pronunciation",
     "RECORDINGS",
     "Ref",
     "ReferenceToVideo",
@@ -100,6 +103,8 @@ __all__ = [
     "TextToImage",
     "TextToVideo",
     "Transition",
+    "Voice",
+    "VoiceFields",
     "ids_after",
     "lay_lines",
     "new_id",

@@ -18,6 +18,7 @@ from studio.domain import JSON
 from studio.pipelines.base import Inputs, Plan
 
 PREVIEW_BYTES = 40_000  # the most that one Preview may weigh
+SOUND_BYTES = 96_000  # and one Sounded: two seconds at 24 kHz
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,14 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class Sounded:
+    """What can be heard already, the next piece of it; the first one says of what rate."""
+
+    samples: bytes  # 16-bit little-endian mono, at most SOUND_BYTES
+    rate: int  # Hz
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """To be committed before the next event is asked for."""
 
@@ -131,7 +140,7 @@ class Held:
 
 LAST = (Finished, ToolDone, Failed)
 CANCELLED = Failed.of(errors.Cancelled())
-Event = Started | Loaded | Progress | Preview | Kept | Finished | ToolDone | Failed
+Event = Started | Loaded | Progress | Preview | Sounded | Kept | Finished | ToolDone | Failed
 
 
 class Executor(Protocol):
@@ -141,8 +150,8 @@ class Executor(Protocol):
     called from any thread; one thread iterates over one piece of work."""
 
     def submit(self, assignment: Assignment) -> Iterator[Event]:
-        """Carry out a job: Started, Loaded where the engine had to be, then Progress, Preview and Kept in any order,
-        then Finished or Failed."""
+        """Carry out a job: Started, Loaded where the engine had to be, then Progress, Preview, Sounded and Kept in any
+        order, then Finished or Failed."""
 
     def call(self, tool: str, arguments: Mapping[str, JSON], *, job_id: str = "") -> Iterator[Event]:
         """Use one of studio.tools.TOOLS: Progress, then ToolDone or Failed. `job_id` is for `cancel`."""

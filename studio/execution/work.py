@@ -24,6 +24,7 @@ from studio.domain import JSON, SceneAdapter, SceneBase
 from studio.errors import Cancelled, DiskFull, EngineError, OutOfMemory, Refused, StudioError
 from studio.execution import (
     PREVIEW_BYTES,
+    SOUND_BYTES,
     Assignment,
     Event,
     Failed,
@@ -32,6 +33,7 @@ from studio.execution import (
     Loaded,
     Preview,
     Progress,
+    Sounded,
     Started,
     ToolDone,
     meter,
@@ -125,11 +127,21 @@ def _made(
             cancelled=cancelled,
             enough=enough,
             phase=reporter.phase,
+            sound=lambda samples, rate: _sounded(samples, rate, emit),
             comment=assignment.comment,
         )  # fmt: skip
         made = engine.run(scene, _options(scene, engine), run)
     reporter.end()
     return _placed(assignment, replace(made, facts={**_how(assignment, reporter), **run.described, **made.facts}))
+
+
+def _sounded(samples: "np.ndarray", rate: int, emit: Callable[[Event], None]) -> None:
+    """(N,) float32 to whoever listens, in pieces that the pipe likes."""
+    import numpy as np
+
+    pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    for start in range(0, len(pcm), SOUND_BYTES):
+        emit(Sounded(pcm[start : start + SOUND_BYTES], rate))
 
 
 def _how(assignment: Assignment, reporter: "_Reporter") -> dict[str, JSON]:

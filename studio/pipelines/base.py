@@ -66,6 +66,40 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaks:
+    """What an engine of speech can do. Data that the Voice tab, preflight and errors read; `Limits.languages` says
+    which languages of ours it speaks."""
+
+    accents: tuple[str, ...] = ()  # as it is trained on: "pt-BR", "pt-PT", "en-US", "zh-CN"; more than ours too
+    clones: bool = False  # speaks like a sample
+    needs_sample: bool = False  # and has no voice without one
+    needs_transcript: bool = False  # of the sample, word for word
+    sample: tuple[float, float] = (3.0, 30.0)  # seconds of it that are used: (least, most)
+    presets: tuple[str, ...] = ()  # voices that it brings along, the usual one first
+    emotions: tuple[str, ...] = ()  # directions that it heeds, by its own tags
+    speed: bool = False  # it can speak faster and slower by itself
+    words: bool = False  # says when each word is said
+    streams: bool = False  # is heard before it has ended
+    speakers: int = 1  # of a dialogue that it speaks in one go
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who says a line: a voice as an engine is given it."""
+
+    voice: str = ""  # its name; empty: nobody in particular
+    character: str = ""
+    sample: Path | None = None
+    transcript: str = ""
+    preset: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the engine that speaks
+    profile: Mapping[str, Any] = field(default_factory=dict)  # of the sample
+    said: tuple[tuple[str, str], ...] = ()  # (word, as it is said) of this line's language
+    print: str = ""  # letters of all of this: two that differ sound differently
+    reading: int = 0  # how many readings there are already of these words by this voice: 0, then 1, 2 …
+
+
+@dataclass(frozen=True, slots=True)
 class Availability:
     """ready | needs_download (with bytes and licence; a reason's code where some is here and damaged or half) | unfit
     (with a reason's code)."""
@@ -152,7 +186,7 @@ class Inputs:
     style: str = ""  # the same for every scene of a queue: palette and look agree between shots
     number: int = 1  # of the scene in its queue, from 1
     total: int = 1
-    voice: Mapping[str, Any] = field(default_factory=dict)  # for speech: the settings of the chosen voice
+    speaker: Speaker = Speaker()  # of speech
 
     @property
     def seconds(self) -> float:
@@ -191,6 +225,7 @@ class Run:
         cancelled: Callable[[], bool] = lambda: False,
         enough: Callable[[], bool] = lambda: False,
         phase: Callable[[str], None] = lambda name: None,
+        sound: "Callable[[np.ndarray, int], None]" = lambda samples, rate: None,
         comment: Mapping[str, JSON] | None = None,
     ) -> None:
         """`part`: where to write, without suffix. `posters`: stem of the poster and the hover strip that are collected
@@ -201,7 +236,7 @@ class Run:
         self._part, self._posters = part, posters
         self._scratch = scratch or part.with_name(f"{part.name}.scratch")
         self._report, self._commit, self._cancelled = report, commit, cancelled
-        self._enough, self._phase = enough, phase
+        self._enough, self._phase, self._sound = enough, phase, sound
         self._comment = dict(comment or {})
         self.described: dict[str, JSON] = {}
 
@@ -284,6 +319,13 @@ class Run:
         write_audio(path, samples, rate, comment=self._whole_comment(), posters=self._posters)
         return path
 
+    def sound(self, samples: "np.ndarray", rate: int) -> None:
+        """What can be heard already, for whoever listens while the rest is being made: (N,) float32 in -1..1 at `rate`
+        Hz, the next piece each time. Raises Cancelled."""
+        if self._cancelled():
+            raise Cancelled
+        self._sound(samples, rate)
+
     def _whole_comment(self) -> dict[str, JSON]:
         return {**self._comment, "made": self.described} if self.described else self._comment
 
@@ -320,6 +362,7 @@ class Engine:
     limits: ClassVar[Limits] = Limits()
     parts: ClassVar[tuple[Part, ...]] = ()  # what must be on disk before it can run
     licence: ClassVar[str] = ""  # of the weights, as it is shown before they are fetched
+    speaks: ClassVar[Speaks | None] = None  # of an engine of speech
     footprint: ClassVar["Footprint | None"] = None  # what it weighs; None: it needs no plan
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # name -> options; "fast" is few steps
     pool: "Pool"  # components that engines share; given by the manager before `load`

@@ -19,7 +19,19 @@ from typing import Any
 from studio import faults, naming
 from studio.domain import JSON, Job, Lane, State
 from studio.errors import StudioError, Unavailable
-from studio.execution import Assignment, Executor, Failed, Finished, Kept, Loaded, Preview, Progress, Started, ToolDone
+from studio.execution import (
+    Assignment,
+    Executor,
+    Failed,
+    Finished,
+    Kept,
+    Loaded,
+    Preview,
+    Progress,
+    Sounded,
+    Started,
+    ToolDone,
+)
 from studio.logs import scene_log
 from studio.pipelines import engine_class
 from studio.runner.assign import Assigner, Expand
@@ -222,6 +234,9 @@ class Runner:
                     live.phase = ""
                 case Preview(jpeg):
                     live.preview = jpeg
+                case Sounded(samples, rate):
+                    live.rate = rate
+                    live.sound.append(samples)
                 case Kept(key, value):
                     if not self.store.ends.keep(job, key, value):
                         log.warning("an attempt that no longer counts wanted to keep %s", key)

@@ -8,16 +8,18 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from studio import __version__, naming
-from studio.domain import RECORDINGS, Input, Job, SceneBase, Speech, SpokenLine, Take, lay_lines, slug
+from studio.domain import RECORDINGS, Input, Job, Line, SceneBase, Speech, SpokenLine, Take, lay_lines, slug
 from studio.errors import NotFound, Refused
 from studio.execution import Assignment
-from studio.pipelines.base import Inputs, Plan
-from studio.store import Queue, SceneRow, Store, fingerprint
+from studio.pipelines.base import Inputs, Plan, Speaker
+from studio.pipelines.speech.language import detect_language
+from studio.store import Queue, SceneRow, Speakers, Store, fingerprint
 
 # stand in a print in another form, or change nothing; a profile may (8 bit), and whoever asks for another one means it
 NOT_IN_PRINT = fingerprint.NOT_IN_PICTURE - {"profile"}
@@ -59,7 +61,8 @@ class Assigner:
         wished = row.scene.seed if job.seed is None else job.seed
         seed = wished if wished is not None else self._drawn(job)
         scene, template = self.expanded(scene, int(seed))
-        made_of = {"template": template, "sources": self._sources(scene), "scene_seed": row.scene.seed}
+        made_of: dict[str, Any] = {"template": template, "sources": self._sources(scene), "scene_seed": row.scene.seed}
+        made_of |= {"voice_print": inputs.speaker.print} if inputs.speaker.print else {}
         return Assignment(
             job_id=job.id,
             scene_id=row.id,
@@ -153,9 +156,30 @@ class Assigner:
         lines = [line for line in row.scene.lines if line.id == job.line_id]
         if not lines:
             raise NotFound("line.unknown", line=job.line_id or "")
-        line = lines[0].model_copy(update={"voice": self._store.queues.voice_of(queue.project_id, lines[0])})
+        speakers = self._store.speakers(queue.project_id)
+        line = lines[0].model_copy(update={"voice": speakers.name(lines[0])})
         scene = Speech(label=row.scene.label, lines=[line], seed=row.scene.seed, options=row.scene.options)
-        return scene, Inputs(number=row.position + 1)
+        return scene, Inputs(number=row.position + 1, speaker=self._speaker(row, lines[0], job.engine, speakers))
+
+    def _speaker(self, row: SceneRow, line: Line, engine: str, speakers: Speakers) -> Speaker:
+        """Raises NotFound where the sample of its voice is gone."""
+        voice, language = speakers.voice(line), line.language or detect_language(line.text)
+        sound = speakers.print(line, language)
+        letters = fingerprint.of_voice(line, speakers.name(line), row.scene, engine, sound)
+        before = [take for take in self._store.takes.of_scene(row.id) if take.line_id == line.id]
+        speaker = Speaker(
+            voice=speakers.name(line), character=line.character, said=speakers.said(line, language), print=sound,
+            reading=sum(take.fingerprint == letters for take in before),
+        )  # fmt: skip
+        if voice is None:
+            return speaker
+        sample = self._store.takes.asset(voice.sample) if voice.sample else None
+        if sample and not sample.path.is_file():
+            raise NotFound("voice.sample_gone", name=voice.name)
+        return replace(
+            speaker, sample=sample.path if sample else None, transcript=voice.transcript, preset=voice.preset,
+            profile=voice.profile, settings=voice.settings.get(engine, {}),
+        )  # fmt: skip
 
     def _picture(self, row: SceneRow, queue: Queue, extract: Extract) -> tuple[SceneBase, Inputs]:
         scene = row.scene

@@ -1,6 +1,6 @@
 """A job while it runs: how far it is, what it does, how long it will take. In memory only; knows no store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from studio.domain import Job
 
@@ -26,6 +26,8 @@ class Live:
     phase: str = ""  # "load", and then what the engine says: "text", "steps", "decode", "save"
     step_seconds: float | None = None  # the median of the last steps
     preview: bytes | None = None
+    sound: list[bytes] = field(default_factory=list)  # what can be heard already, 16-bit mono, piece by piece
+    rate: int = 0  # Hz of it
     expected: Expected = Expected()
     began: float | None = None  # when its engine was there; None: not yet
 

@@ -42,6 +42,7 @@ from studio.service.scenes import Scenes
 from studio.service.storage import Storage
 from studio.service.system import System
 from studio.service.takes import Takes
+from studio.service.voices import Voices
 from studio.service.words import LANGUAGES, Words
 from studio.settings import Settings
 from studio.store import Store
@@ -65,6 +66,7 @@ class Studio:
     scenes: Scenes
     editing: Editing
     casting: Casting
+    voices: Voices
     relink: Relink
     folders: Folders
     presets: Presets
@@ -132,6 +134,7 @@ class Studio:
             scenes=scenes,
             editing=editing,
             casting=casting,
+            voices=Voices(store, runner, library, scenes),
             relink=Relink(store, runner, library, queues, editing),
             folders=Folders(store, library),
             presets=Presets(store, editing),

@@ -1,17 +1,18 @@
 """Which engine does what, and which one will do this scene. Data only: no engine is loaded here."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from studio.domain import ImageToVideo, Lane, SceneBase, TalkingAvatar
+from studio.domain import ImageToVideo, Lane, Line, SceneBase, Speech, TalkingAvatar, Voice
 from studio.errors import Refused, StudioError
 from studio.pipelines import ENGINES, engine_class, engines_for
-from studio.pipelines.base import Availability, Engine, Machine
+from studio.pipelines.base import Availability, Engine, Machine, Speaks
 from studio.pipelines.parts import one_look
 from studio.runner.assign import WILD
+from studio.service.spoken import language_of
 from studio.service.views import View
 from studio.story.episode import problems_of
 from studio.story.wildcards import Wildcards
@@ -34,16 +35,24 @@ class Choice:
     passed: tuple[str, ...] = ()  # real engines that can do it but are not ready, or cost money and may not
     others: tuple[type[Engine], ...] = ()  # that are ready too, the next best first
 
-    def taking(self, scene: SceneBase, *, unfinished: bool = False) -> "Choice":
+    def taking(self, scene: SceneBase, *, unfinished: bool = False, voice: Voice | None = None) -> "Choice":
         """For one scene: the best of them that can take it as it is written; where none can, the best says why.
-        `unfinished`: what is not there yet may still come."""
+        `unfinished`: what is not there yet may still come. `voice`: that speaks a line."""
         if not self.others:
             return self
         later = MISSING if unfinished else frozenset()
-        for cls in (self.engine, *self.others):
-            if all(problem.code in later for problem in limit_problems(cls, scene)):
-                return replace(self, engine=cls)
+        for cls in _speaking_first((self.engine, *self.others), scene):
+            if all(problem.code in later for problem in limit_problems(cls, scene, voice)):
+                return replace(self, engine=cls, why="stand_in" if cls.draft else self.why)
         return self
+
+
+def _speaking_first(engines: Sequence[type[Engine]], scene: SceneBase) -> Sequence[type[Engine]]:
+    """Of speech: those that speak the line's language before those that do not; else as they stand."""
+    if not isinstance(scene, Speech):
+        return engines
+    language = language_of(scene.lines[0])
+    return sorted(engines, key=lambda cls: language not in cls.limits.languages)
 
 
 Picks = dict[tuple[str, str], Choice]
@@ -84,6 +93,7 @@ class Engines:
                 "avatar_video": cls.limits.avatar_video,
                 "prefixes": cls.limits.prefixes,
             },
+            "speaks": asdict(cls.speaks) if cls.speaks else None,
             "options": cls.Options.model_json_schema(),
             "availability": {
                 "state": availability.state,
@@ -126,7 +136,9 @@ class Engines:
         drafts = [cls for cls in allowed if cls.draft]
         passed = tuple(cls.id for cls in able if not cls.draft and cls not in allowed)
         if real:
-            return Choice(real[0], "ready", passed, tuple(real[1:]))
+            # a voice that no real engine has is drafted; a picture is not
+            behind = drafts if task == "speech" and policy["allow_draft"] else []
+            return Choice(real[0], "ready", passed, (*real[1:], *behind))
         if drafts and not policy["allow_draft"]:
             raise Refused("engine.only_draft", field="engine", task=task)
         if not drafts:
@@ -151,16 +163,17 @@ class Engines:
         return self.pick(task, scene.engine, policy, ready).taking(scene, unfinished=unfinished)
 
     def choose(
-        self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None, known: Picks | None = None
-    ) -> tuple[str, Lane]:
-        """The engine for a scene, which it can take as it is. Whoever asks for many scenes gives the same `known` each
-        time. Raises Refused naming scene field and cure."""
+        self, scene: SceneBase, policy: Mapping[str, Any], ready: Readiness | None = None, known: Picks | None = None,
+        voice: Voice | None = None,
+    ) -> tuple[str, Lane]:  # fmt: skip
+        """The engine for a scene, which it can take as it is; `voice`: that speaks its line. Whoever asks for many
+        scenes gives the same `known` each time. Raises Refused naming scene field and cure."""
         known = {} if known is None else known
         asked = scene.task_type, scene.engine  # type: ignore[attr-defined]
         if asked not in known:
             known[asked] = self.pick(*asked, policy, ready)
-        choice = known[asked].taking(scene)
-        for problem in (*self.wildcard_problems(scene), *limit_problems(choice.engine, scene)):
+        choice = known[asked].taking(scene, voice=voice)
+        for problem in (*self.wildcard_problems(scene), *limit_problems(choice.engine, scene, voice)):
             raise problem
         return choice.engine.id, choice.engine.lane
 
@@ -198,8 +211,9 @@ def _named(cls: type[Engine], task: str, policy: Mapping[str, Any], ready: Readi
 
 
 # ------------------------------------------------------------------------------------------------ rules of an engine
-def limit_problems(cls: type[Engine], scene: SceneBase) -> Iterator[Refused]:
-    """Everything that keeps an engine from taking a scene as it is written, each naming its field."""
+def limit_problems(cls: type[Engine], scene: SceneBase, voice: Voice | None = None) -> Iterator[Refused]:
+    """Everything that keeps an engine from taking a scene as it is written, each naming its field. `voice`: that speaks
+    its line."""
     limits, task = cls.limits, scene.task_type  # type: ignore[attr-defined]
     if scene.resolution not in limits.resolutions:
         yield Refused(
@@ -226,8 +240,30 @@ def limit_problems(cls: type[Engine], scene: SceneBase) -> Iterator[Refused]:
         yield from _avatar_problems(cls, scene)
     if task == "shot_switching_extension" and not scene.prompt.startswith(limits.prefixes):
         yield Refused("engine.limit_prefix", field="prompt", engine=cls.id, known=", ".join(limits.prefixes))
+    if task == "speech" and cls.speaks:
+        yield from voice_problems(cls, scene.lines[0], voice)
     if problem := bad_options(cls, scene):
         yield problem
+
+
+def voice_problems(cls: type[Engine], line: Line, voice: Voice | None) -> Iterator[Refused]:
+    """What keeps an engine from saying a line with a voice."""
+    speaks = cls.speaks or Speaks()
+    if line.language and line.language not in cls.limits.languages:
+        known = ", ".join(cls.limits.languages)
+        yield Refused("engine.limit_language", field="lines", engine=cls.id, language=line.language, known=known)
+    if voice is not None and voice.engine not in ("auto", cls.id):
+        yield Refused("voice.other_engine", field="lines", engine=cls.id, voice=voice.name, wanted=voice.engine)
+    if voice is None or not voice.sample:
+        if speaks.needs_sample:
+            yield Refused("voice.needs_sample", field="lines", engine=cls.id, voice=voice.name if voice else "")
+        if voice and voice.preset and voice.preset not in speaks.presets:
+            yield Refused("voice.no_preset", field="lines", engine=cls.id, voice=voice.name, preset=voice.preset)
+        return
+    if not speaks.clones and not cls.draft:
+        yield Refused("voice.cannot_clone", field="lines", engine=cls.id, voice=voice.name)
+    if speaks.needs_transcript and not voice.transcript:
+        yield Refused("voice.needs_transcript", field="lines", engine=cls.id, voice=voice.name)
 
 
 def _avatar_problems(cls: type[Engine], scene: TalkingAvatar) -> Iterator[Refused]:

@@ -212,6 +212,24 @@ class Library:
             raise NotFound("input.gone", field="", name=path.name)
         return path
 
+    def sounding(self, ref: str, *, trusted: bool) -> tuple[Path, str]:
+        """(file, its name) of a recording, or of a video whose sound is wanted: an asset, a scene's take, a URL or a
+        path. Raises what is wrong with it."""
+        if ref.startswith("scene:"):
+            scene_id = ref[6:].partition("#")[0]
+            takes = self._store.takes.selected([scene_id]) or self._store.takes.selected([scene_id], "voice")
+            if not takes:
+                raise NotFound("input.no_take", scene=scene_id)
+            path, name = next(iter(takes.values())).path, ""
+        else:
+            known = ref if ref.startswith("asset:") else str(self.fetch(ref)["ref"]) if ref.startswith(WEB) else ""
+            asset = self.get(known[6:]) if known else self.adopt(self.find(ref, None, trusted=trusted))
+            path, name = self.file(str(asset["sha256"])), str(asset["name"])
+        kind = self.look(path)["kind"]
+        if kind == "image":
+            raise Refused("input.kind", field="ref", wanted="audio", got=kind)
+        return path, name or path.name
+
     def poster(self, sha256: str) -> Path | None:
         """A small picture of an image or video; None for sound."""
         asset = self._store.takes.asset(sha256)

@@ -15,10 +15,10 @@ from typing import Any
 from studio.domain import Frame, Lane, SceneBase, Speech
 from studio.errors import Conflict, Refused, StudioError
 from studio.media.files import free_bytes
-from studio.pipelines.base import Engine, Inputs
+from studio.pipelines.base import Engine, Inputs, Speaks
 from studio.pipelines.base import Plan as MemoryPlan
 from studio.runner import Runner
-from studio.service.engines import Choice, Engines, bad_options
+from studio.service.engines import Choice, Engines, bad_options, voice_problems
 from studio.service.estimates import MEGA, Paces, Room, Span
 from studio.service.library import Library
 from studio.service.planner import Planner
@@ -40,8 +40,9 @@ from studio.service.preflight_rules import (
 from studio.service.spoken import Speaking
 from studio.service.stale import Stale
 from studio.service.views import View, named
-from studio.store import POLICY, Queue, SceneRow, Store
+from studio.store import POLICY, Queue, SceneRow, Speakers, Store
 from studio.story.episode import Episode, parse
+from studio.story.problem import Problem
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Preflight:
         rows = self._store.queues.scenes(queue_id, only)
         wanted = rows if only is not None else self._stale.unfinished(rows)
         stored = Stored(self._store, self._stale, self._hashes, queue, wanted)
-        judged = self._judged(stored.facts(), queue.policy)
+        judged = self._judged(stored.facts(), queue.policy, queue.project_id)
         music = stored.music()
         plan = Plan(
             policy=queue.policy, frame=queue.frame, starts_at=queue.starts_at, done=len(rows) - len(wanted),
@@ -97,13 +98,14 @@ class Preflight:
         speaking = Speaking(self._store.survey.voices())
         facts = facts_of_episode(episode, self._library, speaking, base, trusted)
         frame = episode.head.frame or Frame()
-        return self._report(self._judged(facts, POLICY), Plan(policy=POLICY, frame=frame))
+        judged = self._judged(facts, POLICY, self._store.projects.default())
+        return self._report(judged, Plan(policy=POLICY, frame=frame))
 
     def gate(self, queue: Queue, rows: Sequence[SceneRow], *, override: bool = False, afresh: bool = False) -> set[str]:
         """The scenes that cannot run, which whoever overrides leaves out. `afresh`: every line is spoken again. Raises
         Conflict("preflight.errors") naming the first when nobody overrides."""
         stored = Stored(self._store, self._stale, self._hashes, queue, rows, afresh=afresh)
-        judged = self._judged(stored.facts(), queue.policy)
+        judged = self._judged(stored.facts(), queue.policy, queue.project_id)
         bad = [one.item for one in judged.values() if one.item.cannot_run]
         if bad and not override:
             first = next(finding.problem for finding in bad[0].findings if finding.level == "error")
@@ -116,8 +118,8 @@ class Preflight:
         return {item.key for item in bad}
 
     # ------------------------------------------------------------------------------------------ judging
-    def _judged(self, facts: Facts, policy: Mapping[str, Any]) -> dict[str, Judged]:
-        casting = Casting(self._engines, self._planner, policy)
+    def _judged(self, facts: Facts, policy: Mapping[str, Any], project_id: str) -> dict[str, Judged]:
+        casting = Casting(self._engines, self._planner, policy, self._store.speakers(project_id))
         judged = {key: _judge(item, facts.said.get(key, Said()), casting) for key, item in facts.items.items()}
         items = with_circles({key: one.item for key, one in judged.items()}, facts.reads)
         items = with_bad_sources(items, facts.reads, facts.with_take.__contains__)
@@ -147,8 +149,8 @@ class Preflight:
 class Casting:
     """Who makes what, asked once for each task and wish: availability may look at many files."""
 
-    def __init__(self, engines: Engines, planner: Planner, policy: Mapping[str, Any]) -> None:
-        self._engines, self._planner, self.policy = engines, planner, policy
+    def __init__(self, engines: Engines, planner: Planner, policy: Mapping[str, Any], speakers: Speakers) -> None:
+        self._engines, self._planner, self.policy, self.speakers = engines, planner, policy, speakers
         self._ready, self._machine = engines.ready(), planner.whole()
         self._known: dict[tuple[str, str], Choice | StudioError] = {}
         self._files: dict[tuple[str, str], Sequence[Refused]] = {}
@@ -233,13 +235,24 @@ def _memory(
 
 def _voice(scene: SceneBase, number: int, casting: Casting, findings: list[Finding]) -> Choice | None:
     """Who speaks a line, and what that engine has against the scene's knobs."""
-    wish = scene.engine if isinstance(scene, Speech) else "auto"
+    line = scene.lines[number]
+    voice, wish = casting.speakers.voice(line), scene.engine if isinstance(scene, Speech) else "auto"
+    if wish == "auto" and voice:
+        wish = voice.engine
     choice = casting.of("speech", wish)
     if isinstance(choice, StudioError):
         if not isinstance(scene, Speech):  # there the scene's own engine has been found wanting already
             refused = type(choice)(choice.code, **{**choice.params, "field": f"lines.{number}"})
             findings.append(error(refused))
         return None
+    choice = choice.taking(Speech(lines=[line]), voice=voice)
+    for refused in voice_problems(choice.engine, line, voice):
+        if refused.code != "engine.limit_language":  # said of every line, below
+            findings.append(error(type(refused)(refused.code, **{**refused.params, "field": f"lines.{number}"})))
+    name = casting.speakers.name(line)
+    if name and voice is None and name not in (choice.engine.speaks or Speaks()).presets:
+        params = {"voice": name, "character": line.character}
+        findings.append(Finding("warning", Problem(f"lines.{number}", "preflight.voice_unknown", params)))
     problem = bad_options(choice.engine, scene) if choice.engine.id in scene.options else None
     if problem and not isinstance(scene, Speech) and number == 0:
         findings.append(error(problem))

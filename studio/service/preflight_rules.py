@@ -9,7 +9,7 @@ from typing import Literal
 from studio.domain import SceneBase, State, TalkingAvatar, lay_lines
 from studio.errors import StudioError
 from studio.pipelines.base import Limits, Machine
-from studio.pipelines.draft.language import speakable
+from studio.pipelines.speech.language import speakable
 from studio.service.engines import Choice, limit_problems
 from studio.service.spoken import Spoken, language_of
 from studio.story.problem import Problem

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from studio.domain import Job, Lane, Layer, SceneBase, Speech, State
+from studio.domain import Job, Lane, Layer, SceneBase, Speech, State, Voice
 from studio.errors import Refused, StudioError
 from studio.media.fetch import check_url
 from studio.runner import Runner
@@ -12,7 +12,7 @@ from studio.service.engines import Engines, Picks, Readiness
 from studio.service.preflight import Preflight
 from studio.service.stale import Changed, Stale
 from studio.service.views import View, named
-from studio.store import Queue, SceneRow, Store, Wanted
+from studio.store import Queue, SceneRow, Speakers, Store, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class _Known:
     changed: Mapping[str, Changed]  # by scene
     latest: Mapping[str, Sequence[Job]]  # by scene
     ready: Readiness
+    speakers: Speakers
     picks: Picks = field(default_factory=dict)
 
 
@@ -108,7 +109,8 @@ class Runs:
     def _known(self, rows: Sequence[SceneRow], queue: Queue) -> _Known:
         ids = [row.id for row in rows]
         changed = self._stale.of(rows, self._store.takes.selected(ids))
-        return _Known(queue, changed, self._store.jobs.latest(ids), self._engines.ready())
+        speakers = self._store.speakers(queue.project_id)
+        return _Known(queue, changed, self._store.jobs.latest(ids), self._engines.ready(), speakers)
 
     def wanted(self, scene_id: str) -> Sequence[Wanted]:
         """The jobs that running this scene would queue. Raises Refused when it cannot run."""
@@ -160,15 +162,18 @@ class Runs:
             lines = [line for line in row.scene.lines if line in lines or line.id not in done] or row.scene.lines
         jobs = []
         for line in lines:
+            voice = known.speakers.voice(line)
             engine = row.scene.engine if row.scene.kind == "audio" else "auto"
+            if engine == "auto" and voice:
+                engine = voice.engine
             speech = Speech(lines=[line], engine=engine, options=row.scene.options)
-            jobs.append(Wanted(row.id, line.id, "voice", *self._chosen(speech, known)))
+            jobs.append(Wanted(row.id, line.id, "voice", *self._chosen(speech, known, voice)))
         if row.scene.kind != "audio" and (afresh or not jobs or _draws(changed, latest, layers)):
             jobs.append(Wanted(row.id, None, "picture", *self._chosen(row.scene, known)))
         return jobs
 
-    def _chosen(self, scene: SceneBase, known: _Known) -> tuple[str, Lane]:
-        return self._engines.choose(scene, known.queue.policy, known.ready, known.picks)
+    def _chosen(self, scene: SceneBase, known: _Known, voice: Voice | None = None) -> tuple[str, Lane]:
+        return self._engines.choose(scene, known.queue.policy, known.ready, known.picks, voice)
 
     def _after_speech(self, job: Job) -> None:
         """Lines were spoken anew under a picture that stays: if they no longer fit, it is made again."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.domain import Language, Line
-from studio.pipelines.draft.language import detect_language, is_han, speakable
+from studio.pipelines.speech.language import detect_language, is_han, speakable
 
 STOPS = frozenset(",;:.!?，。！？、；：")
 HISTORY_FROM = 5  # voice takes in a language before they count for more than the fitted numbers

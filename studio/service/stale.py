@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from studio.domain import Layer, Line, SceneBase, State, Take, TalkingAvatar, lay_lines, slug
-from studio.store import SceneRow, Store, fingerprint
+from studio.domain import Layer, Line, SceneBase, State, Take, TalkingAvatar, lay_lines
+from studio.service.spoken import language_of
+from studio.store import SceneRow, Speakers, Store, fingerprint
 
 FITS_SECONDS = 0.05  # speech may be longer than its picture by so much, a frame or two, and be heard to its end
 
@@ -31,7 +32,7 @@ class _Known:
 
     spoken: Mapping[str, Mapping[str, Any]]  # by line
     sources: Mapping[str, str]  # by scene: the take that stands for it
-    casts: dict[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)  # by queue
+    speakers: dict[str, Speakers] = field(default_factory=dict)  # by queue
 
 
 class Stale:
@@ -82,17 +83,12 @@ class Stale:
             return False
         if row.scene.kind == "audio" and row.scene.engine not in ("auto", take["engine"]):
             return False
-        now = fingerprint.of_voice(line, self._voice(line, row, known), row.scene, take["engine"])
+        if row.queue_id not in known.speakers:
+            known.speakers[row.queue_id] = self._store.speakers(self._store.queues.get(row.queue_id).project_id)
+        speakers = known.speakers[row.queue_id]
+        sound = speakers.print(line, language_of(line))
+        now = fingerprint.of_voice(line, speakers.name(line), row.scene, take["engine"], sound)
         return take["fingerprint"] in ("", now)
-
-    def _voice(self, line: Line, row: SceneRow, known: _Known) -> str:
-        """As `Queues.voice_of`, with the cast read once."""
-        if line.voice or not line.character:
-            return line.voice
-        if row.queue_id not in known.casts:
-            known.casts[row.queue_id] = self._store.queues.cast(self._store.queues.get(row.queue_id).project_id)
-        character = known.casts[row.queue_id].get(slug(line.character))
-        return str(character["voice"]) if character else ""
 
     def readers(self, rows: Iterable[SceneRow], takes: Mapping[str, Take], begun: Iterable[str]) -> set[str]:
         """Which of these scenes have a take that was made, maybe through others, of one whose picture is made anew.

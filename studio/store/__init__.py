@@ -27,13 +27,15 @@ from studio.store.projects import Projects
 from studio.store.queues import POLICY, Queue, Queues, SceneRow
 from studio.store.review import Review
 from studio.store.runs import Runs
+from studio.store.speakers import Speakers, speakers_of
 from studio.store.standing import Standing
 from studio.store.storage import Storage
 from studio.store.survey import Survey
 from studio.store.takes import Takes
 from studio.store.transfers import Transfers
+from studio.store.voices import Voices
 
-__all__ = ["POLICY", "NewTake", "Queue", "SceneRow", "Store", "Wanted"]
+__all__ = ["POLICY", "NewTake", "Queue", "SceneRow", "Speakers", "Store", "Wanted"]
 
 
 class Store:
@@ -62,6 +64,7 @@ class Store:
         self.presets = Presets(self._connection)
         self.calibration = Calibration(self._connection)
         self.edits = Edits(self._connection, self.changes, standing.settle)
+        self.voices = Voices(self._connection, self.changes)
         self.takes = Takes(self._connection, self.changes, roots)
         self.review = Review(self._connection, self.changes)
         self.storage = Storage(self._connection, self.changes)
@@ -71,6 +74,10 @@ class Store:
     def together(self) -> AbstractContextManager[object]:
         """Several steps as one: all of them are written, or none, and nobody sees what is between."""
         return self._connection.write()
+
+    def speakers(self, project_id: str) -> Speakers:
+        """Who says the lines of a project, as it stands now."""
+        return speakers_of(self.voices, self.queues, project_id)
 
     def events(self, scene_id: str, limit: int = 200) -> list[Row]:
         """What happened to a scene, oldest first."""

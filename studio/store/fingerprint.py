@@ -31,9 +31,11 @@ def of_picture(scene: SceneBase, engine: str, template: Mapping[str, str] | None
     return _letters({**values, **(template or {}), "task_type": task, "options": scene.options.get(engine) or {}})
 
 
-def of_voice(line: Line, voice: str, scene: SceneBase, engine: str) -> str:
-    """`voice`: the one that speaks, after a look at the cast."""
-    return _letters([line.text, voice, line.direction, line.language, scene.options.get(engine) or {}])
+def of_voice(line: Line, voice: str, scene: SceneBase, engine: str, sound: str = "") -> str:
+    """`voice`: the one that speaks, after a look at the cast. `sound`: what it sounds like, where somebody made it, and
+    how words of this line are said."""
+    said = [line.text, voice, line.direction, line.language, scene.options.get(engine) or {}]
+    return _letters([*said, sound] if sound else said)
 
 
 def of_take(layer: Layer, engine: str, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
@@ -43,7 +45,8 @@ def of_take(layer: Layer, engine: str, settings: Mapping[str, Any], facts: Mappi
     except ValidationError:  # a take of another program
         return ""
     if layer == "voice":
-        return of_voice(scene.lines[0], scene.lines[0].voice, scene, engine) if scene.lines else ""
+        sound = str(facts.get("voice_print") or "")
+        return of_voice(scene.lines[0], scene.lines[0].voice, scene, engine, sound) if scene.lines else ""
     return of_picture(scene, engine, facts.get("template"))
 
 

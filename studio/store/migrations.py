@@ -35,6 +35,30 @@ def m003_models(db: Database) -> None:
             db.execute(statement)
 
 
+@migrations()
+def m004_voices(db: Database) -> None:
+    for statement in _VOICES.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_VOICES = """
+drop table voices;
+create table voices (
+    id text primary key, name text not null, key text not null unique, engine text not null default 'auto',
+    language text, sample text references assets (sha256), transcript text not null default '',
+    preset text not null default '', settings text not null default '{}', consent text not null default '{}',
+    profile text not null default '{}', note text not null default '', created text not null);
+create table pronunciations (
+    project_id text not null references projects (id) on delete cascade, word text not null, said text not null,
+    language text, position integer not null);
+create index pronunciations_by_project on pronunciations (project_id, position);
+create table transcripts (
+    subject text primary key, language text not null default '', text text not null, words text not null default '[]',
+    missing text not null default '[]', model text not null, at text not null) without rowid;
+"""
+
+
 _MODELS = """
 create table downloads (
     id text primary key, model text not null, state text not null default 'waiting', done integer not null default 0,

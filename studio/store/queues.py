@@ -315,13 +315,6 @@ class Queues:
         """Characters of a project by slug."""
         return {row["slug"]: row for row in self._c.rows("select * from characters where project_id = ?", [project_id])}
 
-    def voice_of(self, project_id: str, line: Line) -> str:
-        """The voice that speaks a line: its own, or its character's; empty: the engine's default for that name."""
-        if line.voice or not line.character:
-            return line.voice
-        character = self.cast(project_id).get(slug(line.character))
-        return str(character["voice"]) if character else ""
-
     def add_character(self, project_id: str, name: str, voice: str = "", look: str = "", portrait: str = "") -> None:
         """A new character; one who is there already gets the voice and the look that were missing or are new, and a
         portrait where there was none. `portrait`: asset:<sha256>."""

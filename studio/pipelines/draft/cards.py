@@ -13,8 +13,8 @@ from studio.media.fonts import Type, type_of, wrapped
 from studio.media.overlay import Overlay
 from studio.media.yuv import i420_planes, yuv_from_bgr
 from studio.pipelines.draft.camera import smoother
-from studio.pipelines.draft.language import detect_language
 from studio.pipelines.draft.prompt import Directions, action_text
+from studio.pipelines.speech.language import detect_language
 
 AMBER = (232, 168, 85)  # RGB; the lamp of the house
 WHITE, DIM = (255, 255, 255, 240), (255, 255, 255, 165)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from studio.domain import JSON, Lane, TaskType
-from studio.pipelines.base import Engine, Limits, Made, Run
+from studio.pipelines.base import Engine, Limits, Made, Run, Speaks
 from studio.pipelines.draft.prompt import Directions, read_prompt
+from studio.pipelines.draft.speech import VOICES
 
 if TYPE_CHECKING:
     import numpy as np
 
 PHOTO_EDGE = 0.2  # vignette of pictures that were not drawn for it
+DRAFT_VOICES = tuple(VOICES)
 FPS = 24  # where no queue's frame says otherwise
 
 
@@ -60,6 +62,7 @@ class Draft(Engine):
         in_frame=True,
         speakers=100,  # one mouth moves for all of them
     )  # fmt: skip
+    speaks: ClassVar[Speaks] = Speaks(accents=("en-US", "pt-BR", "zh-CN"), presets=DRAFT_VOICES, speed=True, words=True)
 
     def run(self, scene: Any, options: Any, run: Run) -> Made:
         if scene.task_type == "speech":
@@ -78,7 +81,7 @@ class Draft(Engine):
         from studio.pipelines.draft.speech import speak, voice_settings
 
         line = scene.lines[0]
-        voice = {**voice_settings(line.voice, line.character), **run.inputs.voice}
+        voice = {**voice_settings(line.voice, line.character), **run.inputs.speaker.settings}
         samples, rate, facts = speak(line, voice, run.seed)
         return Made(run.save_audio(samples, rate), facts)
 

@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING, Any
 from studio.domain import Line
 from studio.errors import Refused
 from studio.pipelines.draft import espeak
-from studio.pipelines.draft.language import detect_language, is_han, speakable
+from studio.pipelines.speech.language import detect_language, is_han, speakable
 
 if TYPE_CHECKING:
     import numpy as np
-
-LOUDNESS = -18.0  # LUFS, of every line: dialogue agrees with itself, the mix sets the film's level
-CEILING = 0.84  # -1.5 dBFS
-TRIM_BELOW, TRIM_KEEP = 0.004, 0.03  # silence at both ends: quieter than this goes, but for so many seconds
 
 # Median pitch as measured on an English and a Portuguese sentence.
 VOICES: Mapping[str, Mapping[str, Any]] = {
@@ -78,7 +74,7 @@ def speak(line: Line, voice: Mapping[str, Any], seed: int) -> "tuple[np.ndarray,
     visemes: [[seconds, phoneme], ...] in eSpeak's mnemonics; words: [[start, end, text], ...] in seconds. The seed
     varies the reading a little, so that another take is another take. Raises Refused("speech.nothing_to_say") and
     EngineError("speech.failed")."""
-    import numpy as np
+    from studio.media.spoken import LOUDNESS, audible, levelled
 
     text = speakable(line.text)
     if not text:
@@ -94,11 +90,10 @@ def speak(line: Line, voice: Mapping[str, Any], seed: int) -> "tuple[np.ndarray,
         words_per_minute=round(settings["rate"] / tract),  # played faster afterwards
     )  # fmt: skip
     samples = _play_faster(said.samples, tract)
-    audible = np.flatnonzero(np.abs(samples) > TRIM_BELOW)
-    if not len(audible):
+    heard = audible(samples, said.rate)
+    if heard is None:
         raise Refused("speech.nothing_to_say", text=line.text[:80])
-    keep = round(TRIM_KEEP * said.rate)
-    first, last = max(0, int(audible[0]) - keep), min(len(samples), int(audible[-1]) + keep)
+    first, last = heard
     seconds = (last - first) / said.rate
 
     def clock(at: float) -> float:
@@ -112,7 +107,7 @@ def speak(line: Line, voice: Mapping[str, Any], seed: int) -> "tuple[np.ndarray,
         "words": _word_times(text, spoken, visemes, seconds),
         "voice": settings,
     }
-    return _level(samples[first:last], said.rate, LOUDNESS + level), said.rate, facts
+    return levelled(samples[first:last], said.rate, LOUDNESS + level), said.rate, facts
 
 
 def _reading(direction: str, voice: Mapping[str, Any], language: str, seed: int) -> tuple[dict[str, Any], float]:
@@ -181,21 +176,3 @@ def _share(words: list[str], start: float, end: float) -> list[list[Any]]:
         timed.append([round(start, 3), round(until, 3), word])
         start = until
     return timed
-
-
-def _level(samples: "np.ndarray", rate: int, loudness: float) -> "np.ndarray":
-    """Bring to a loudness in LUFS, peaks held under CEILING, 8 ms of fade at both ends."""
-    import numpy as np
-    import pyloudnorm
-    from scipy.ndimage import minimum_filter1d, uniform_filter1d
-
-    long_enough = np.tile(samples, 1 + round(0.5 * rate) // len(samples))  # the meter wants 0.4 s
-    measured = pyloudnorm.Meter(rate).integrated_loudness(long_enough.astype(np.float64))
-    if not np.isfinite(measured):
-        measured = 20 * np.log10(np.sqrt(np.mean(long_enough**2)) + 1e-9)
-    level = samples * 10 ** ((loudness - measured) / 20)
-    hold = round(0.01 * rate)
-    gain = minimum_filter1d(np.minimum(1.0, CEILING / np.maximum(np.abs(level), 1e-9)), 2 * hold + 1)
-    level = level * uniform_filter1d(gain, hold)
-    fade = np.minimum(1.0, np.arange(1, len(level) + 1) / (0.008 * rate))
-    return (level * fade * fade[::-1]).astype(np.float32)
