@@ -45,7 +45,7 @@ def detect_language(text: str) -> Language:
     if 3 * han >= sum(len(word) for word in words if not is_han(word[0])) and han:  # one character is one syllable
         return "zh"
     english = sum(word in ENGLISH_WORDS for word in words)
-    portuguese = sum(word in PORTUGUESE_WORDS for word in words)
+    portuguese: float = sum(word in PORTUGUESE_WORDS for word in words)
     portuguese += 0.8 * sum(bool(PORTUGUESE_LETTERS.search(word)) for word in words)
     return "pt" if portuguese > english else "en"
 

@@ -53,7 +53,8 @@ def pronounced(text: str, said: Sequence[tuple[str, str]]) -> str:
     """The text with its words as they are said; whole words only, whatever their case."""
     for word, way in said:
         edge = "" if any(map(is_han, word)) else r"\b"
-        text = re.sub(f"{edge}{re.escape(word)}{edge}", lambda match, way=way: way, text, flags=re.IGNORECASE)
+        literal = way.replace("\\", "\\\\")  # a backslash means something in what is put in place
+        text = re.sub(f"{edge}{re.escape(word)}{edge}", literal, text, flags=re.IGNORECASE)
     return text
 
 
