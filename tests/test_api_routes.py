@@ -108,6 +108,7 @@ WALK = [  # in this order; {name} is an id of the world
     ("POST", "/queues/{queue}/pause", {}, 204),
     ("POST", "/queues/{queue}/resume", {}, 204),
     ("POST", "/queues/{queue}/run", {"json": {"only": ["{scene}"]}}, 200),
+    ("POST", "/queues/{queue}/speak", {}, 200),
     ("POST", "/queues/{queue}/retry", {}, 200),
     ("POST", "/queues/{queue}/retry-from-error", {}, 422),
     ("POST", "/queues/{queue}/restart", {}, 200),

@@ -336,7 +336,7 @@ def test_a_waiting_scene_may_be_edited(studio: Studio, queue: str, instant: Any)
     instant.MADE.clear()
     studio.runs.resume(queue)
     studio.drain()
-    assert [said for _, _, said in instant.MADE] == ["other", "new", "kept other new"]
+    assert [said for _, _, said in instant.MADE] == ["other", "new", "", "kept other new"]  # voices before pictures
     assert states(studio, queue) == ["done", "done"]
 
 

@@ -26,6 +26,17 @@ def run_queue(request: Request, queue_id: str, body: Selection | None = None) ->
     return studio_of(request).runs.run(queue_id, only=body.only, override=body.override, callback_url=body.callback_url)
 
 
+class Speaking(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    lines: list[str] | None = Field(None, max_length=10_000, description="line ids, spoken or not; empty: all unspoken")
+
+
+@router.post("/queues/{queue_id}/speak")
+def speak_queue(request: Request, queue_id: str, body: Speaking | None = None) -> dict[str, Any]:
+    """A voice for every line that has none or was changed since, or for these lines anew; no picture."""
+    return studio_of(request).runs.speak(queue_id, lines=body.lines if body else None)
+
+
 @router.post("/queues/{queue_id}/retry")
 def retry_queue(request: Request, queue_id: str, body: Again | None = None) -> dict[str, Any]:
     return studio_of(request).runs.retry(queue_id, override=bool(body and body.override))

@@ -1,11 +1,12 @@
 """Runs: queue what must be made, retry, restart, pause, stop. The verbs behind every Run button."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from studio.domain import Job, Lane, Layer, SceneBase, Speech, State, Voice
-from studio.errors import Refused, StudioError
+from studio.domain import Job, Lane, Layer, Line, SceneBase, Speech, State, Voice
+from studio.errors import NotFound, Refused, StudioError
 from studio.media.fetch import check_url
 from studio.runner import Runner
 from studio.service.engines import Engines, Picks, Readiness
@@ -98,12 +99,8 @@ class Runs:
         """What is wanted of all of these scenes. Raises Refused("scene.cannot_run") naming the first that cannot."""
         known, jobs = self._known(rows, queue), list[Wanted]()
         for row in rows:
-            try:
+            with _naming(row):
                 jobs += self._jobs_for(row, known, afresh, layers)
-            except StudioError as error:
-                raise Refused(
-                    "scene.cannot_run", scene=named(row), field=error.params.get("field", ""), why=error.as_dict()
-                ) from error
         return jobs
 
     def _known(self, rows: Sequence[SceneRow], queue: Queue) -> _Known:
@@ -128,6 +125,26 @@ class Runs:
         if "voice" in layers and not row.scene.lines:
             raise Refused("scene.no_lines", scene=named(row))
         return self._enqueue(row.queue_id, [row], afresh=False, by_hand=True, layers=sorted(set(layers)))
+
+    def speak(self, queue_id: str, *, lines: Collection[str] | None = None) -> View:
+        """A voice for every line of a queue that has no fresh one, or for these lines, spoken or not; no picture.
+        Raises Refused("scene.cannot_run") naming the first that nobody can say, NotFound("line.unknown")."""
+        queue = self._store.queues.get(queue_id)
+        rows = [row for row in self._store.queues.scenes(queue_id) if row.scene.lines]
+        there = {line.id for row in rows for line in row.scene.lines}
+        if lines is not None and (unknown := sorted(set(lines) - there)):
+            raise NotFound("line.unknown", line=unknown[0][:40])
+        with self._store.together():
+            known, jobs = self._known(rows, queue), list[Wanted]()
+            for row in rows:
+                if row.state is State.RUNNING:
+                    continue
+                wanted = known.changed[row.id].lines if lines is None else row.scene.lines
+                with _naming(row):
+                    jobs += [self._spoken(row, line, known) for line in wanted if lines is None or line.id in lines]
+            told: View = {"jobs": self._store.jobs.enqueue(jobs, by_hand=lines is not None)}
+        self._runner.wake()
+        return told
 
     def requeue(self, queue_id: str, scene_ids: Collection[str]) -> None:
         """Waiting scenes were edited: what waits of them is chosen anew. One that can no longer run becomes a draft."""
@@ -160,17 +177,19 @@ class Runs:
             # nothing but its lines shows that a speech was run again, so one that is asked for is spoken
             done = {job.line_id for job in latest if job.state is State.DONE}
             lines = [line for line in row.scene.lines if line in lines or line.id not in done] or row.scene.lines
-        jobs = []
-        for line in lines:
-            voice = known.speakers.voice(line)
-            engine = row.scene.engine if row.scene.kind == "audio" else "auto"
-            if engine == "auto" and voice:
-                engine = voice.engine
-            speech = Speech(lines=[line], engine=engine, options=row.scene.options)
-            jobs.append(Wanted(row.id, line.id, "voice", *self._chosen(speech, known, voice)))
+        jobs = [self._spoken(row, line, known) for line in lines]
         if row.scene.kind != "audio" and (afresh or not jobs or _draws(changed, latest, layers)):
             jobs.append(Wanted(row.id, None, "picture", *self._chosen(row.scene, known)))
         return jobs
+
+    def _spoken(self, row: SceneRow, line: Line, known: _Known) -> Wanted:
+        """The job that says a line: by its voice's own engine, unless the scene names another."""
+        voice = known.speakers.voice(line)
+        engine = row.scene.engine if row.scene.kind == "audio" else "auto"
+        if engine == "auto" and voice:
+            engine = voice.engine
+        speech = Speech(lines=[line], engine=engine, options=row.scene.options)
+        return Wanted(row.id, line.id, "voice", *self._chosen(speech, known, voice))
 
     def _chosen(self, scene: SceneBase, known: _Known, voice: Voice | None = None) -> tuple[str, Lane]:
         return self._engines.choose(scene, known.queue.policy, known.ready, known.picks, voice)
@@ -227,6 +246,17 @@ class Runs:
         for job in self._store.jobs.live(queue_id=queue_id):  # asked after: a job may start at any moment before
             if job.state is State.RUNNING:
                 self._runner.cancel(job.id)
+
+
+@contextmanager
+def _naming(row: SceneRow) -> Iterator[None]:
+    """What is wrong with a scene, as Refused("scene.cannot_run") that names it."""
+    try:
+        yield
+    except StudioError as error:
+        raise Refused(
+            "scene.cannot_run", scene=named(row), field=error.params.get("field", ""), why=error.as_dict()
+        ) from error
 
 
 def _draws(changed: Changed, latest: Sequence[Job], layers: Sequence[Layer] | None) -> bool:

@@ -39,6 +39,7 @@ class Scenes:
             "scene": row.scene.model_dump(mode="json"),
             "take_list": [take for take in takes if take["layer"] == "picture"],
             "line_takes": {take["line_id"]: take for take in takes if take["layer"] == "voice" and take["selected"]},
+            "voice_list": [take for take in takes if take["layer"] == "voice"],
         }
 
     def tasks(self) -> list[str]:

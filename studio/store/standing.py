@@ -22,8 +22,8 @@ class Standing:
         jobs: dict[str, list[Row]] = {}
         for row in self._c.rows(_OF_SCENES, ids):
             jobs.setdefault(row["scene_id"], []).append(row)
-        scenes = self._c.rows("select id, queue_id from scenes where id in (select value from json_each(?))", ids)
-        stand = {scene["id"]: _stand(jobs.get(scene["id"], ())) for scene in scenes}
+        scenes = self._c.rows(_SHOWN, ids)
+        stand = {scene["id"]: _stand(jobs.get(scene["id"], ()), bool(scene["shown"])) for scene in scenes}
         self._c.execute_many(
             "update scenes set state = ?, error = ? where id = ?",
             [
@@ -51,9 +51,10 @@ class Standing:
         )
 
 
-def _stand(jobs: Sequence[Row]) -> tuple[State, str | None]:
+def _stand(jobs: Sequence[Row], has_result: bool) -> tuple[State, str | None]:
     """(state, error as JSON) of a scene with these jobs, oldest first. It stands where the newest job of each of its
-    layers stands, and waits while any of its pictures does.
+    layers stands, and waits while any of its pictures does. `has_result`: there is a take to be shown, so one of which
+    only lines were spoken is not done.
 
     Once its picture is made, voices that ended otherwise before it no longer count: older takes spoke for them."""
     newest = {(job["layer"], job["line_id"]): job for job in jobs}.values()
@@ -64,7 +65,7 @@ def _stand(jobs: Sequence[Row]) -> tuple[State, str | None]:
         if state in states:
             break
     else:
-        state = State.DONE if states else State.DRAFT
+        state = State.DONE if states and has_result else State.DRAFT
     failed = [job["error"] for job in newest if job["state"] == State.FAILED] if state is State.FAILED else [None]
     return state, failed[0]
 
@@ -75,6 +76,11 @@ _OF_SCENES = """
 select j.scene_id, j.line_id, j.layer, j.state, j.error from jobs j
 where j.scene_id in (select value from json_each(?))
   and (j.line_id is null or exists (select 1 from lines l where l.id = j.line_id)) order by j.id
+"""
+_SHOWN = """
+select s.id, s.queue_id, s.task_type = 'speech' or exists (
+  select 1 from takes t where t.scene_id = s.id and t.layer = 'picture' and t.trashed is null) as shown
+from scenes s where s.id in (select value from json_each(?))
 """
 JOBS = "select j.*, s.queue_id from jobs j join scenes s on s.id = j.scene_id"
 
