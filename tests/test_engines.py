@@ -146,6 +146,7 @@ class Case:
         return np.array_equal(sound.load48(one), sound.load48(other))
 
 
+MAKE_NO_SCENE = [engine for engine in ENGINES if not engine_class(engine).tasks]
 PAIRS = [(engine, task) for engine in ENGINES for task in sorted(engine_class(engine).tasks)]
 
 
@@ -256,3 +257,11 @@ def test_closed_and_loaded_by_a_manager_it_makes_the_same_and_says_how(case: Cas
         facts = sidecar["facts"]
         assert facts["steps"] == case.told[-1][0] and facts["revision"] and facts["dtype"] == "float32"
         assert facts["size"][:2] == [case.side, case.side]
+
+
+@pytest.mark.parametrize("engine_id", MAKE_NO_SCENE)
+def test_a_model_that_makes_no_scene_says_what_it_is_for(engine_id: str) -> None:
+    cls = engine_class(engine_id)
+    assert cls.serves and cls.parts
+    for file in sorted((Path(__file__).parent.parent / "assets" / "locales").glob("*.json")):
+        assert f"models.serves.{cls.serves}" in json.loads(file.read_text("utf-8")), file.name

@@ -1,5 +1,5 @@
 // One model of the catalogue: what it makes, its licence, how it fits this machine, and its download.
-import { api, button, confirmDialog, el, errorWords, fmt, icon, iconButton, openMenu, setAttr, setText, t, toast } from "./core.js";
+import { api, button, confirmDialog, el, errorWords, fmt, has, icon, iconButton, openMenu, setAttr, setText, t, toast } from "./core.js";
 import { gatedNote, getModel } from "./fetching.js";
 import { act } from "./queues.js";
 import { mark, outside, profileName, progressBar } from "./settings_parts.js";
@@ -37,7 +37,7 @@ export class ModelCard {
     if (this.moved && download?.state === "done") toast(t("models.got", { title: model.title }), "", "ok");
     this.moved = moving;
     this.#once(p.title, model.title, () => setText(p.title, model.title));
-    this.#once(p.tasks, model.tasks, () => setText(p.tasks, model.tasks.map(taskName).join(" · ")));
+    this.#once(p.tasks, uses(model), () => setText(p.tasks, uses(model).map(useName).join(" · ")));
     this.#once(p.licence, [model.licence, model.accepted], () => p.licence.replaceChildren(outside(model.licence_url, model.licence)));
     setText(p.facts, [fmt.bytes(model.bytes), model.gated ? t("models.gated.short") : "", (model.languages || []).map((code) => languageName(code)).join(", ")].filter(Boolean).join(" · "));
     this.#once(p.fit, model.fit, () => p.fit.replaceChildren(...fitOf(model.fit)));
@@ -132,6 +132,10 @@ export class ModelCard {
     this.after();
   }
 }
+
+/** The tasks it does; of a model that makes no scene what it is for. */
+export const uses = (model) => (model.tasks.length ? model.tasks : [model.serves]);
+export const useName = (use) => (has(`models.serves.${use}`) ? t(`models.serves.${use}`) : taskName(use));
 
 const live = (work) => ["waiting", "running"].includes(work?.state);
 const same = (one, other) => one.repo === other.repo && one.name === other.name;

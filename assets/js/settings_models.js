@@ -2,10 +2,9 @@
 // again while something is being fetched.
 import { api, button, el, errorWords, fmt, keyed, on, t, toast } from "./core.js";
 import { pickFolder } from "./folder_picker.js";
-import { ModelCard, begun } from "./settings_model.js";
+import { ModelCard, begun, useName, uses } from "./settings_model.js";
 import { note, trouble, waiting, whileShown } from "./settings_parts.js";
 import { act } from "./queues.js";
-import { taskName } from "./words_of.js";
 
 const BUSY_MS = 1000;
 const IDLE_MS = 5000;
@@ -62,7 +61,7 @@ export function drawModels(root) {
     drawTasks(models);
     facts.textContent = t("models.free", { free: fmt.bytes(free) });
     facts.title = folder;
-    const shown = models.filter((model) => (!view.task || model.tasks.includes(view.task)) && (!view.here || model.state !== "missing" && model.state !== "unfit"));
+    const shown = models.filter((model) => (!view.task || uses(model).includes(view.task)) && (!view.here || model.state !== "missing" && model.state !== "unfit"));
     keyed(list, cards, shown, (model) => model.id, (model) => new ModelCard(model.id, { after: look }).element,
       (node, model) => node.card.fill(model, view.catalogue));
     list.hidden = !shown.length;
@@ -75,9 +74,9 @@ export function drawModels(root) {
   }
 
   function drawTasks(models) {
-    const all = [...new Set(models.flatMap((model) => model.tasks))];
+    const all = [...new Set(models.flatMap(uses))];
     if (tasks.childElementCount === all.length + 1) return;
-    tasks.replaceChildren(el("option", { value: "" }, t("gallery.every_task")), ...all.map((task) => el("option", { value: task }, taskName(task))));
+    tasks.replaceChildren(el("option", { value: "" }, t("gallery.every_task")), ...all.map((use) => el("option", { value: use }, useName(use))));
     tasks.value = view.task;
   }
 

@@ -30,6 +30,8 @@ ENGINES: dict[str, str] = {
     "svd-xt": "studio.pipelines.svd:SVDXT",
     "sdxl": "studio.pipelines.stable_diffusion:SDXL",
     "sd-turbo": "studio.pipelines.stable_diffusion:SDTurbo",
+    "whisper-large-v3-turbo": "studio.pipelines.speech.whisper:WhisperTurbo",
+    "whisper-base": "studio.pipelines.speech.whisper:WhisperBase",
     "draft": "studio.pipelines.draft.engine:Draft",
 }
 

@@ -354,7 +354,8 @@ class Engine:
     """Subclass it, set the class attributes, write `run`. See docs/engines.md."""
 
     id: ClassVar[str]
-    tasks: ClassVar[frozenset[str]]
+    tasks: ClassVar[frozenset[str]]  # none: it makes no scene, but is a model all the same; `serves` says what for
+    serves: ClassVar[Literal["", "listening", "comparing"]] = ""  # hears words | tells voices apart
     lane: ClassVar[Lane] = "gpu"
     costs_money: ClassVar[bool] = False
     stops_early: ClassVar[bool] = False  # heeds `Run.enough`; the others cannot be asked for it

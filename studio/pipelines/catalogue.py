@@ -19,6 +19,7 @@ class Entry:
 APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
 LICENCES: Mapping[str, str] = {  # as Engine.licence names it -> its text
     "Apache-2.0": APACHE,
+    "MIT": "https://opensource.org/license/mit",
     "Skywork": "https://github.com/SkyworkAI/Skywork/blob/main/Skywork%20Community%20License.pdf",
     "LTX-2 Community": "https://huggingface.co/Lightricks/LTX-2/blob/main/LICENSE",
     "Stability AI Community": "https://stability.ai/license",
@@ -50,6 +51,8 @@ CATALOGUE: Mapping[str, Entry] = {
     "svd-xt": Entry("Stable Video Diffusion XT", gated=True, languages=()),
     "sd-turbo": Entry("SD-Turbo"),
     "sdxl": Entry("Stable Diffusion XL"),
+    "whisper-large-v3-turbo": Entry("Whisper Large v3 Turbo", languages=("en", "pt", "zh")),
+    "whisper-base": Entry("Whisper Base", languages=("en", "pt", "zh")),
 }
 
 

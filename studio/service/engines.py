@@ -64,11 +64,12 @@ class Engines:
         self._planner, self._wildcards = planner, wildcards
 
     def list(self) -> list[View]:
-        """Every engine with its limits, knobs and whether it is ready on this machine."""
+        """Every engine that makes scenes, with its limits, knobs and whether it is ready on this machine."""
+        engines = [cls for cls in map(engine_class, ENGINES) if cls.tasks]
         with one_look():
             ready = self.ready()
-            order = [cls.id for cls in self._best_first([engine_class(engine_id) for engine_id in ENGINES])]
-        return [self._view(engine_class(name), ready[name], order.index(name)) for name in ENGINES]
+            order = [cls.id for cls in self._best_first(engines)]
+        return [self._view(cls, ready[cls.id], order.index(cls.id)) for cls in engines]
 
     def _view(self, cls: type[Engine], availability: Availability, rank: int) -> View:
         """`rank`: "auto" takes the least of those that are ready, that are no drafts and that may be used."""

@@ -77,7 +77,8 @@ class Models:
         elif states == {"here"}:
             state = "ready"
         return {
-            "id": cls.id, "title": entry.title, "tasks": sorted(cls.tasks), "licence": cls.licence,
+            "id": cls.id, "title": entry.title, "tasks": sorted(cls.tasks), "serves": cls.serves,
+            "licence": cls.licence,
             "licence_url": catalogue.licence_url(cls.id), "accepted": cls.licence in accepted, "gated": entry.gated,
             "languages": list(entry.languages), "bytes": sum(part.bytes for part in cls.parts),
             "missing_bytes": sum(part["missing_bytes"] for part in parts), "parts": parts, "state": state, "fit": fit,

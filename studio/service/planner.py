@@ -138,7 +138,9 @@ class Planner:
     # ------------------------------------------------------------------------------------------ engines
     def fit(self, cls: type[Engine], machine: Machine | None = None) -> Fit | None:
         """How an engine gets by at the least that it can make, or why not at all; None: it needs no plan."""
-        task = next(iter(sorted(cls.tasks)))
+        if not cls.tasks:
+            return None
+        task = min(cls.tasks)
         span = cls.limits.seconds.get(task, (1.0, 1.0))
         scene = sketch(task, resolution=min(cls.limits.resolutions), aspect="16:9", duration=span[0])
         asked = self.asked(cls, scene, Inputs(duration=span[0]))
