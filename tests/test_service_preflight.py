@@ -314,6 +314,7 @@ def test_an_engine_that_costs_money_waits_for_consent(
 
 # ------------------------------------------------------------------------------------------------ speech
 def test_speech_that_does_not_fit(studio: Studio, queue: str, add: Add, limited: Any) -> None:
+    studio.queues.update(queue, {"split_long": False})
     limited(seconds={"text_to_video": (0.2, 20.0)})
     add(duration=5, lines=[{"text": "The storm is coming."}])
     add(duration=5, lines=[{"text": LONG}])

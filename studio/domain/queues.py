@@ -68,8 +68,12 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
     allow_draft: StrictBool = Field(True, description="the draft engine may stand in where no real one is ready")
+    draft_on_failure: StrictBool = Field(False, description="draft stands in for a real engine that failed")
     allow_8bit: StrictBool = Field(False, description="weights in 8 bit where nothing else fits; changes pixels")
     allow_paid: StrictBool = Field(False, description="engines that cost money")
+    split_long: StrictBool = Field(
+        True, description="a scene that is said longer than its engine can make becomes several"
+    )
     on_error: Literal["skip", "stop", "retry"] = "skip"
     retries: int = Field(2, ge=1, le=10, description="how often a scene is tried again, where on_error is retry")
     order: Literal["written", "model"] = "written"

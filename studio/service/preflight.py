@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,13 @@ from studio.service.preflight_rules import (
     error,
     length_of,
     line_rules,
+    most_seconds,
     rules,
     slow,
     with_bad_sources,
     with_circles,
 )
+from studio.service.splitting import Part, parts_of
 from studio.service.spoken import Speaking
 from studio.service.stale import Stale
 from studio.service.views import View, named
@@ -55,6 +58,15 @@ class Judged:
     length: Length = field(default_factory=lambda: Length(0.0, 0.0, 0.0))
     said: Said = field(default_factory=Said)
     memory: MemoryPlan | None = None  # None: its engine needs no plan, or there is none
+    parts: Sequence[Part] = ()  # the scenes that it is going to be split into
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a run may begin with."""
+
+    left_out: set[str]  # scenes that cannot run
+    splits: Mapping[str, tuple[Sequence[Part], float]]  # by scene: what it becomes, seconds that each lasts at least
 
 
 class Preflight:
@@ -101,9 +113,9 @@ class Preflight:
         judged = self._judged(facts, POLICY, self._store.projects.default())
         return self._report(judged, Plan(policy=POLICY, frame=frame))
 
-    def gate(self, queue: Queue, rows: Sequence[SceneRow], *, override: bool = False, afresh: bool = False) -> set[str]:
-        """The scenes that cannot run, which whoever overrides leaves out. `afresh`: every line is spoken again. Raises
-        Conflict("preflight.errors") naming the first when nobody overrides."""
+    def gate(self, queue: Queue, rows: Sequence[SceneRow], *, override: bool = False, afresh: bool = False) -> Gate:
+        """The scenes that cannot run, which whoever overrides leaves out, and those that are too long. `afresh`: every
+        line is spoken again. Raises Conflict("preflight.errors") naming the first when nobody overrides."""
         stored = Stored(self._store, self._stale, self._hashes, queue, rows, afresh=afresh)
         judged = self._judged(stored.facts(), queue.policy, queue.project_id)
         bad = [one.item for one in judged.values() if one.item.cannot_run]
@@ -115,11 +127,17 @@ class Preflight:
                 why={"code": first.code, "params": dict(first.params)},
                 address=f"/api/queues/{queue.id}/preflight",
             )  # fmt: skip
-        return {item.key for item in bad}
+        splits = {
+            key: (one.parts, one.choice.engine.limits.seconds[one.item.task][0])
+            for key, one in judged.items()
+            if one.parts and one.choice and not one.item.cannot_run
+        }
+        return Gate({item.key for item in bad}, splits)
 
     # ------------------------------------------------------------------------------------------ judging
     def _judged(self, facts: Facts, policy: Mapping[str, Any], project_id: str) -> dict[str, Judged]:
-        casting = Casting(self._engines, self._planner, policy, self._store.speakers(project_id))
+        speaking = cache(lambda: Speaking(self._store.survey.voices()))
+        casting = Casting(self._engines, self._planner, policy, self._store.speakers(project_id), speaking)
         judged = {key: _judge(item, facts.said.get(key, Said()), casting) for key, item in facts.items.items()}
         items = with_circles({key: one.item for key, one in judged.items()}, facts.reads)
         items = with_bad_sources(items, facts.reads, facts.with_take.__contains__)
@@ -149,8 +167,12 @@ class Preflight:
 class Casting:
     """Who makes what, asked once for each task and wish: availability may look at many files."""
 
-    def __init__(self, engines: Engines, planner: Planner, policy: Mapping[str, Any], speakers: Speakers) -> None:
+    def __init__(
+        self, engines: Engines, planner: Planner, policy: Mapping[str, Any], speakers: Speakers,
+        speaking: Callable[[], Speaking],
+    ) -> None:  # fmt: skip
         self._engines, self._planner, self.policy, self.speakers = engines, planner, policy, speakers
+        self._speaking = speaking
         self._ready, self._machine = engines.ready(), planner.whole()
         self._known: dict[tuple[str, str], Choice | StudioError] = {}
         self._files: dict[tuple[str, str], Sequence[Refused]] = {}
@@ -158,6 +180,15 @@ class Casting:
     def wildcards(self, scene: SceneBase) -> Iterable[StudioError]:
         """What keeps the wildcards of a scene from being chosen."""
         return self._engines.wildcard_problems(scene)
+
+    def parts(self, scene: SceneBase, choice: Choice, said: Said, length: Length) -> Sequence[Part]:
+        """What a scene becomes that is said longer than its engine can make; empty where it stays one."""
+        most = most_seconds(scene, choice)
+        if not (
+            self.policy["split_long"] and said.draws and said.lines and scene.kind == "video" and length.low > most
+        ):
+            return ()
+        return parts_of(scene.lines, [line.high for line in said.lines], most, self._speaking())
 
     def files(self, scene: SceneBase, cls: type[Engine]) -> Sequence[Refused]:
         """What is wrong with the weights that a scene names; files that many scenes name are looked at once."""
@@ -202,12 +233,15 @@ def _judge(item: Item, said: Said, casting: Casting) -> Judged:
     scene = item.scene
     findings = [error(problem) for problem in casting.wildcards(scene)]
     picture, memory = casting.of(item.task, scene.engine), None
+    parts: Sequence[Part] = ()
     if isinstance(picture, Choice):
         picture = picture.taking(scene)
     voices = [_voice(scene, number, casting, findings) for number in said.afresh] if said.afresh else []
     length = length_of(scene, said)
     if isinstance(picture, Choice):
-        findings += rules(scene, picture, said, length, allow_8bit=casting.policy["allow_8bit"])
+        parts = casting.parts(scene, picture, said, length)
+        allow_8bit = casting.policy["allow_8bit"]
+        findings += rules(scene, picture, said, length, allow_8bit, [part.seconds for part in parts])
         findings += map(error, casting.files(scene, picture.engine))
         memory = _memory(scene, picture, length, casting, findings)
     else:
@@ -216,7 +250,7 @@ def _judge(item: Item, said: Said, casting: Casting) -> Judged:
     known = {(finding.problem.field, finding.problem.code) for finding in item.findings}
     fresh = [one for one in findings if (one.problem.field, one.problem.code) not in known]
     choice = picture if isinstance(picture, Choice) else None
-    return Judged(item.found(fresh), choice, voices, length, said, memory)
+    return Judged(item.found(fresh), choice, voices, length, said, memory, parts)
 
 
 def _memory(
@@ -226,7 +260,7 @@ def _memory(
     if scene.kind == "audio" or any(finding.level == "error" for finding in findings):
         return None
     try:
-        plan = casting.memory(scene, choice, length.seconds, findings)
+        plan = casting.memory(scene, choice, min(length.seconds, most_seconds(scene, choice)), findings)
     except Refused as refused:
         findings.append(error(refused))
         return None

@@ -92,11 +92,14 @@ def length_of(scene: SceneBase, said: Said) -> Length:
 
 
 # ------------------------------------------------------------------------------------------------ one scene
-def rules(scene: SceneBase, choice: Choice, said: Said, length: Length, allow_8bit: bool) -> Iterator[Finding]:
-    """Everything that the chosen engine and the speech have against a scene."""
+def rules(
+    scene: SceneBase, choice: Choice, said: Said, length: Length, allow_8bit: bool, parts: Sequence[float] = ()
+) -> Iterator[Finding]:  # fmt: skip
+    """Everything that the chosen engine and the speech have against a scene. `parts`: seconds of the scenes that it is
+    going to be split into."""
     for refused in limit_problems(choice.engine, scene):
         yield error(refused)
-    yield from _fits(scene, choice, said, length)
+    yield from _fits(scene, choice, said, length, parts)
     yield from _continues(choice, said, length)
     yield from _frames(scene, choice.engine.limits, length)
     if scene.profile == "stream8" and choice.engine.lane == "gpu" and not allow_8bit:
@@ -114,7 +117,9 @@ def _hours(seconds: float) -> float:
     return round(hours, 1) if hours < 10 else round(hours)
 
 
-def _fits(scene: SceneBase, choice: Choice, said: Said, length: Length) -> Iterator[Finding]:
+def _fits(
+    scene: SceneBase, choice: Choice, said: Said, length: Length, parts: Sequence[float]
+) -> Iterator[Finding]:  # fmt: skip
     limits, engine = choice.engine.limits, choice.engine.id
     if said.recording is not None and isinstance(scene, TalkingAvatar):
         least, most = limits.audio
@@ -123,9 +128,12 @@ def _fits(scene: SceneBase, choice: Choice, said: Said, length: Length) -> Itera
             yield Finding("error", Problem("input_audio", "engine.limit_audio", params))
     if not said.lines or scene.kind != "video":
         return
-    most = limits.seconds.get(scene.task_type, (0.0, float("inf")))[1]  # type: ignore[attr-defined]
+    most = most_seconds(scene, choice)
     params = {"engine": engine, "seconds": round(length.seconds, 1), "most": most}
-    if length.low > most:
+    if parts:
+        shown = " + ".join(f"{seconds:.0f} s" for seconds in parts)
+        yield Finding("warning", Problem("lines", "preflight.splits", {**params, "count": len(parts), "parts": shown}))
+    elif length.low > most:
         yield Finding("error", Problem("lines", "preflight.speech_long", params))
     elif length.high > most:
         yield Finding("warning", Problem("lines", "preflight.speech_tight", params))
@@ -133,6 +141,11 @@ def _fits(scene: SceneBase, choice: Choice, said: Said, length: Length) -> Itera
         level: Level = "warning" if length.seconds > GROWS_MUCH * (length.wished or 0) else "info"
         grown = {"wished": length.wished, "seconds": round(length.seconds, 1), "more": round(length.grows, 1)}
         yield Finding(level, Problem("duration", "preflight.grows", grown))
+
+
+def most_seconds(scene: SceneBase, choice: Choice) -> float:
+    """How long the engine makes this scene at most."""
+    return choice.engine.limits.seconds.get(scene.task_type, (0.0, float("inf")))[1]  # type: ignore[attr-defined]
 
 
 def _continues(choice: Choice, said: Said, length: Length) -> Iterator[Finding]:

@@ -5,12 +5,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from studio.domain import Job, Lane, Layer, Line, SceneBase, Speech, State, Voice
+from studio.domain import Job, Lane, Layer, Line, SceneBase, Speech, State, Voice, lay_lines
 from studio.errors import NotFound, Refused, StudioError
 from studio.media.fetch import check_url
+from studio.pipelines import engine_class
 from studio.runner import Runner
 from studio.service.engines import Engines, Picks, Readiness
 from studio.service.preflight import Preflight
+from studio.service.splitting import Splitting, parts_of
+from studio.service.spoken import Speaking
 from studio.service.stale import Changed, Stale
 from studio.service.views import View, named
 from studio.store import Queue, SceneRow, Speakers, Store, Wanted
@@ -33,7 +36,7 @@ class _Known:
 class Runs:
     def __init__(self, store: Store, runner: Runner, engines: Engines, preflight: Preflight) -> None:
         self._store, self._runner, self._engines, self._preflight = store, runner, engines, preflight
-        self._stale = Stale(store)
+        self._stale, self._splitting = Stale(store), Splitting(store)
         runner.on_spoken = self._after_speech
 
     def run(
@@ -80,10 +83,17 @@ class Runs:
         """`seeds`: a picture for each of them instead of one with the scene's own. `override`: what cannot run is left
         out instead of refusing all."""
         queue, rows = self._store.queues.get(queue_id), list(rows)
-        left_out = self._preflight.gate(queue, rows, override=override, afresh=afresh)  # files are read: nobody waits
-        told: View = {"left_out": sorted(left_out)} if override else {}
+        gate = self._preflight.gate(queue, rows, override=override, afresh=afresh)  # files are read: nobody waits
+        told: View = {"left_out": sorted(gate.left_out)} if override else {}
         with self._store.together():  # the run must not end before it is known whom to tell
-            rows = self._store.queues.scenes(queue_id, {row.id for row in rows} - left_out)  # as they are by now
+            ids = {row.id for row in rows} - gate.left_out
+            ids |= {
+                part
+                for row in rows
+                if row.id in gate.splits
+                for part in self._splitting.split(row, *gate.splits[row.id])
+            }
+            rows = self._store.queues.scenes(queue_id, ids)  # as they are by now
             jobs = self._all_jobs(rows, queue, afresh, ["picture"] if seeds else layers)
             told |= {"queued": len(rows), "jobs": self._store.jobs.enqueue(with_seeds(jobs, seeds), by_hand=by_hand)}
             if not by_hand:
@@ -197,6 +207,8 @@ class Runs:
     def _after_speech(self, job: Job) -> None:
         """Lines were spoken anew under a picture that stays: if they no longer fit, it is made again."""
         row = self._store.queues.scene(job.scene_id)
+        if self._split_spoken(row):
+            return
         if row.state is not State.DONE or not self._stale.one(row).too_short:
             return
         try:
@@ -207,6 +219,29 @@ class Runs:
         # by hand: it belongs to what was begun, and goes on even if the queue was paused meanwhile
         self._store.jobs.enqueue([Wanted(row.id, None, "picture", chosen, lane)], by_hand=True)
         self._runner.wake()
+
+    def _split_spoken(self, row: SceneRow) -> bool:
+        """Now that all of a scene is spoken: is it longer than the engine of its picture can make? Then it is split."""
+        jobs = self._store.jobs.live(scene_id=row.id)
+        picture = next((job for job in jobs if job.layer == "picture" and job.state is State.QUEUED), None)
+        voices = self._store.takes.selected([row.id], "voice")
+        queue = self._store.queues.get(row.queue_id)
+        if picture is None or len(jobs) > 1 or not queue.policy["split_long"]:
+            return False
+        seconds = [voices[line.id].duration for line in row.scene.lines if line.id in voices]
+        span = engine_class(picture.engine).limits.seconds.get(row.scene.task_type)  # type: ignore[attr-defined]
+        if span is None or len(seconds) < len(row.scene.lines) or lay_lines(seconds, None)[1] <= span[1]:
+            return False
+        parts = parts_of(row.scene.lines, seconds, span[1], Speaking(self._store.survey.voices()))
+        if not parts:
+            return False
+        with self._store.together():  # in between nothing may wait, and the run must not take that for its end
+            by_hand = bool(self._store.jobs.asked_by_hand([row.id]))
+            self._store.jobs.unqueue([row.id])
+            rows = self._store.queues.scenes(queue.id, self._splitting.split(row, parts, span[0]))
+            self._store.jobs.enqueue(self._all_jobs(rows, queue, False, None), by_hand=by_hand)
+        self._runner.wake()
+        return True
 
     def now(self) -> str:
         """The time by which queues begin, as the store writes it."""

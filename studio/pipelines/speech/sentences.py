@@ -39,7 +39,7 @@ def sentences_of(line: Line, said: Sequence[tuple[str, str]] = ()) -> list[Sente
     parts = PAUSE.split(line.text)  # text, seconds, text, seconds, … text
     for number in range(0, len(parts), 2):
         silence = _seconds(parts[number + 1]) if number + 1 < len(parts) else 0.0
-        spoken = [speakable(pronounced(text, said)) for text in _stops(DIRECTION.sub(" ", parts[number]))]
+        spoken = [speakable(pronounced(text, said)) for text in stops(DIRECTION.sub(" ", parts[number]))]
         texts = [piece for text in spoken if text for piece in _bounded(text)]
         found += [Sentence(text, language, BETWEEN) for text in texts]
         if silence and found:
@@ -62,8 +62,8 @@ def _seconds(text: str) -> float:
     return min(MOST_PAUSE, float(text.replace(",", "."))) if text.strip(".,") else USUAL_PAUSE
 
 
-def _stops(text: str) -> Iterator[str]:
-    """Cut after each full stop that ends a sentence."""
+def stops(text: str) -> Iterator[str]:
+    """The text, cut after each full stop that ends a sentence; nothing is left out."""
     begin = 0
     for match in STOP.finditer(text):
         if ABBREVIATION.search(text[begin : match.end()]):
