@@ -57,10 +57,14 @@ TOOLS: dict[str, str] = {  # name -> "module:function"
     "bring": "studio.tools:bring",
     "search": "studio.tools:search",
     "portraits": "studio.tools:portraits",
+    "portrait": "studio.tools:portrait",
+    "crop": "studio.tools:crop",
     "download": "studio.tools:download",
     "verify": "studio.tools:verify",
     "measure_machine": "studio.tools:measure_machine",
     "golden": "studio.tools:golden",
+    "voice_sample": "studio.tools:voice_sample",
+    "voice_profile": "studio.tools:voice_profile",
 }
 
 
@@ -281,6 +285,23 @@ def portraits(arguments: Arguments, run: ToolRun) -> JSON:
     return {"pictures": look_at(arguments["paths"], set(arguments["faces"]), run.step)}
 
 
+def portrait(arguments: Arguments, run: ToolRun) -> JSON:
+    """{path, which, aspect: width / height} -> {width, height, faces, advice, crop}: what a portrait is good for, as
+    pipelines.draft.portrait_look has it."""
+    from studio.pipelines.draft.portrait_look import look_at_portrait
+
+    return look_at_portrait(Path(arguments["path"]), arguments["which"], float(arguments["aspect"]))
+
+
+def crop(arguments: Arguments, run: ToolRun) -> JSON:
+    """{path, which, box: [left, top, right, bottom] in shares | null, out} -> {path, width, height}: a picture, or a
+    part of it, as PNG, upright, with its alpha."""
+    from studio.media.stills import save_still
+
+    width, height = save_still(Path(arguments["path"]), Path(arguments["out"]), arguments["which"], arguments["box"])
+    return {"path": arguments["out"], "width": width, "height": height}
+
+
 def download(arguments: Arguments, run: ToolRun) -> JSON:
     """Parts of models from the hub: arguments and result as media.hub.download has them."""
     from studio.media.hub import download as fetched
@@ -311,3 +332,22 @@ def golden(arguments: Arguments, run: ToolRun) -> JSON:
     from studio.pipelines.skyreels_v3.golden import examine
 
     return examine(Path(arguments["path"]), arguments["device"], arguments["dtype"], run.step)
+
+
+def voice_sample(arguments: Arguments, run: ToolRun) -> JSON:
+    """{path, name, start, end: seconds | null, denoise, out} -> {profile, checks: [{level, code, params}]}: a part of a
+    recording made ready as a voice's sample, as media.voices.prepare does."""
+    from studio.media.voices import prepare
+
+    profile, checks = prepare(
+        Path(arguments["path"]), Path(arguments["out"]), arguments["start"], arguments["end"], arguments["denoise"],
+        name=arguments["name"],
+    )  # fmt: skip
+    return {"profile": profile, "checks": checks}
+
+
+def voice_profile(arguments: Arguments, run: ToolRun) -> JSON:
+    """{path} -> {profile}: how a voice sounds, in numbers."""
+    from studio.media.voices import profile_of
+
+    return {"profile": profile_of(Path(arguments["path"]))}
