@@ -580,3 +580,11 @@ def _timed(studio: Studio, count: int) -> float:
 def test_ten_thousand_scenes_cost_as_much_each_as_five_hundred(studio: Studio) -> None:
     _timed(studio, 20)
     assert _timed(studio, 10_000) < 20 * 3 * _timed(studio, 500)
+
+
+def test_a_line_says_how_long_it_will_take_before_anybody_has_said_it(client: TestClient) -> None:
+    lines = [{"text": "The lamp is lit."}, {"text": LONG}, {"text": "…"}]
+    found = client.post("/lines/seconds", json={"lines": lines}).json()["lines"]
+    assert 0.5 < found[0]["seconds"] < 3 and found[1]["seconds"] > 10 * found[0]["seconds"]
+    assert found[0]["low"] < found[0]["seconds"] < found[0]["high"]
+    assert found[2]["seconds"] == 0

@@ -7,13 +7,13 @@ the room on the disk, and the three questions that a queue answers once. A store
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studio.domain import Frame, Lane, SceneBase, Speech
+from studio.domain import Frame, Lane, Line, SceneBase, Speech
 from studio.errors import Conflict, Refused, StudioError
 from studio.media.files import free_bytes
 from studio.pipelines.base import Engine, Inputs, Speaks
@@ -112,6 +112,11 @@ class Preflight:
         frame = episode.head.frame or Frame()
         judged = self._judged(facts, POLICY, self._store.projects.default())
         return self._report(judged, Plan(policy=POLICY, frame=frame))
+
+    def seconds(self, lines: Iterable[Line]) -> list[View]:
+        """How long each line will take to say: [{seconds, low, high}]; 0 where there is nothing to say."""
+        speaking = Speaking(self._store.survey.voices())
+        return [asdict(speaking.estimate(line)) for line in lines]
 
     def gate(self, queue: Queue, rows: Sequence[SceneRow], *, override: bool = False, afresh: bool = False) -> Gate:
         """The scenes that cannot run, which whoever overrides leaves out, and those that are too long. `afresh`: every
