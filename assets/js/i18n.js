@@ -25,11 +25,13 @@ export function errorWords(error) {
   if (!error) return { message: "", hint: "" };
   const { code, params = {} } = error;
   const filled = params.why ? { ...params, reason: errorWords(params.why).message } : params;
-  const { engine, why } = params;
-  const inner = [engine, why?.params?.engine].find((id) => has(`engine.title.${id}`));
+  const { engine, failed = "", why } = params;
+  // the longest first: one id may begin another
+  const inner = [...new Set([engine, ...String(failed).split(", "), why?.params?.engine])]
+    .filter((id) => has(`engine.title.${id}`)).sort((a, b) => b.length - a.length);
   const message = error.message || (has(`error.${code}`) ? t(`error.${code}`, filled) : code);
   return {
-    message: inner ? message.replaceAll(inner, t(`engine.title.${inner}`)) : message,
+    message: inner.reduce((text, id) => text.replaceAll(id, t(`engine.title.${id}`)), message),
     hint: error.hint || (has(`error.${code}.hint`) ? t(`error.${code}.hint`, filled) : ""),
   };
 }

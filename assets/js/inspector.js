@@ -6,7 +6,7 @@ import { changedNote } from "./editing.js";
 import { PlanLine } from "./plan.js";
 import { scenePresets } from "./presets.js";
 import { TakesRow } from "./takes_row.js";
-import { mood, stateText, taskName } from "./words_of.js";
+import { mood, standInText, stateText, taskName } from "./words_of.js";
 
 let scene = null; // the SceneView whose form is drawn
 let dirty = false;
@@ -136,11 +136,11 @@ function drawTrouble() {
   const now = selectedCard();
   const trouble = now?.state === "failed" ? now.error : now?.blocked;
   const { message, hint } = errorWords(trouble);
-  const degraded = now?.degraded ? errorWords({ code: now.degraded }).message : "";
+  const degraded = now ? standInText(now) : "";
   parts.trouble.replaceChildren(
     ...(trouble ? [el("div", { class: `l-trouble l-trouble-${mood(now)}` }, el("div", {}, message), hint && el("div", { class: "l-hint" }, hint),
       now.state === "failed" ? button(t("scene.log"), showLog, { iconName: "scroll-text" }) : null)] : []),
-    ...(degraded ? [el("div", { class: "l-trouble l-trouble-degraded" }, t("scene.degraded", { reason: degraded }))] : []),
+    ...(degraded ? [el("div", { class: "l-trouble l-trouble-degraded" }, degraded)] : []),
     ...changedNote(now),
     ...(now?.note ? [el("div", { class: "l-hint" }, has(now.note) ? t(now.note) : now.note)] : []));
 }

@@ -2,7 +2,7 @@
 import { el, errorWords, fmt, icon, iconButton, menuOf, openMenu, setAttr, setIcon, setText, t } from "./core.js";
 import { deleteScenes, pickRange, picking, togglePick } from "./picked.js";
 import { card, sceneVerbs, select, state } from "./queues.js";
-import { TASK_ICONS, mood, noteText, pictureOf, settingsText, stateText, taskName } from "./words_of.js";
+import { TASK_ICONS, mood, noteText, pictureOf, settingsText, standInText, stateText, taskName } from "./words_of.js";
 
 export class SceneRow {
   constructor(id, expanded) {
@@ -105,7 +105,7 @@ export class SceneRow {
       noteText(scene) && el("p", { class: "l-hint" }, noteText(scene)),
       trouble ? el("div", { class: `l-trouble l-trouble-${mood(scene)}` }, el("div", {}, message), hint && el("div", { class: "l-hint" }, hint)) : "",
       scene.retake ? el("div", { class: "l-trouble l-trouble-degraded" }, el("b", {}, t(`state.${scene.review}`)), " ", scene.retake) : "",
-      scene.degraded ? el("div", { class: "l-trouble l-trouble-degraded" }, t("scene.degraded", { reason: errorWords({ code: scene.degraded }).message })) : "",
+      scene.degraded ? el("div", { class: "l-trouble l-trouble-degraded" }, standInText(scene)) : "",
       ...scene.lines.map((line) => el("div", { class: "l-line" }, el("b", {}, line.character || t("scene.voice")), el("span", {}, line.text))),
       el("div", { class: "l-scene-tools" },
         scene.state === "running" || scene.state === "queued"

@@ -5,7 +5,7 @@ import { Player, itemOf } from "./player.js";
 import { openClip } from "./take_clip.js";
 import { stepTime } from "./plan.js";
 import { titleOf } from "./tiles.js";
-import { engineName, taskName } from "./words_of.js";
+import { engineName, standInText, taskName } from "./words_of.js";
 
 /**
  * openTake(id, {trashed, queueName(take), after(id, step) -> id | undefined, remove(id) -> Promise<bool>, restore(id),
@@ -66,7 +66,7 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
     ].filter(([, value]) => value);
     const prompt = settings.prompt ?? take.prompt;
     return [
-      take.degraded ? el("p", { class: "l-take-degraded" }, icon("triangle-alert"), t("gallery.degraded")) : null,
+      take.degraded ? el("p", { class: "l-take-degraded" }, icon("triangle-alert"), standInText(take)) : null,
       ...(take.facts?.notes || []).map((name) => el("p", { class: "l-take-degraded" }, icon("triangle-alert"), t(`gallery.note.${name}`))),
       prompt ? el("div", { class: "l-take-prompt" }, el("p", {}, prompt),
         iconButton("copy", t("gallery.copy.prompt"), () => copy(prompt, "gallery.copied.prompt"), { id: "take-copy-prompt" })) : null,

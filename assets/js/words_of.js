@@ -30,6 +30,13 @@ export function mood(card) {
   return card.state;
 }
 
+/** Why another engine stood in for the one that was wanted, of a card or a take; nothing where none did. */
+export function standInText({ degraded }) {
+  if (!degraded) return "";
+  const { message } = errorWords(degraded);
+  return has(`error.${degraded.code}`) ? message : t("scene.degraded", { reason: message });
+}
+
 /** The short state: "Done", "62% · 3:12 left", "Queued · 3", "Out of memory". */
 export function stateText(card, progress, place) {
   switch (mood(card)) {

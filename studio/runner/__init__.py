@@ -34,6 +34,7 @@ from studio.execution import (
 )
 from studio.logs import scene_log
 from studio.pipelines import engine_class
+from studio.runner import stand_in
 from studio.runner.assign import Assigner, Expand
 from studio.runner.live import Expected, Live
 from studio.runner.power import Power
@@ -94,6 +95,7 @@ class Runner:
         self._owners: dict[str, Executor] = {}  # by job: who runs it
         self.expected: Callable[[Job], Expected] = lambda job: Expected()  # how long it will take
         self.on_spoken: Callable[[Job], None] = lambda job: None  # hears of every line that was spoken
+        self.next_engine: stand_in.NextEngine = lambda job, failed: None  # who takes over where an engine failed
         self._cancelled: set[str] = set()  # jobs to be stopped, also those that have not reached their worker yet
         self._enough: set[str] = set()  # jobs whose user wants what is there so far; the same
 
@@ -196,9 +198,10 @@ class Runner:
             finally:
                 if self.live.get(job.scene_id) is live:  # another line of the same scene may have begun meanwhile
                     del self.live[job.scene_id]
-                self._owners.pop(job.id, None)
-                self._cancelled.discard(job.id)
-                self._enough.discard(job.id)
+                if self._owners.get(job.id) is executor:  # handed over, another lane may have begun it already
+                    del self._owners[job.id]
+                    self._cancelled.discard(job.id)
+                    self._enough.discard(job.id)
                 self._clear_scratch()
                 self._end_runs()
                 self._wake.set()  # what waited for this may be ready
@@ -282,7 +285,7 @@ class Runner:
         stopped = failed.code == "cancelled" and job.id not in self._cancelled  # by `close`, not by the user
         if self._stopping.is_set() and (failed.transient or stopped):
             return  # our own worker went down with us: the next start puts the job back
-        if failed.code == "cancelled":
+        if failed.code == "cancelled" or job.id in self._cancelled:  # however it ended: nobody wants it
             self.store.ends.cancelled(job)
         elif failed.transient:
             log.warning("the worker was lost: %s %s", failed.code, dict(failed.params))
@@ -292,7 +295,7 @@ class Runner:
             log.error("disk full: pausing the queue")
             self.store.queues.update(job.queue_id, {"paused": 1})
             self.store.ends.put_back(job, "note.disk_full", error, crashed=False)
-        elif not (failed.kind in MAY_PASS and self._try_again(job, error)):
+        elif not ((failed.kind in MAY_PASS and self._try_again(job, error)) or self._stood_in(job, failed, error)):
             self._give_up(job, error)
 
     def _try_again(self, job: Job, error: Mapping[str, Any]) -> bool:
@@ -306,6 +309,18 @@ class Runner:
             "failed (%s): tried again in %.0f s, %d of %d", error["code"], wait, failures + 1, policy["retries"]
         )
         return self.store.ends.try_again(job, error, stamp(self.date() + timedelta(seconds=wait)))
+
+    def _stood_in(self, job: Job, failed: Failed, error: Mapping[str, Any]) -> bool:
+        """Another engine takes over, once each: those that failed are not asked again. False: it failed."""
+        if not stand_in.is_its_own(failed):
+            return False
+        passed = [*self.store.ends.handed_over(job), job.engine]
+        found = self.next_engine(job, passed)
+        if found is None:
+            return False
+        engine, lane = found
+        log.warning("%s failed (%s): %s takes over", job.engine, error["code"], engine)
+        return self.store.ends.hand_over(job, error, engine, lane, stand_in.reason(engine, passed, error))
 
     def _give_up(self, job: Job, error: Mapping[str, Any]) -> None:
         if self.store.ends.fail(job, error):

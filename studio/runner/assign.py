@@ -75,7 +75,7 @@ class Assigner:
             out=self._out(row, job, queue, int(seed)),
             posters=self.posters(job.id),
             kept=job.kept,
-            scratch=self.scratch / job.id,
+            scratch=self.scratch / job.id / job.engine,  # another engine that takes over begins anew
             comment={
                 "lanterna": __version__, "scene_id": row.id, "queue": queue.name, "number": row.position + 1,
                 "engine": job.engine, "seed": int(seed), "scene": scene.model_dump(mode="json"),

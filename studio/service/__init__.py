@@ -9,6 +9,7 @@ from typing import Any
 from studio.media.fetch import post
 from studio.pipelines.base import Machine
 from studio.runner import Runner
+from studio.service.avatars import Avatars
 from studio.service.casting import Casting
 from studio.service.contact_sheet import ContactSheets
 from studio.service.cut_list import CutLists
@@ -39,9 +40,11 @@ from studio.service.reports import Reports
 from studio.service.review import Review
 from studio.service.runs import Runs
 from studio.service.scenes import Scenes
+from studio.service.stand_ins import StandIns
 from studio.service.storage import Storage
 from studio.service.system import System
 from studio.service.takes import Takes
+from studio.service.voice_packages import VoicePackages
 from studio.service.voices import Voices
 from studio.service.words import LANGUAGES, Words
 from studio.settings import Settings
@@ -67,6 +70,8 @@ class Studio:
     editing: Editing
     casting: Casting
     voices: Voices
+    voice_packages: VoicePackages
+    avatars: Avatars
     relink: Relink
     folders: Folders
     presets: Presets
@@ -104,6 +109,7 @@ class Studio:
         engines = Engines(planner, Wildcards(data / "wildcards"))
         memory = Memory(store, runner, engines, planner, settings)
         runner.assigner.plan = memory.plan
+        runner.next_engine = StandIns(store, engines).next_engine
         exports = Exports(store, runner, settings.cache_dir)
         preflight = Preflight(store, runner, library, engines, planner, settings.output_dir)
         runs = Runs(store, runner, engines, preflight)
@@ -112,6 +118,7 @@ class Studio:
         default = settings.lang if settings.lang != "auto" else "en"
         words = Words(assets / "locales", default)
         scenes = Scenes(store, runner, library, queues, runs, data / "logs")
+        voices = Voices(store, runner, library, scenes)
         editing = Editing(store, scenes, runs)
         casting = Casting(store, runner, library, editing)
         sample = assets / "samples" / "episode.json"
@@ -134,7 +141,9 @@ class Studio:
             scenes=scenes,
             editing=editing,
             casting=casting,
-            voices=Voices(store, runner, library, scenes),
+            voices=voices,
+            voice_packages=VoicePackages(store, runner, library, voices, settings.cache_dir),
+            avatars=Avatars(store, runner, library, scenes, queues, runs),
             relink=Relink(store, runner, library, queues, editing),
             folders=Folders(store, library),
             presets=Presets(store, editing),

@@ -98,7 +98,7 @@ def _scene(say: Say, scene: View, poster: bytes | None) -> str:
     if scene["crashes"]:
         notes.append(say("crashed", n=scene["crashes"]))
     if scene["stood_in"]:
-        notes.append(say("stood_in", reason=scene["stood_in"]))
+        notes.append(escape(scene["stood_in"]["message"]))
     note = "".join(f'<span class="hint">{text}</span>' for text in notes)
     takes = "".join(f"<span>{_take(say, take)}</span>" for take in scene["takes"]) or "–"
     state = escape(str(scene["state"]))

@@ -12,7 +12,7 @@ from typing import Any
 from studio.domain import State
 from studio.runner import Runner
 from studio.service.report_page import page
-from studio.service.views import View, title_of
+from studio.service.views import View, reason_of, title_of
 from studio.service.words import LANGUAGES, Words
 from studio.store import Store
 from studio.store.database import Row, now
@@ -101,9 +101,15 @@ class Reports:
             "waited": _waited(rows),
             "seconds": _total(rows, "started", "finished"),
             "cost": round(sum(cost_of(row) for row in rows), 6),
-            "stood_in": next((row["stood_in"] for row in made if row["stood_in"]), None),
+            "stood_in": self._stood_in(made, lang),
             "error": self._words.error(json.loads(errors[0]), lang) if errors else None,
         }
+
+    def _stood_in(self, made: Sequence[Row], lang: str) -> View | None:
+        """Why another engine made one of its takes, with the words."""
+        kept = next((row["stood_in"] for row in made if row["stood_in"]), None)
+        found = reason_of(kept)
+        return self._words.error(found, lang) if found else None
 
     def _left(self, run: Run, scenes: Iterable[View]) -> Sequence[View]:
         """Scenes of this run that it did not make; after the newest run also those that nobody asked for."""

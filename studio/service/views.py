@@ -1,5 +1,6 @@
 """Rows as faces show them: plain dicts, ready for JSON, in no language. Knows no store and no screen."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,19 @@ def named(row: SceneRow) -> str:
     return f"{row.position + 1} · {row.scene.label}".rstrip(" ·")
 
 
+def reason_of(kept: str | None) -> View | None:
+    """Why another engine stood in, {code, params}, from what a take keeps of it: an error as JSON, or a bare code."""
+    if not kept:
+        return None
+    try:
+        found = json.loads(kept)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and isinstance(found.get("code"), str) and isinstance(found.get("params"), dict):
+        return {"code": found["code"], "params": found["params"]}
+    return {"code": kept, "params": {}}
+
+
 def card(
     row: SceneRow, take: Take | None, takes: int, blocked: Mapping[str, Any] | None, changed: Sequence[str] = (),
     heard: str = "",
@@ -55,7 +69,7 @@ def card(
         "changed": list(changed),
         "note": row.note,
         "retake": row.retake,
-        "degraded": take.degraded_reason if take else None,
+        "degraded": reason_of(take.degraded_reason) if take else None,
         "in_cut": scene.in_cut,
         "transition": scene.transition,
         "trim": [scene.trim_start, scene.trim_end],
@@ -96,7 +110,7 @@ def take_view(take: Take, where: Mapping[str, Any]) -> View:
         "title": title_of(*called),
         "prompt": where["prompt"] or "",
         "bytes": where["bytes"],
-        "degraded": take.degraded_reason,
+        "degraded": reason_of(take.degraded_reason),
         "file_name": take.path.name,
     }
 

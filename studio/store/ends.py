@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio import faults
-from studio.domain import JSON, Job, Kind, State, new_id
+from studio.domain import JSON, Job, Kind, Lane, State, new_id
 from studio.store import fingerprint
 from studio.store.changes import Changes
 from studio.store.database import Connection, now
@@ -158,6 +158,30 @@ class Ends:
                 return False
             self._back_in_line(job, "note.tried_again", {**error, "not_before": not_before}, "tried_again")
         return True
+
+    def hand_over(self, job: Job, error: Mapping[str, Any], engine: str, lane: Lane, reason: str) -> bool:
+        """Its engine failed and another takes over: queued again in its place, in the other's lane, as if it had never
+        begun; only its seed stays. `reason`: what the take will say. False: fenced off."""
+        with self._c.write():
+            if not self._c.execute(
+                "update jobs set state = 'queued', engine = ?, lane = ?, degraded_reason = ?, failures = 0,"
+                " not_before = null, kept = case when json_extract(kept, '$.seed') is null then '{}'"
+                " else json_object('seed', json_extract(kept, '$.seed')) end"
+                " where id = ? and attempt = ? and state = 'running'",
+                [engine, lane, reason, job.id, job.attempt],
+            ):
+                return False
+            self._back_in_line(job, "note.stood_in", {**error, "engine": job.engine}, "handed_over")
+        return True
+
+    def handed_over(self, job: Job) -> list[str]:
+        """The engines that failed it before the one that has it now, in order."""
+        rows = self._c.rows(
+            "select json_extract(facts, '$.engine') as engine from events where job_id = ? and kind = 'handed_over'"
+            " order by id",
+            [job.id],
+        )
+        return [row["engine"] for row in rows]
 
     def failures(self, job: Job) -> int:
         """How often it failed and was tried again."""

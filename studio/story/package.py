@@ -112,7 +112,7 @@ class PackedTake(_Entry):
     private: bool = False
     rating: int = Field(0, ge=0, le=5)
     note: str | None = Field(None, max_length=2000)
-    degraded_reason: str | None = Field(None, max_length=300)
+    degraded_reason: str | None = Field(None, max_length=4000)
     sha256: Sha
     file: str = Field(max_length=180)  # its name in the queue's folder
 
