@@ -93,6 +93,7 @@ WALK = [  # in this order; {name} is an id of the world
     ("GET", "/queues/{queue}", {}, 200),
     ("GET", "/queues/{queue}/episode", {}, 200),
     ("GET", "/queues/{queue}/preflight", {}, 200),
+    ("POST", "/lines/seconds", {"json": {"lines": [{"text": "The lamp is lit."}]}}, 200),
     ("PATCH", "/queues/{queue}", {"json": {"name": "Night pier"}}, 200),
     ("GET", "/queues/{queue}/exports", {}, 200),
     ("GET", "/queues/{queue}/exports/name", {"params": {"template": "{code}_{aspect}"}}, 200),
@@ -220,10 +221,11 @@ WALK = [  # in this order; {name} is an id of the world
 ]  # fmt: skip
 VOICES = {  # tests/test_api_voices.py
     ("GET", "/voices"), ("POST", "/voices"), ("POST", "/voices/look"), ("GET", "/voices/{}"), ("PATCH", "/voices/{}"),
-    ("DELETE", "/voices/{}"), ("GET", "/voices/{}/sample"), ("POST", "/voices/{}/say"), ("GET", "/characters"),
+    ("DELETE", "/voices/{}"), ("GET", "/voices/{}/sample"), ("GET", "/voices/{}/package"), ("POST", "/voices/import"), ("POST", "/voices/{}/say"), ("GET", "/characters"),
     ("POST", "/voices/{}/characters"), ("GET", "/projects/{}/pronunciations"), ("PUT", "/projects/{}/pronunciations"),
 }  # fmt: skip
-ELSEWHERE = VOICES | {("GET", "/events")}  # never ends: test_events_say_what_changed
+AVATARS = {("POST", "/portraits/look"), ("POST", "/portraits/crop"), ("POST", "/avatars")}  # test_service_avatars.py
+ELSEWHERE = VOICES | AVATARS | {("GET", "/events")}  # never ends: test_events_say_what_changed
 UNSEEN = {("GET", "/docs"), ("GET", "/openapi.json")}  # not in the schema
 
 

@@ -46,6 +46,13 @@ class Sent:
 
 async def kept(studio: Studio, file: UploadFile) -> dict[str, Any]:
     """The asset that an upload became. Raises TooLarge, and what is wrong with the file."""
+    async with on_disk(studio, file) as path:
+        return await run_in_threadpool(studio.library.add, path, file.filename or "upload")
+
+
+@asynccontextmanager
+async def on_disk(studio: Studio, file: UploadFile) -> AsyncIterator[Path]:
+    """An upload as a file of ours that is not let in yet; gone afterwards. Raises TooLarge."""
     most = studio.settings.max_upload_mb
     if (file.size or 0) > most * 1_000_000:
         raise TooLarge("upload.too_large", most=most)
@@ -53,7 +60,7 @@ async def kept(studio: Studio, file: UploadFile) -> dict[str, Any]:
         with path.open("wb") as out:
             while chunk := await file.read(CHUNK):
                 out.write(chunk)
-        return await run_in_threadpool(studio.library.add, path, file.filename or "upload")
+        yield path
 
 
 @asynccontextmanager

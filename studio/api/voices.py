@@ -5,9 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 
 from studio.api.answers import studio_of
+from studio.api.uploads import on_disk
 from studio.domain import Language, Pronunciation
+from studio.errors import Refused
 
 router = APIRouter(tags=["voices"])
 
@@ -45,6 +49,18 @@ def list_voices(request: Request) -> dict[str, Any]:
     return {"voices": studio_of(request).voices.list()}
 
 
+@router.post("/voices/import", status_code=201)
+async def import_voice(request: Request) -> dict[str, Any]:
+    """A voice of another studio: multipart `file`, as `/voices/{id}/package` gave it."""
+    studio = studio_of(request)
+    async with request.form(max_files=1, max_fields=1) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise Refused("request.invalid", field="file", reason="missing")
+        async with on_disk(studio, file) as path:
+            return await run_in_threadpool(studio.voice_packages.unpack, path)
+
+
 @router.post("/voices/look")
 def look(request: Request, body: Recording) -> dict[str, Any]:
     """A recording made ready as a sample, measured and judged; nothing is kept under a name yet."""
@@ -74,6 +90,14 @@ def change_voice(request: Request, voice_id: str, body: dict[str, Any]) -> dict[
 def delete_voice(request: Request, voice_id: str, force: bool = False) -> None:
     """409 `voice.used` while characters speak with it, unless `force`."""
     studio_of(request).voices.delete(voice_id, force=force)
+
+
+@router.get("/voices/{voice_id}/package")
+def voice_package(request: Request, voice_id: str) -> FileResponse:
+    """The voice as one zip: its fields, who agreed, its sample."""
+    studio = studio_of(request)
+    name = f"{studio.voices.get(voice_id)['name']}.voice.zip"
+    return FileResponse(studio.voice_packages.pack(voice_id), media_type="application/zip", filename=name)
 
 
 @router.get("/voices/{voice_id}/sample")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from studio.domain import ImageToVideo, Lane, Line, SceneBase, Speech, TalkingAvatar, Voice
 from studio.errors import Refused, StudioError
 from studio.pipelines import ENGINES, engine_class, engines_for
-from studio.pipelines.base import Availability, Engine, Machine, Speaks
+from studio.pipelines.base import Availability, Engine, Machine
 from studio.pipelines.parts import one_look
 from studio.runner.assign import WILD
 from studio.service.spoken import language_of
@@ -241,7 +241,7 @@ def limit_problems(cls: type[Engine], scene: SceneBase, voice: Voice | None = No
         yield from _avatar_problems(cls, scene)
     if task == "shot_switching_extension" and not scene.prompt.startswith(limits.prefixes):
         yield Refused("engine.limit_prefix", field="prompt", engine=cls.id, known=", ".join(limits.prefixes))
-    if task == "speech" and cls.speaks:
+    if task == "speech":
         yield from voice_problems(cls, scene.lines[0], voice)
     if problem := bad_options(cls, scene):
         yield problem
@@ -249,7 +249,9 @@ def limit_problems(cls: type[Engine], scene: SceneBase, voice: Voice | None = No
 
 def voice_problems(cls: type[Engine], line: Line, voice: Voice | None) -> Iterator[Refused]:
     """What keeps an engine from saying a line with a voice."""
-    speaks = cls.speaks or Speaks()
+    speaks = cls.speaks
+    if speaks is None:  # it says nothing of voices, so nothing is asked
+        return
     if line.language and line.language not in cls.limits.languages:
         known = ", ".join(cls.limits.languages)
         yield Refused("engine.limit_language", field="lines", engine=cls.id, language=line.language, known=known)

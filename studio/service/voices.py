@@ -77,8 +77,11 @@ class Voices:
         """`consent`: who says that the speaker agreed, as it is written down. Raises Refused("voice.consent") for a
         clone without it, Conflict("voice.exists")."""
         fields = _fields(values)
-        agreed = self._agreed(fields, consent, {})
-        return self.get(self._store.voices.add(fields, agreed, self._measured(fields)))
+        return self.keep(fields, self._agreed(fields, consent, {}))
+
+    def keep(self, fields: VoiceFields, consent: Mapping[str, Any]) -> View:
+        """A voice whose consent was looked at already. Raises Conflict("voice.exists")."""
+        return self.get(self._store.voices.add(fields, consent, self._measured(fields)))
 
     def change(self, voice_id: str, values: Mapping[str, Any], *, consent: str = "") -> View:
         """Some of its fields. Lines that it spoke are changed since."""
