@@ -12,6 +12,7 @@ from typing import Any
 
 import tiny_models_more
 import tiny_models_skyreels
+import tiny_models_speech
 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"
 
@@ -150,6 +151,7 @@ REPOS: dict[str, Callable[[], Any]] = {
     "Skywork/SkyReels-V2-DF-14B-720P-Diffusers": skyreels,
     **tiny_models_more.REPOS,
     **tiny_models_skyreels.REPOS,
+    **tiny_models_speech.REPOS,
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from studio.errors import Refused
 
-KINDS = (".json", ".txt", ".model", ".safetensors")  # what is fetched
+KINDS = (".json", ".txt", ".model", ".jinja", ".safetensors")  # what is fetched; templates are read in a sandbox
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack")
 MOST_FILES = 10_000  # in one folder of a repository: a listing that never ends is no hub's
 SHA1, SHA256 = re.compile("[0-9a-f]{40}"), re.compile("[0-9a-f]{64}")

@@ -32,6 +32,7 @@ ENGINES: dict[str, str] = {
     "sd-turbo": "studio.pipelines.stable_diffusion:SDTurbo",
     "whisper-large-v3-turbo": "studio.pipelines.speech.whisper:WhisperTurbo",
     "whisper-base": "studio.pipelines.speech.whisper:WhisperBase",
+    "pocket-tts": "studio.pipelines.speech.pocket_tts:PocketTTS",
     "draft": "studio.pipelines.draft.engine:Draft",
 }
 

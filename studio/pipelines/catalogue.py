@@ -24,6 +24,7 @@ LICENCES: Mapping[str, str] = {  # as Engine.licence names it -> its text
     "LTX-2 Community": "https://huggingface.co/Lightricks/LTX-2/blob/main/LICENSE",
     "Stability AI Community": "https://stability.ai/license",
     "Stability AI Non-Commercial": "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt/blob/main/LICENSE.md",
+    "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
     "CreativeML Open RAIL++-M": "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
 }
 
@@ -51,6 +52,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "svd-xt": Entry("Stable Video Diffusion XT", gated=True, languages=()),
     "sd-turbo": Entry("SD-Turbo"),
     "sdxl": Entry("Stable Diffusion XL"),
+    "pocket-tts": Entry("Pocket TTS", gated=True, languages=("en", "pt")),
     "whisper-large-v3-turbo": Entry("Whisper Large v3 Turbo", languages=("en", "pt", "zh")),
     "whisper-base": Entry("Whisper Base", languages=("en", "pt", "zh")),
 }

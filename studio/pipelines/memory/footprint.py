@@ -6,6 +6,7 @@ the meta device (tests/meta_tracker.py): they describe the code of a network, no
 
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Footprint:
     forwards: int = 1  # of the network in a step, one after the other: 2 with guidance in two forwards
     steps: int = 50
     cpu: bool = False  # small enough that a CPU is a fair place for it
+    spares: Literal["never", "need", "always"] = "never"  # the device, where there is one: it works on the CPU instead
 
     # ------------------------------------------------------------------------------------------ tokens and sums
     def tokens(self, shape: Shape) -> int:

@@ -109,9 +109,12 @@ def plan_for(
     the one with the least device memory in 16 bit.
 
     Raises Refused: "memory.nothing_fits" and "memory.profile_unfit" with the reason as `why`, "preflight.eight_bit"."""
-    if dial in PROFILES:
+    whole = footprint.spares != "never"  # too small to be streamed: who wants their film streamed means the film
+    if dial in PROFILES and not (whole and PROFILES[dial].transformer == "stream"):
         return _named(footprint, shape, machine, dial, allow_8bit, learnt)
-    order = ("cpu",) if not machine.gpu else SMALLEST if dial == "smallest" else AUTO
+    order = ("cpu",) if not machine.gpu or footprint.spares == "always" else SMALLEST if dial == "smallest" else AUTO
+    if machine.gpu and footprint.spares == "need":
+        order = (*order, "cpu")
     first: Refused | None = None
     for name in order:
         if PROFILES[name].bits == 8 and not allow_8bit:
@@ -127,9 +130,10 @@ def plan_for(
 def every(
     footprint: Footprint, shape: Shape, machine: Machine, *, allow_8bit: bool = False, learnt: Learnt = UNTAUGHT
 ) -> Iterator[Fit]:
-    """What each profile would do, in the order of PROFILES. `cpu` is left out where there is a GPU."""
+    """What each profile would do, in the order of PROFILES. `cpu` is left out where there is a GPU, but for models
+    that may spare it."""
     for name in PROFILES:
-        if name == "cpu" and machine.gpu:
+        if name == "cpu" and machine.gpu and footprint.spares == "never":
             continue
         try:
             if PROFILES[name].bits == 8 and not allow_8bit:
@@ -165,6 +169,8 @@ def _planned(footprint: Footprint, shape: Shape, machine: Machine, name: str, le
     if profile.bits == 8 and not network.block_bytes_8bit:
         raise Refused("memory.no_8bit")
     here = not machine.gpu or name == "cpu"  # the CPU plays the device
+    if here and machine.gpu:
+        machine = replace(machine, gpu="", ceiling_gb=0.0, tflops=0.0)  # these are the GPU's
     refused: Refused | None = None
     for dtype in ("float32", "bfloat16") if here else ("bfloat16",):
         for plan in _ways(footprint, shape, name, "cpu" if here else "cuda:0", dtype):

@@ -68,6 +68,10 @@ class SpeechEngine(Engine):
         """Of the weights or the service: other ones speak otherwise. What was kept of others is not heard again."""
         return ""
 
+    def made_by(self) -> dict[str, JSON]:
+        """How it is spoken, where the settings do not say it, for the take and its file: no times."""
+        return {"revision": self.revision()} if self.revision() else {}
+
     def run(self, scene: Any, options: Any, run: Run) -> Made:
         import numpy as np
 
@@ -107,9 +111,11 @@ class SpeechEngine(Engine):
             pieces += [samples, silence]
             at += (len(samples) + len(silence)) / self.rate
             run.step(number + 1, len(sentences))
+        run.phase("save")
         whole = np.concatenate(pieces)
         if options.speed != 1.0 and not self.speaks.speed:
             whole, words = _paced(whole, words, options.speed)
+        run.describe(**self.made_by())
         path = run.save_audio(levelled(whole, self.rate), self.rate)
         facts: dict[str, JSON] = {
             "language": sentences[0].language, "sentences": len(sentences), "spoken": spoken,
