@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from studio import __version__
 from studio.api import (
     answers,
+    avatars,
     casting,
     catalogue,
     editing,
@@ -43,7 +44,7 @@ def make_api(studio: Studio) -> FastAPI:
     answers.install(api)
     # episodes first: /queues/check before /queues/{id}
     modules = (
-        episodes, relink, casting, voices, queues, preflight, runs, reports, editing, scenes, takes,
+        episodes, relink, casting, voices, avatars, queues, preflight, runs, reports, editing, scenes, takes,
         review, exports, packages, installations, catalogue, preferences, memory, storage, notices, system,
     )  # fmt: skip
     for module in modules:

@@ -32,9 +32,10 @@ DEMUXERS = {  # container, as sniffed -> FFmpeg's demuxer, forced
     "mp4": "mov", "webm": "matroska", "avi": "avi", "gif": "gif",
     "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg", "aac": "aac",
 }  # fmt: skip
-STILLS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}  # container -> Pillow's name
+STILLS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF", "bmp": "BMP"}  # container -> Pillow's name
 EXIF_ORIENTATION = 0x0112
 TURNS = {3: 180, 6: 270, 8: 90}  # EXIF orientation -> degrees counterclockwise
+BITMAP_HEADERS = {bytes([size, 0, 0, 0]) for size in (12, 40, 52, 56, 64, 108, 124)}  # bytes of a BMP's second header
 MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 PLAYLISTS = (b"#EXTM3U", b"ffconcat version", b"<MPD", b"<SmoothStreamingMedia", b"[playlist]", b"RTSPtext")
 
@@ -92,6 +93,8 @@ def _container_of(head: bytes) -> str | None:
         return "jpeg"
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "gif"
+    if head[:2] == b"BM" and head[14:18] in BITMAP_HEADERS:
+        return "bmp"
     if head[:4] == b"RIFF":
         return {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}.get(head[8:12])
     if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"):

@@ -230,6 +230,18 @@ class Library:
             raise Refused("input.kind", field="ref", wanted="audio", got=kind)
         return path, name or path.name
 
+    def still(self, path: Path, name: str, *, which: str = "first", box: list[float] | None = None) -> View:
+        """A picture, or a part of it in shares of it, as an asset of its own: PNG, upright, with its alpha. `which`: of
+        a film."""
+        with self.incoming() as part:
+            out = part.with_suffix(".png")
+            order = {"path": str(path), "which": which, "box": box, "out": str(out)}
+            try:
+                self._runner.ask(self._runner.lanes.tools[0], "crop", order)
+                return self.add(out, f"{Path(name).stem}.png")
+            finally:
+                out.unlink(missing_ok=True)
+
     def poster(self, sha256: str) -> Path | None:
         """A small picture of an image or video; None for sound."""
         asset = self._store.takes.asset(sha256)
@@ -271,7 +283,7 @@ class Library:
             return None
         path = self.file(ref[6:]) if ref.startswith("asset:") else self.find(ref, base, trusted=trusted)
         facts = self.look(path)
-        if facts["kind"] != kind:
+        if facts["kind"] != kind and not _moves(facts, kind):
             raise Refused("input.kind", field=field, wanted=kind, got=facts["kind"])
         least, most = AVATAR_AUDIO_SECONDS
         if field == "input_audio" and not least <= facts["duration"] <= most:
@@ -292,6 +304,8 @@ class Library:
             path = self._check(item.ref, item.kind, item.field, scene, base, trusted)
             if item.ref.startswith(WEB):
                 refs[item.field] = self._fetched(item, scene)
+            elif path and _moves(self.look(path), item.kind):
+                refs[item.field] = self._first_frame(path, item.ref)
             elif path and not item.ref.startswith("asset:"):
                 refs[item.field] = self.adopt(path)["ref"]
         return scene.with_inputs(refs) if refs else scene
@@ -299,11 +313,17 @@ class Library:
     def _fetched(self, item: Input, scene: SceneBase) -> str:
         try:
             ref = str(self.fetch(item.ref)["ref"])
-            self._check(ref, item.kind, item.field, scene, None, False)
+            path = self._check(ref, item.kind, item.field, scene, None, False)
+            if path and _moves(self.look(path), item.kind):
+                ref = self._first_frame(path, ref)
         except StudioError as error:
             error.params["field"] = item.field
             raise
         return ref
+
+    def _first_frame(self, path: Path, ref: str) -> str:
+        name = str(self.get(ref[6:])["name"]) if ref.startswith("asset:") else path.name
+        return str(self.still(path, name)["ref"])
 
     def check_sound(self, ref: str, base: Path | None, *, trusted: bool) -> None:
         """Raises what is wrong with a sound that is no scene's (the music); nothing is written or fetched."""
@@ -327,6 +347,11 @@ class Library:
 def asset_view(asset: Asset) -> View:
     names = ("sha256", "ref", "kind", "name", "size", "width", "height", "fps", "duration")
     return {name: getattr(asset, name) for name in names}
+
+
+def _moves(facts: Mapping[str, Any], wanted: Kind) -> bool:
+    """A GIF where a picture is wanted: its first frame is used."""
+    return wanted == "image" and facts["container"] == "gif"
 
 
 def _asset(path: Path, sha256: str, name: str, facts: Mapping[str, Any]) -> Asset:

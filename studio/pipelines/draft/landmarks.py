@@ -72,13 +72,18 @@ class Landmarks:
 
 def find_landmarks(bgr: np.ndarray) -> Landmarks:
     """The landmarks of a portrait, (H, W, 3) uint8 BGR. Never fails: without a face the mode is "voice"."""
-    height, width = bgr.shape[:2]
     found = find_face(bgr)
     if found is None:
+        height, width = bgr.shape[:2]
         side = int(min(width, height) * 0.46)
         middle = Face((width - side) // 2, int(height * 0.14), side, side, "profile")
         return Landmarks(middle, (), 0.42 * side, None, False, 0.0, "none", "voice")
-    face, eyes = found
+    return marks_of(bgr, *found)
+
+
+def marks_of(bgr: np.ndarray, face: Face, eyes: tuple[Eye, Eye] | None) -> Landmarks:
+    """The landmarks of one face of a picture."""
+    height, width = bgr.shape[:2]
     flat = untextured(bgr, face) > (SHADED_SHARE if face.found_by != "cascade" else FLAT_SHARE)
     source = {"both": "drawn eyes+cascade", "eyes": "drawn eyes"}.get(
         face.found_by, "cascade+eyes" if eyes else "cascade"

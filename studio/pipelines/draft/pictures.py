@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from studio.errors import MediaError
 from studio.media.probe import open_media
+from studio.media.stills import shallow
 from studio.pipelines.draft.clean import cleaned, is_stamped
 
 LONGEST = 1600  # pixels; more is not seen in a draft
@@ -21,7 +22,7 @@ def read_picture(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             image.draft("RGB", (LONGEST, LONGEST))  # JPEG decodes smaller at no cost
-            rgba = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
+            rgba = np.asarray(shallow(ImageOps.exif_transpose(image)).convert("RGBA"))
     except (OSError, ValueError, SyntaxError) as failure:
         raise MediaError("draft.unreadable_picture", name=path.name, reason=str(failure)) from failure
     bgra = cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA)
