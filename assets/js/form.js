@@ -3,7 +3,7 @@
 import { api, el, icon, iconButton, t, toast, toastError, urls } from "./core.js";
 
 const ACCEPT = {
-  image: "image/png,image/jpeg,image/webp",
+  image: "image/png,image/jpeg,image/webp,image/gif,image/bmp",
   video: "video/*",
   audio: "audio/*,.wav,.mp3,.flac,.ogg,.m4a",
 };
