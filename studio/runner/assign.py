@@ -18,7 +18,7 @@ from studio.domain import RECORDINGS, Input, Job, Line, SceneBase, Speech, Spoke
 from studio.errors import NotFound, Refused
 from studio.execution import Assignment
 from studio.pipelines.base import Inputs, Plan, Speaker
-from studio.pipelines.speech.language import detect_language
+from studio.pipelines.speech.sentences import language_of
 from studio.store import Queue, SceneRow, Speakers, Store, fingerprint
 
 # stand in a print in another form, or change nothing; a profile may (8 bit), and whoever asks for another one means it
@@ -163,7 +163,7 @@ class Assigner:
 
     def _speaker(self, row: SceneRow, line: Line, engine: str, speakers: Speakers) -> Speaker:
         """Raises NotFound where the sample of its voice is gone."""
-        voice, language = speakers.voice(line), line.language or detect_language(line.text)
+        voice, language = speakers.voice(line), language_of(line)
         sound = speakers.print(line, language)
         letters = fingerprint.of_voice(line, speakers.name(line), row.scene, engine, sound)
         before = [take for take in self._store.takes.of_scene(row.id) if take.line_id == line.id]

@@ -9,7 +9,7 @@ from typing import Literal
 from studio.domain import SceneBase, State, TalkingAvatar, lay_lines
 from studio.errors import StudioError
 from studio.pipelines.base import Limits, Machine
-from studio.pipelines.speech.language import speakable
+from studio.pipelines.speech.sentences import spoken_text
 from studio.service.engines import Choice, limit_problems
 from studio.service.spoken import Spoken, language_of
 from studio.story.problem import Problem
@@ -171,7 +171,7 @@ def line_rules(scene: SceneBase, afresh: Sequence[int], voices: Sequence[Choice 
     """What the lines that must be spoken have to do with who speaks them (None: nobody can)."""
     for number, choice in zip(afresh, voices, strict=True):
         line, where = scene.lines[number], f"lines.{number}"
-        if not speakable(line.text):
+        if not spoken_text(line.text):
             yield Finding("error", Problem(where, "speech.nothing_to_say", {"text": line.text[:80]}))
         elif choice and (language := language_of(line)) not in choice.engine.limits.languages:
             known = ", ".join(choice.engine.limits.languages)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from studio.domain import Language, Line
-from studio.pipelines.speech.language import detect_language, is_han, speakable
+from studio.pipelines.speech.language import is_han
+from studio.pipelines.speech.sentences import language_of as language_of
+from studio.pipelines.speech.sentences import pause_seconds, spoken_text
 
 STOPS = frozenset(",;:.!?，。！？、；：")
 HISTORY_FROM = 5  # voice takes in a language before they count for more than the fitted numbers
@@ -49,19 +51,16 @@ class Spoken:
         return self.low == self.high
 
 
-def language_of(line: Line) -> Language:
-    return line.language or detect_language(line.text)
-
-
 def fitted(text: str, language: Language) -> float:
     """Seconds, by the fitted numbers alone; 0 where there is nothing to say."""
-    said, pace = speakable(text), PACES[language]
+    said, pace = spoken_text(text), PACES[language]
     characters = sum(map(is_han, said))
     letters = sum(letter.isalnum() for letter in said) - characters
     if not characters + letters:
         return 0.0
     stops = sum(letter in STOPS for letter in said[:-1])
-    return pace.breath + letters * pace.letter + characters * pace.character + stops * pace.stop
+    spoken = pace.breath + letters * pace.letter + characters * pace.character + stops * pace.stop
+    return spoken + pause_seconds(text)
 
 
 class Speaking:
@@ -72,7 +71,9 @@ class Speaking:
         ratios: dict[Language, list[float]] = {language: [] for language in PACES}
         for row in voices:
             text = row["text"] or ""
-            language = row["language"] if row["language"] in PACES else detect_language(text)
+            language = row["language"]
+            if language not in PACES:
+                language = language_of(Line.model_construct(text=text, language=None))
             expected = fitted(text, language)
             if expected:
                 ratios[language].append(row["duration"] / expected)

@@ -82,7 +82,7 @@ class Draft(Engine):
 
         line = scene.lines[0]
         voice = {**voice_settings(line.voice, line.character), **run.inputs.speaker.settings}
-        samples, rate, facts = speak(line, voice, run.seed)
+        samples, rate, facts = speak(line, voice, run.seed, run.inputs.speaker.said)
         return Made(run.save_audio(samples, rate), facts)
 
     def _still(self, take: Take) -> Made:

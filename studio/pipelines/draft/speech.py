@@ -7,13 +7,14 @@ default, the same on every machine.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from studio.domain import Line
 from studio.errors import Refused
 from studio.pipelines.draft import espeak
-from studio.pipelines.speech.language import detect_language, is_han, speakable
+from studio.pipelines.speech.language import is_han
+from studio.pipelines.speech.sentences import language_of, passages_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,19 +69,43 @@ def voice_settings(voice: str, character: str) -> dict[str, Any]:
     return dict(VOICES[voice]) if voice in VOICES else default_voice(character or voice)
 
 
-def speak(line: Line, voice: Mapping[str, Any], seed: int) -> "tuple[np.ndarray, int, dict[str, Any]]":
-    """(N,) float32 mono at LOUDNESS, its rate in Hz, and facts: language, visemes, words, voice.
+def speak(
+    line: Line, voice: Mapping[str, Any], seed: int, said: Sequence[tuple[str, str]] = ()
+) -> "tuple[np.ndarray, int, dict[str, Any]]":
+    """(N,) float32 mono at LOUDNESS, its rate in Hz, and facts: language, visemes, words, voice. `said`: (word, how it
+    is said).
 
     visemes: [[seconds, phoneme], ...] in eSpeak's mnemonics; words: [[start, end, text], ...] in seconds. The seed
     varies the reading a little, so that another take is another take. Raises Refused("speech.nothing_to_say") and
     EngineError("speech.failed")."""
-    from studio.media.spoken import LOUDNESS, audible, levelled
+    import numpy as np
 
-    text = speakable(line.text)
-    if not text:
+    from studio.media.spoken import LOUDNESS, levelled
+
+    passages, language = passages_of(line, said), language_of(line)
+    if not passages:
         raise Refused("speech.nothing_to_say", text=line.text[:80])
-    language = line.language or detect_language(line.text)
     settings, level = _reading(line.direction, voice, language, seed)
+    pieces: list[np.ndarray] = []
+    visemes, words, rate, at = list[list[Any]](), list[list[Any]](), 0, 0.0
+    for text, pause in passages:
+        samples, rate, mouths, times = _passage(text, settings, language)
+        visemes += [[round(at + start, 3), phoneme] for start, phoneme in mouths]
+        words += [[round(at + start, 3), round(at + end, 3), word] for start, end, word in times]
+        pieces += [samples, np.zeros(round(pause * rate), np.float32)]
+        at += (len(samples) + len(pieces[-1])) / rate
+        if pause:
+            visemes.append([round(at - len(pieces[-1]) / rate, 3), "_:"])
+    facts = {"language": language, "visemes": visemes, "words": words, "voice": settings}
+    return levelled(np.concatenate(pieces), rate, LOUDNESS + level), rate, facts
+
+
+def _passage(
+    text: str, settings: Mapping[str, Any], language: str
+) -> "tuple[np.ndarray, int, list[list[Any]], list[list[Any]]]":
+    """(N,) float32 without silence at its ends, its rate, visemes and words as `speak` has them."""
+    from studio.media.spoken import audible
+
     tract = settings["tract"]
     said = espeak.synthesise(
         text, language,
@@ -92,7 +117,7 @@ def speak(line: Line, voice: Mapping[str, Any], seed: int) -> "tuple[np.ndarray,
     samples = _play_faster(said.samples, tract)
     heard = audible(samples, said.rate)
     if heard is None:
-        raise Refused("speech.nothing_to_say", text=line.text[:80])
+        raise Refused("speech.nothing_to_say", text=text[:80])
     first, last = heard
     seconds = (last - first) / said.rate
 
@@ -101,13 +126,7 @@ def speak(line: Line, voice: Mapping[str, Any], seed: int) -> "tuple[np.ndarray,
 
     visemes = [[clock(at), phoneme] for at, phoneme in said.phonemes]
     spoken = [(clock(at), start) for at, start, _ in said.words]
-    facts = {
-        "language": language,
-        "visemes": visemes,
-        "words": _word_times(text, spoken, visemes, seconds),
-        "voice": settings,
-    }
-    return levelled(samples[first:last], said.rate, LOUDNESS + level), said.rate, facts
+    return samples[first:last], said.rate, visemes, _word_times(text, spoken, visemes, seconds)
 
 
 def _reading(direction: str, voice: Mapping[str, Any], language: str, seed: int) -> tuple[dict[str, Any], float]:

@@ -6,28 +6,21 @@ reading of the same words by the same voice is always the same; who asks for ano
 
 import hashlib
 import json
-import logging
-import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from studio.domain import JSON, Language, new_id
+from studio.domain import JSON, Language
 from studio.errors import EngineError, Refused
 from studio.pipelines.base import Engine, Limits, Made, Run, Speaker, Speaks
-from studio.pipelines.diffusion.embeddings import CACHE
+from studio.pipelines.speech.kept import Kept, Times
 from studio.pipelines.speech.sentences import Sentence, sentences_of
 
 if TYPE_CHECKING:
     import numpy as np
-
-log = logging.getLogger(__name__)
-
-BOUND = 1_000_000_000  # bytes of sentences that are kept: some six hours of speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +39,7 @@ class Sound:
     """A piece of what was said: (N,) float32 mono in -1..1 at the engine's rate."""
 
     samples: "np.ndarray"
-    words: tuple[tuple[float, float, str], ...] = ()  # (start, end, word), seconds from the sentence's first sample
+    words: Times = ()  # (start, end, word), seconds from the piece's first sample
 
 
 class SpeechEngine(Engine):
@@ -61,7 +54,7 @@ class SpeechEngine(Engine):
         speed: float = Field(1.0, ge=0.5, le=2.0, description="times the voice's own pace; pitch stays")
 
     def say(self, words: Words, options: Any, run: Run) -> Iterable[Sound]:
-        """Speak one sentence. Pieces are heard as they come, where somebody listens. Raises EngineError."""
+        """Speak one sentence. Pieces are heard as they come, where somebody listens. Raises EngineError, Cancelled."""
         raise NotImplementedError
 
     def revision(self) -> str:
@@ -72,68 +65,49 @@ class SpeechEngine(Engine):
         """How it is spoken, where the settings do not say it, for the take and its file: no times."""
         return {"revision": self.revision()} if self.revision() else {}
 
+    # ------------------------------------------------------------------------------------------ a run
     def run(self, scene: Any, options: Any, run: Run) -> Made:
-        import numpy as np
-
-        from studio.media.spoken import audible, levelled
-
         line, speaker = scene.lines[0], run.inputs.speaker
         options = self.Options.model_validate({**speaker.settings, **options.model_dump(exclude_unset=True)})
         sentences = sentences_of(line, speaker.said)
         if not sentences:
             raise Refused("speech.nothing_to_say", text=line.text[:80])
-        kept = Kept.here()
-        pieces: list[np.ndarray] = []
-        words: list[tuple[float, float, str]] = []
-        timed, spoken, at = True, 0, 0.0
+        kept, reading, spoken = Kept.here(), _Reading(self.rate), 0
         run.phase("steps")
-        for number, sentence in enumerate(sentences):
-            asked = Words(
-                sentence.text, sentence.language, line.direction, speaker, self._seed(sentence, speaker, scene)
-            )
+        for done, (asked, pause) in enumerate(self._to_say(sentences, line.direction, speaker, scene.seed), start=1):
             key = {**self._identity(asked, options), "engine": self.id, "revision": self.revision()}
             found = kept.read(key)
+            live = found is None and not self._stretches(options)  # heard while it is spoken
+            sound = Sound(*found) if found else self._spoken(asked, options, run, live)
             if found is None:
-                found = self._said(asked, options, run)
-                kept.write(key, found, self.rate)
                 spoken += 1
-            else:
-                run.sound(found.samples, self.rate)
-            heard = audible(found.samples, self.rate)
-            if heard is None:
-                raise EngineError("speech.silent", engine=self.id, text=sentence.text[:80])
-            first, last = heard
-            samples = found.samples[first:last]
-            timed = timed and bool(found.words)
-            words += [(at + max(0.0, start - first / self.rate), at + max(0.0, end - first / self.rate), word)
-                      for start, end, word in found.words]  # fmt: skip
-            silence = np.zeros(round(sentence.pause * self.rate), np.float32)
-            pieces += [samples, silence]
-            at += (len(samples) + len(silence)) / self.rate
-            run.step(number + 1, len(sentences))
+                kept.write(key, sound.samples, sound.words, self.rate)
+            sound = self._cut(sound, asked)
+            sound = _paced(sound, options.speed) if self._stretches(options) else sound
+            reading.add(sound, pause)
+            run.sound(reading.since(live), self.rate)
+            run.step(done, len(sentences))
         run.phase("save")
-        whole = np.concatenate(pieces)
-        if options.speed != 1.0 and not self.speaks.speed:
-            whole, words = _paced(whole, words, options.speed)
         run.describe(**self.made_by())
-        path = run.save_audio(levelled(whole, self.rate), self.rate)
+        path = run.save_audio(reading.levelled(), self.rate)
         facts: dict[str, JSON] = {
-            "language": sentences[0].language, "sentences": len(sentences), "spoken": spoken,
-            **({"words": [[round(start, 3), round(end, 3), word] for start, end, word in words]} if timed else {}),
+            "language": sentences[0].language, "sentences": len(sentences), "spoken": spoken, **reading.facts(),
         }  # fmt: skip
         return Made(path, facts)
 
-    def _said(self, asked: Words, options: Any, run: Run) -> Sound:
-        """One sentence, spoken now."""
-        import numpy as np
-
-        pieces, words, at = [np.zeros(0, np.float32)], list[tuple[float, float, str]](), 0.0
-        for sound in self.say(asked, options, run):
-            run.sound(sound.samples, self.rate)
-            pieces.append(np.asarray(sound.samples, np.float32))
-            words += [(at + start, at + end, word) for start, end, word in sound.words]
-            at += len(sound.samples) / self.rate
-        return Sound(np.concatenate(pieces), tuple(words))
+    def _to_say(
+        self, sentences: list[Sentence], direction: str, speaker: Speaker, seed: int | None
+    ) -> Iterator[tuple[Words, float]]:
+        """(what to say, seconds of silence after it). A sentence is read the same way wherever it stands, until another
+        reading is asked for; said twice in one line, it is read in two ways."""
+        before: Counter[str] = Counter()
+        for sentence in sentences:
+            told = [sentence.text, speaker.voice, speaker.reading, seed, before[sentence.text]]
+            before[sentence.text] += 1
+            letters = hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).digest()
+            how = ", ".join(filter(None, (direction.strip(), sentence.direction)))
+            drawn = int.from_bytes(letters[:4], "little") >> 1
+            yield Words(sentence.text, sentence.language, how, speaker, drawn), sentence.pause
 
     def _identity(self, asked: Words, options: Any) -> dict[str, JSON]:
         """All that a sentence depends on."""
@@ -146,87 +120,82 @@ class SpeechEngine(Engine):
             "seed": asked.seed,
         }  # fmt: skip
 
-    @staticmethod
-    def _seed(sentence: Sentence, speaker: Speaker, scene: Any) -> int:
-        """The same sentence is read the same way wherever it stands, until another reading is asked for."""
-        told = json.dumps([sentence.text, speaker.voice, speaker.reading, scene.seed], ensure_ascii=False)
-        return int.from_bytes(hashlib.sha256(told.encode()).digest()[:4], "little") >> 1
+    def _stretches(self, options: Any) -> bool:
+        """Is its pace made here, because the engine knows but one?"""
+        return options.speed != 1.0 and not self.speaks.speed
+
+    def _spoken(self, asked: Words, options: Any, run: Run, live: bool) -> Sound:
+        """One sentence, spoken now. Raises EngineError where nothing can be heard."""
+        import numpy as np
+
+        pieces, words, at = [np.zeros(0, np.float32)], list[tuple[float, float, str]](), 0.0
+        for sound in self.say(asked, options, run):
+            samples = np.asarray(sound.samples, np.float32)
+            pieces.append(samples)
+            words += [(at + start, at + end, word) for start, end, word in sound.words]
+            at += len(samples) / self.rate
+            run.sound(samples if live else samples[:0], self.rate)  # without a listener it is a place to stop
+        whole = Sound(np.concatenate(pieces), tuple(words))
+        self._cut(whole, asked)  # what cannot be heard is not kept
+        return whole
+
+    def _cut(self, sound: Sound, asked: Words) -> Sound:
+        """Without the silence at its ends."""
+        import numpy as np
+
+        from studio.media.spoken import audible
+
+        heard = audible(sound.samples, self.rate) if np.isfinite(sound.samples).all() else None
+        if heard is None:
+            raise EngineError("speech.silent", engine=self.id, text=asked.text[:80])
+        first, last = heard
+        lead, end = first / self.rate, (last - first) / self.rate
+        words = ((min(max(0.0, a - lead), end), min(max(0.0, b - lead), end), word) for a, b, word in sound.words)
+        return Sound(sound.samples[first:last], tuple(words))
 
 
-def _paced(
-    samples: "np.ndarray", words: list[tuple[float, float, str]], speed: float
-) -> "tuple[np.ndarray, list[tuple[float, float, str]]]":
-    """Faster or slower at the same pitch, with the times of its words."""
+class _Reading:
+    """A line as far as it is spoken."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._pieces: list[np.ndarray] = []
+        self._words: list[tuple[float, float, str]] = []
+        self._timed, self._at = True, 0.0  # seconds
+
+    def add(self, sound: Sound, pause: float) -> None:
+        import numpy as np
+
+        self._timed = self._timed and bool(sound.words)
+        self._words += [(self._at + start, self._at + end, word) for start, end, word in sound.words]
+        self._pieces += [sound.samples, np.zeros(round(pause * self._rate), np.float32)]
+        self._at += sum(map(len, self._pieces[-2:])) / self._rate
+
+    def since(self, live: bool) -> "np.ndarray":
+        """What the listener has not heard yet of what was added last."""
+        import numpy as np
+
+        return self._pieces[-1] if live else np.concatenate(self._pieces[-2:])
+
+    def levelled(self) -> "np.ndarray":
+        import numpy as np
+
+        from studio.media.spoken import levelled
+
+        return levelled(np.concatenate(self._pieces), self._rate)
+
+    def facts(self) -> Mapping[str, JSON]:
+        """Times of all words, where each sentence has them."""
+        times: list[JSON] = [[round(start, 3), round(end, 3), word] for start, end, word in self._words]
+        return {"words": times} if self._timed else {}
+
+
+def _paced(sound: Sound, speed: float) -> Sound:
+    """Faster or slower at the same pitch, with the times of its words. Pauses stay as long as they were asked for."""
     import librosa
     import numpy as np
 
-    stretched = np.asarray(librosa.effects.time_stretch(samples, rate=speed), np.float32)
-    return stretched, [(start / speed, end / speed, word) for start, end, word in words]
-
-
-# ------------------------------------------------------------------------------------------------ spoken before
-class Kept:
-    """Sentences below one folder, the oldest of which go when there are too many. Without a folder nothing is kept."""
-
-    def __init__(self, folder: Path | None, bound: int = BOUND) -> None:
-        self._folder, self._bound = folder, bound
-
-    @classmethod
-    def here(cls) -> "Kept":
-        """By the environment, the same for every worker."""
-        cache = os.environ.get(CACHE)
-        return cls(Path(cache) / "speech" if cache else None)
-
-    def read(self, key: Mapping[str, JSON]) -> Sound | None:
-        if self._folder is None:
-            return None
-        import soundfile
-
-        path = self._folder / f"{_letters(key)}.wav"
-        try:
-            samples, _ = soundfile.read(path, dtype="float32")
-            words = json.loads(path.with_suffix(".json").read_text("utf-8"))
-            os.utime(path)
-        except (OSError, ValueError, soundfile.LibsndfileError):
-            return None
-        return Sound(samples, tuple((start, end, word) for start, end, word in words))
-
-    def write(self, key: Mapping[str, JSON], sound: Sound, rate: int) -> None:
-        """A full disk is no reason to fail: the line itself is saved elsewhere."""
-        if self._folder is None:
-            return
-        import soundfile
-
-        path = self._folder / f"{_letters(key)}.wav"
-        part = self._folder / f"{path.stem}.{new_id()}.part"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path.with_suffix(".json").write_text(json.dumps(sound.words, ensure_ascii=False), "utf-8")
-            soundfile.write(part, sound.samples, rate, subtype="FLOAT", format="WAV")
-            os.replace(part, path)
-            self._prune()
-        except (OSError, soundfile.LibsndfileError) as error:
-            log.warning("a sentence is not kept: %s", error)
-            with suppress(OSError):
-                part.unlink()
-
-    def _prune(self) -> None:
-        assert self._folder is not None
-        files = sorted(self._sizes(), key=lambda one: one[0])
-        total = sum(size for _, size, _ in files)
-        for _, size, path in files:
-            if total <= self._bound:
-                return
-            path.unlink(missing_ok=True)
-            path.with_suffix(".json").unlink(missing_ok=True)
-            total -= size
-
-    def _sizes(self) -> Iterator[tuple[float, int, Path]]:
-        for path in self._folder.glob("*.wav") if self._folder else ():
-            with suppress(OSError):
-                stat = path.stat()
-                yield stat.st_mtime, stat.st_size, path
-
-
-def _letters(key: Mapping[str, JSON]) -> str:
-    return hashlib.sha256(json.dumps(key, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+    stretched = np.asarray(librosa.effects.time_stretch(sound.samples, rate=speed), np.float32)
+    return replace(
+        sound, samples=stretched, words=tuple((start / speed, end / speed, word) for start, end, word in sound.words)
+    )

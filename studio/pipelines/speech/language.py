@@ -63,4 +63,5 @@ def speakable(text: str) -> str:
         kept.append(letter if spoken else " ")
     plain = re.sub(r"\s+", " ", "".join(kept)).strip()
     plain = re.sub(r"([!?,;:，。！？、；：])(?:\s*[!?.,;:，。！？、；：])+", r"\1", plain)
+    plain = re.sub(r"^[,;:，、；：]+\s*", "", plain)  # the dash before somebody's words
     return plain if any(unicodedata.category(letter)[0] in "LN" for letter in plain) else ""
