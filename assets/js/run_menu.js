@@ -7,6 +7,7 @@ const queue = () => state.queue;
 const open = () => Boolean(state.queue);
 const counts = () => state.queue.counts;
 
+command("run.speak", { label: "run.speak", icon: "mic", menu: "run", group: 10, when: open, enabled: () => counts().total > 0, run: speakAll });
 command("run.selection", { label: "run.selection", icon: "list-checks", menu: "run", group: 10, when: open, enabled: () => picked().length > 0, run: runSelection });
 command("queue.retry", { label: "queues.retry_menu", icon: "refresh-cw", menu: "run", group: 20, when: open, enabled: () => counts().failed + counts().cancelled > 0, run: verbs.retry });
 command("run.retry_from_error", { label: "run.retry_from_error", icon: "step-forward", menu: "run", group: 20, when: open, enabled: () => counts().failed > 0, run: () => act(() => post("/retry-from-error")) });
@@ -28,6 +29,11 @@ async function runSelection() {
   const text = t("run.selection.text", { count: done });
   const sure = !done || (await confirmDialog({ title: t("run.selection.title"), text, yes: t("run.selection") }));
   if (sure) await act(() => post("/run", { only }));
+}
+
+async function speakAll() {
+  const told = await act(() => post("/speak"));
+  if (told) toast(told.jobs ? t("run.speak.done", { count: told.jobs }) : t("run.speak.none"), "", "ok");
 }
 
 async function stopAfterScene() {

@@ -1,6 +1,7 @@
 // The takes of the selected scene in the inspector: pick, lock, rate, throw away; the retake note; more seeds; compare.
 // Draws only what changed. Knows REST and the verbs of review.js, not the form beside it.
-import { api, el, emit, fmt, icon, iconButton, menuOf, openMenu, setAttr, t, urls } from "./core.js";
+import { api, el, emit, icon, iconButton, menuOf, openMenu, t, urls } from "./core.js";
+import { lineRows, linesDrawn } from "./lines_row.js";
 import { act } from "./queues.js";
 import { askForRetake, askForSeeds, discardTake, rate } from "./review.js";
 import { engineName } from "./words_of.js";
@@ -16,8 +17,7 @@ export class TakesRow {
 
   draw(scene) {
     const takes = (scene?.take_list || []).filter((take) => take.layer === "picture" && !take.trashed);
-    const spoken = Object.entries(scene?.line_takes || {});
-    const drawn = JSON.stringify([scene?.id, scene?.retake, scene?.review, spoken.map(([id, take]) => [id, take.id]),
+    const drawn = JSON.stringify([scene?.id, scene?.retake, scene?.review, linesDrawn(scene),
       takes.map((take) => [take.id, take.selected, take.locked, take.rating, take.note])]);
     if (drawn === this.drawn) return;
     this.drawn = drawn;
@@ -26,8 +26,7 @@ export class TakesRow {
       ...(takes.length ? [this.#head(scene, takes)] : []),
       ...(takes.length && scene.retake ? [this.#note(scene)] : []),
       el("div", { class: "l-pick-row" }, takes.map((take) => this.#tile(take))),
-      ...(spoken.length ? [el("div", { class: "l-label" }, t("scene.spoken"))] : []),
-      ...spoken.map(([id, take]) => lineRow(scene.lines.find((line) => line.id === id), take)));
+      ...(scene?.voice_list?.length ? [el("div", { class: "l-label" }, t("scene.spoken")), ...lineRows(scene, this.refresh)] : []));
   }
 
   #head(scene, takes) {
@@ -76,17 +75,4 @@ export function stars(take, onrate) {
     box.append(iconButton("star", t("take.stars", { count: n }), () => onrate(n === take.rating ? 0 : n), { "aria-pressed": String(on) }));
   }
   return box;
-}
-
-function lineRow(line, take) {
-  const sound = el("audio", { src: urls.file(take.id), preload: "none" });
-  const play = iconButton("play", t("player.play"), () => (sound.paused ? sound.play() : sound.pause()));
-  for (const name of ["play", "pause", "ended"])
-    sound.addEventListener(name, () => {
-      play.firstChild.className = `l-ic l-ic-${sound.paused ? "play" : "pause"}`;
-      setAttr(play, "aria-label", t(sound.paused ? "player.play" : "player.pause"));
-    });
-  return el("div", { class: "l-line l-line-take" }, play,
-    el("b", {}, line?.character || t("scene.voice")), el("span", {}, line?.text || ""),
-    el("span", { class: "l-mono" }, fmt.seconds(take.duration)), sound);
 }
