@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly, sosfilt
+from scipy.signal import butter, fftconvolve, lfilter, resample_poly, sosfilt
 
 from studio.domain import Line
 from studio.pipelines.draft import speech
@@ -73,8 +73,6 @@ def dialogue(voices: Sequence[str], seconds: float, language: str = "en", turn: 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
     """A ventilator: pink rather than white."""
     white = np.random.default_rng(seed).standard_normal(round(seconds * RATE))
-    from scipy.signal import lfilter
-
     return (0.05 * lfilter([0.3], [1, -0.7], white)).astype(np.float32)
 
 
@@ -94,16 +92,37 @@ def in_a_hall(samples: np.ndarray, seconds: float) -> np.ndarray:
     tail = np.random.default_rng(3).standard_normal(round(seconds * RATE))
     tail *= 10 ** (-3 * np.arange(len(tail)) / len(tail))
     tail[0] = 3.0
-    from scipy.signal import fftconvolve
-
     wet = fftconvolve(samples, tail)
     return (0.5 * wet / np.abs(wet).max()).astype(np.float32)
 
 
 def by_telephone(samples: np.ndarray) -> np.ndarray:
-    from scipy.signal import butter
+    low = resample_poly(samples, 160, 441)  # 8 kHz
+    band = sosfilt(butter(4, [300, 3400], "band", fs=8_000, output="sos"), low)
+    return resample_poly(band, 441, 160).astype(np.float32)
 
-    return sosfilt(butter(6, [300, 3400], "band", fs=RATE, output="sos"), samples).astype(np.float32)
+
+def babble(hz: float, seconds: float, pace: float = 4.0, seed: int = 0) -> np.ndarray:
+    """Syllables of a throat whose median pitch and pace are known: pulses through formants, hissing between them."""
+    rng = np.random.default_rng(seed)
+    clock = np.arange(round(seconds * RATE)) / RATE
+    pitch = hz * 2 ** (0.25 * np.sin(2 * np.pi * 1.7 * clock))  # a fourth up and down; its median is `hz`
+    pulses = np.diff(np.floor(np.cumsum(pitch) / RATE), prepend=0.0) + 0.002 * rng.standard_normal(len(clock))
+    out = 0.05 * rng.standard_normal(len(clock))
+    vowels = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480))
+    length = 1 / pace
+    for number in range(round(seconds * pace)):
+        a, b = round((number + 0.35) * length * RATE), round((number + 0.95) * length * RATE)
+        if number % 12 > 9:  # a breath
+            out[round(number * length * RATE) : round((number + 1) * length * RATE)] *= 0.01
+            continue
+        sound = pulses[a:b]
+        for formant, width in zip(vowels[rng.integers(4)], (80, 100, 140), strict=True):
+            pole = np.exp(-np.pi * width / RATE + 2j * np.pi * formant / RATE)
+            sound = lfilter([1], [1, -2 * pole.real, abs(pole) ** 2], sound)
+        sound = sound / (np.abs(sound).max() + 1e-9) * np.hanning(len(sound)) ** 0.3
+        out[a:b] = 0.1 * out[a:b] + sound
+    return (0.4 * out).astype(np.float32)
 
 
 def music(seconds: float, seed: int = 0, beat: float = 0.4) -> np.ndarray:

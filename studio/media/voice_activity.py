@@ -10,6 +10,11 @@ from studio.media.voice_pitch import HOP
 _SILENCE = 1e-8  # power of nothing at all, -80 dBFS
 _AROUND = 0.25  # seconds; consonants this near to a voiced sound belong to it
 _RUN = 4  # frames; a shorter voiced sound is chance
+_STEADY = 12.0  # cents in 30 ms; a note holds its pitch, a speaker glides
+# A third of what speakers say holds its pitch, two thirds of music do; and from vowel to consonant a voice's brightness
+# moves by an octave, an instrument's by a third of one. Measured on seven draft voices, six recordings and tunes.
+_HELD, _TONE = 0.6, 0.4
+_SLOWEST = 1.0  # syllables a second; an engine, a siren and a held note have fewer
 PAUSE = 0.15  # seconds; shorter silences belong to the words around them
 
 
@@ -22,8 +27,9 @@ class Heard:
     pitch: np.ndarray  # Hz, 0 where nothing is voiced
     strength: np.ndarray  # 0..1, how periodic it is
     level: np.ndarray  # dBFS of 30 ms
-    loud: np.ndarray  # bool: more than the background
-    speech: np.ndarray  # bool: somebody speaks here
+    speech: np.ndarray  # bool: voices, or what rings like one
+    frequencies: np.ndarray  # (F,) Hz
+    power: np.ndarray  # (F, T) float32
 
     @property
     def speech_seconds(self) -> float:
@@ -44,7 +50,66 @@ def listen(samples: np.ndarray, rate: int) -> Heard:
     voiced = _runs_of(loud & (pitch > 0), _RUN)
     near = round(_AROUND / HOP)
     speech = closed(loud & _spread(voiced, near), round(PAUSE / HOP))
-    return Heard(samples, rate, np.where(voiced, pitch, 0.0), strength, level, loud, speech)
+    frequencies, power = spectra(samples, rate, len(pitch))
+    return Heard(samples, rate, np.where(voiced, pitch, 0.0), strength, level, speech, frequencies, power)
+
+
+def spectra(samples: np.ndarray, rate: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(frequencies (F,), power (F, count) float32), of 40 ms every 10 ms."""
+    from scipy.signal import ShortTimeFFT  # librosa.stft compiles for 1.5 seconds first
+    from scipy.signal.windows import hann
+
+    size = 1 << round(np.log2(0.04 * rate))
+    transform = ShortTimeFFT(hann(size, sym=False).astype(np.float32), round(HOP * rate), rate, scale_to="psd")
+    padded = np.pad(np.asarray(samples, np.float32), (0, size + count))  # so that there are `count` of them
+    power = np.square(np.abs(transform.stft(padded)))[:, -transform.p_min :]  # from the frame around the first sample
+    return transform.f, np.asarray(power[:, :count], np.float32)
+
+
+def is_spoken(heard: Heard, first: int = 0, last: int | None = None) -> bool:
+    """Is what sounds between two frames speech, rather than music, a siren or an engine?"""
+    part = slice(first, last)
+    voiced, speech = heard.voiced[part], heard.speech[part]
+    if speech.sum() * HOP < 0.3:
+        return False
+    held, tone = _held(heard.pitch[part], voiced), _tone(heard, part)
+    return syllables(heard, part) / (speech.sum() * HOP) >= _SLOWEST and held + 0.5 * (_TONE - tone) < _HELD
+
+
+def _held(pitch: np.ndarray, voiced: np.ndarray) -> float:
+    """Share of the voiced moments at which the pitch stands still."""
+    cents = 1200 * np.log2(np.maximum(pitch, 1.0))
+    through = voiced[:-3] & voiced[1:-2] & voiced[2:-1] & voiced[3:]
+    moved = np.abs(cents[3:] - cents[:-3])[through]
+    return float((moved < _STEADY).mean()) if len(moved) else 1.0
+
+
+def _tone(heard: Heard, part: slice) -> float:
+    """Octaves by which brightness varies (standard deviation of the spectral centroid)."""
+    import librosa
+
+    inside = (heard.frequencies >= 100) & (heard.frequencies <= 8000)
+    power = heard.power[inside, part][:, heard.speech[part]] + 1e-14
+    centroid = librosa.feature.spectral_centroid(S=power, freq=heard.frequencies[inside])
+    return float(np.log2(centroid + 1.0).std())
+
+
+def syllables(heard: Heard, part: slice = slice(None)) -> int:
+    """How many: voiced peaks of loudness with a dip between them.
+
+    After de Jong and Wempe, "Praat script to detect syllable nuclei" (2009)."""
+    from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+    from scipy.signal import find_peaks
+
+    band = (heard.frequencies >= 300) & (heard.frequencies <= 3300)
+    level = gaussian_filter1d(10 * np.log10(heard.power[band, part].sum(axis=0) + 1e-12), 1.5)
+    speech = heard.speech[part]
+    if not speech.any():
+        return 0
+    nuclei, _ = find_peaks(level, prominence=2.0, distance=8)
+    near = maximum_filter1d(heard.voiced[part], 5)
+    loud = level > np.percentile(level[speech], 95) - 25
+    return int((near & loud)[nuclei].sum())
 
 
 def _level(samples: np.ndarray, rate: int, count: int) -> np.ndarray:

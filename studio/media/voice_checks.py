@@ -10,14 +10,15 @@ GOOD = 5.0  # seconds of speech that most engines ask for
 CLIPPED = 2e-4  # share of samples; below it nobody hears it
 QUIET = -45.0  # LUFS; raising it raises the room with it
 NOISY = {"warning": 15.0, "error": 6.0}  # dB of the voice over its background
-NARROW = 4_200.0  # Hz; a telephone
+ECHO = 0.5  # seconds; a furnished room takes 0.3
+NARROW = 4_600.0  # Hz; a telephone
 
 
 def checks(recorded: Mapping[str, Any], sample: Mapping[str, Any]) -> list[Check]:
     """Of the profile of a recording as it came, and of the sample made from it; the worst first."""
     found = [
         _short(sample["speech_seconds"]), _clipped(recorded), _noisy(sample), _quiet(recorded), _two(sample),
-        _narrow(sample),
+        _echo(recorded), _narrow(sample),
     ]  # fmt: skip
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted((check for check in found if check), key=lambda check: order[check["level"]])
@@ -56,6 +57,13 @@ def _two(sample: Mapping[str, Any]) -> Check | None:
     if sample["speakers"] < 2:
         return None
     return {"level": "warning", "code": "voice.two_speakers", "params": {"count": sample["speakers"]}}
+
+
+def _echo(recorded: Mapping[str, Any]) -> Check | None:
+    seconds = recorded["echo_seconds"]
+    if seconds is None or seconds < ECHO:
+        return None
+    return {"level": "warning", "code": "voice.echo", "params": {"seconds": round(seconds, 1)}}
 
 
 def _narrow(sample: Mapping[str, Any]) -> Check | None:

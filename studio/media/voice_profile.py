@@ -5,13 +5,16 @@ from typing import Any
 import numpy as np
 
 from studio.media.spoken import loudness
-from studio.media.voice_activity import Heard, listen
+from studio.media.voice_activity import Heard, listen, stretches, syllables
 from studio.media.voice_pitch import HOP
+from studio.media.voice_speakers import speakers
 
 BANDS = np.geomspace(100.0, 7600.0, 48)  # Hz, the middles of the long-term spectrum's bands
 _WIDTH = 0.1  # octaves, standard deviation of a band
 FLOOR = -60.0  # dB; what a recording does not hold at all
 _FLAT = 3  # samples in a row at one height make a clipped top
+_FALL, _FALLS = 9.0, 3  # dB at least, and so many, to tell a room by how words fall silent
+_HOLDS = 45.0  # dB below its loudest band a voice is still there
 _CLEAN = 60.0  # dB; no recording is quieter behind its voice
 
 
@@ -22,10 +25,8 @@ def measure(samples: np.ndarray, rate: int) -> dict[str, Any]:
 
 def measure_heard(heard: Heard) -> dict[str, Any]:
     """As `measure`, of what was listened to already."""
-    from studio.media.voice_speakers import speakers
-
     low, middle, high = _pitch(heard)
-    spectrum = long_term_spectrum(heard.samples, heard.rate, heard.speech)
+    spectrum = long_term_spectrum(heard)
     return {
         "pitch_hz": middle, "pitch_low_hz": low, "pitch_high_hz": high,
         "pace": _rounded(pace(heard), 2),
@@ -35,6 +36,7 @@ def measure_heard(heard: Heard) -> dict[str, Any]:
         "seconds": round(len(heard.samples) / heard.rate, 2),
         "snr_db": _rounded(snr(heard), 1),
         "bandwidth_hz": bandwidth(heard),
+        "echo_seconds": _rounded(echo(heard), 2),
         "spectrum": [[round(float(hz)), round(float(db), 1)] for hz, db in zip(BANDS, spectrum, strict=True)],
         "speakers": speakers(heard),
     }  # fmt: skip
@@ -54,24 +56,8 @@ def _pitch(heard: Heard) -> tuple[float | None, float | None, float | None]:
 
 
 def pace(heard: Heard) -> float | None:
-    """Syllables in a second of speech: voiced peaks of loudness with a dip between them.
-
-    After de Jong and Wempe, "Praat script to detect syllable nuclei" (2009)."""
-    from scipy.ndimage import gaussian_filter1d
-    from scipy.signal import butter, find_peaks, sosfilt
-
-    if heard.speech_seconds < 0.3:
-        return None
-    top = min(3300.0, 0.45 * heard.rate)
-    band = sosfilt(butter(2, [300.0, top], "band", fs=heard.rate, output="sos"), heard.samples)
-    hop = heard.rate * HOP
-    edges = np.minimum(np.round(np.arange(len(heard.pitch) + 1) * hop).astype(int), len(band))
-    power = np.add.reduceat(np.square(np.append(band, 0.0)), edges[:-1]) / hop
-    level = gaussian_filter1d(10 * np.log10(power + 1e-10), 2.0)
-    nuclei, _ = find_peaks(level, prominence=2.0, distance=8)
-    near = np.convolve(heard.voiced, np.ones(5), "same") > 0
-    loud = level > np.percentile(level[heard.speech], 95) - 25
-    return float((near & loud)[nuclei].sum() / heard.speech_seconds)
+    """Syllables in a second of speech."""
+    return syllables(heard) / heard.speech_seconds if heard.speech_seconds >= 0.3 else None
 
 
 def clipped(samples: np.ndarray) -> float:
@@ -86,27 +72,14 @@ def clipped(samples: np.ndarray) -> float:
     return float(lengths[lengths >= _FLAT - 1].sum() / len(samples))
 
 
-def _spectra(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """(frequencies (F,), power (F, T)) every 10 ms."""
-    from scipy.signal import ShortTimeFFT
-    from scipy.signal.windows import hann
-
-    size = 1 << round(np.log2(0.04 * rate))
-    transform = ShortTimeFFT(hann(size, sym=False), round(HOP * rate), rate, scale_to="psd")
-    power = np.square(np.abs(transform.stft(np.asarray(samples, np.float64))))
-    return transform.f, power[:, -transform.p_min :]  # from the frame around the first sample on
-
-
-def long_term_spectrum(samples: np.ndarray, rate: int, speech: np.ndarray) -> np.ndarray:
-    """(48,) dB of BANDS, relative to the mean between 200 and 4000 Hz, over the frames of `speech`."""
-    frequencies, power = _spectra(samples, rate)
-    among = speech[: power.shape[1]]
-    mean = power[:, : len(among)][:, among].mean(axis=1) if among.any() else power.mean(axis=1)
-    distance = np.log2(np.maximum(frequencies, 1.0) / BANDS[:, None])  # (48, F)
+def long_term_spectrum(heard: Heard) -> np.ndarray:
+    """(48,) dB of BANDS while somebody speaks, relative to their mean between 200 and 4000 Hz."""
+    mean = heard.power[:, heard.speech].mean(axis=1) if heard.speech.any() else heard.power.mean(axis=1)
+    distance = np.log2(np.maximum(heard.frequencies, 1.0) / BANDS[:, None])  # (48, F)
     weights = np.exp(-0.5 * (distance / _WIDTH) ** 2)
-    weights[0.5 * rate < BANDS] = 0.0
+    weights[0.5 * heard.rate < BANDS] = 0.0
     levels = 10 * np.log10(weights @ mean / (weights.sum(axis=1) + 1e-9) + 1e-16)
-    inside = (BANDS > 200) & (min(4000.0, 0.45 * rate) > BANDS)
+    inside = (BANDS > 200) & (min(4000.0, 0.45 * heard.rate) > BANDS)
     return np.asarray(np.maximum(levels - levels[inside].mean(), FLOOR))
 
 
@@ -116,25 +89,35 @@ def snr(heard: Heard) -> float | None:
 
     if not heard.speech.any():
         return None
-    frequencies, power = _spectra(heard.samples, heard.rate)
     edges = np.geomspace(80.0, min(8000.0, 0.48 * heard.rate), 25)
-    which = np.digitize(frequencies, edges)
-    bands = np.array([power[which == band].sum(axis=0) for band in range(1, len(edges))])  # (24, T)
-    smooth = uniform_filter1d(bands, 9, axis=1, mode="nearest")
-    background = np.percentile(smooth, 8, axis=1).sum()
-    among = heard.speech[: power.shape[1]]
-    loud = bands[:, : len(among)][:, among].mean(axis=1).sum()
-    voice = max(loud - background, 1e-12)
+    which = np.digitize(heard.frequencies, edges)
+    bands = np.array([heard.power[which == band].sum(axis=0) for band in range(1, len(edges))])  # (24, T)
+    background = np.percentile(uniform_filter1d(bands, 9, axis=1, mode="nearest"), 8, axis=1).sum()
+    voice = max(bands[:, heard.speech].mean(axis=1).sum() - background, 1e-12)
     return float(min(_CLEAN, 10 * np.log10(voice / max(background, 1e-16))))
+
+
+def echo(heard: Heard) -> float | None:
+    """Seconds in which a sound dies away by 60 dB: no word falls silent faster than its room lets it. Null: nobody
+    pauses, or the background is too near."""
+    from scipy.ndimage import uniform_filter1d
+
+    level = uniform_filter1d(heard.level, 3)
+    floor = max(float(np.percentile(heard.level, 3)) + 8.0, -75.0)
+    falls = np.diff(level, append=level[-1]) < -0.05
+    slopes = []
+    for first, last in stretches(falls & (level > floor)):
+        drop = float(level[first] - level[last - 1])
+        if drop >= _FALL:
+            slopes.append(60.0 / (drop / ((last - 1 - first) * HOP)))
+    return float(np.percentile(slopes, 15)) if len(slopes) >= _FALLS else None
 
 
 def bandwidth(heard: Heard) -> int | None:
     """Hz up to which there is a voice: above it the spectrum lies 20 dB deeper than just below, or nothing follows."""
     if not heard.speech.any():
         return None
-    frequencies, power = _spectra(heard.samples, heard.rate)
-    among = heard.speech[: power.shape[1]]
-    mean = power[:, : len(among)][:, among].mean(axis=1)
-    levels = 10 * np.log10(mean + 1e-16)
-    present = frequencies[levels > levels[(frequencies > 200) & (frequencies < 3000)].max() - 55]
+    levels = 10 * np.log10(heard.power[:, heard.speech].mean(axis=1) + 1e-16)
+    middle = (heard.frequencies > 200) & (heard.frequencies < 3000)
+    present = heard.frequencies[levels > levels[middle].max() - _HOLDS]
     return int(round(float(present[-1]), -2)) if len(present) else None

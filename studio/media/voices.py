@@ -12,7 +12,7 @@ from studio.media.denoise import denoised
 from studio.media.files import fsync_file, whole_or_gone
 from studio.media.recording import Stretch, read
 from studio.media.spoken import levelled
-from studio.media.voice_activity import Heard, listen, stretches
+from studio.media.voice_activity import Heard, is_spoken, listen, stretches
 from studio.media.voice_checks import Check, checks
 from studio.media.voice_pitch import HOP
 
@@ -40,7 +40,7 @@ def prepare(
             error.params["name"] = name
         raise
     heard, chosen = _best(listen(stretch.samples, stretch.rate), end is None)
-    if heard.speech_seconds < _SPEECH:
+    if heard.speech_seconds < _SPEECH or not is_spoken(heard):
         raise Refused("voice.no_speech", name=name, seconds=round(len(stretch.samples) / stretch.rate))
     recorded = voice_profile.measure_heard(heard)
     clean = denoised(heard.samples, heard.rate) if denoise else heard.samples
@@ -64,20 +64,28 @@ def _long(stretch: Stretch, first: float, seconds: float, end: float | None) -> 
 def _best(heard: Heard, free: bool) -> tuple[Heard, float]:
     """The part of at most WANTED seconds with the most speech, from pause to pause, and the second it begins at; all of
     it where somebody chose."""
-    seconds = len(heard.samples) / heard.rate
-    if not free or seconds <= WANTED:
+    if not free or len(heard.samples) / heard.rate <= WANTED:
         return heard, 0.0
-    length = round(WANTED / HOP)
-    spoken = np.concatenate([[0], np.cumsum(heard.speech)])
-    gain = spoken[length:] - spoken[:-length]
-    first = int(gain.argmax())
-    last = first + length
-    for begin, finish in stretches(~heard.speech):  # neither end cuts a word where a pause is near
-        if begin <= first < finish or first <= begin < first + 300:
-            first = min(finish, max(first, (begin + finish) // 2))
-            break
-    a, b = round(first * HOP * heard.rate), round(last * HOP * heard.rate)
-    return listen(heard.samples[a:b], heard.rate), first * HOP
+    parts = stretches(heard.speech & _talking(heard))
+    edge, most = round(_EDGE / HOP), round(WANTED / HOP)
+    best, score = (0, most), 0
+    for number, (first, _) in enumerate(parts):
+        within = [part for part in parts[number:] if part[1] - first + 2 * edge <= most]
+        spoken = sum(last - begin for begin, last in within) or most
+        if spoken > score:
+            last = within[-1][1] if within else first + most - 2 * edge  # nobody pauses
+            best, score = (max(0, first - edge), last + edge), spoken
+    first, last = (round(frame * HOP * heard.rate) for frame in best)
+    return listen(heard.samples[first:last], heard.rate), best[0] * HOP
+
+
+def _talking(heard: Heard) -> np.ndarray:
+    """(T,) bool: in these seconds what sounds is speech, and no music."""
+    window, step = round(3.0 / HOP), round(1.0 / HOP)
+    votes = np.zeros((2, len(heard.pitch)))
+    for first in range(0, len(heard.pitch), step):
+        votes[int(is_spoken(heard, first, first + window)), first : first + window] += 1
+    return np.asarray(votes[1] >= votes[0])
 
 
 def _without_silence(samples: np.ndarray, heard: Heard) -> np.ndarray:
