@@ -13,6 +13,7 @@ from studio.service.avatars import Avatars
 from studio.service.casting import Casting
 from studio.service.contact_sheet import ContactSheets
 from studio.service.cut_list import CutLists
+from studio.service.digital_humans import DigitalHumans
 from studio.service.downloads import Downloads
 from studio.service.editing import Editing
 from studio.service.engines import Engines
@@ -70,6 +71,7 @@ class Studio:
     editing: Editing
     casting: Casting
     voices: Voices
+    digital_humans: DigitalHumans
     voice_packages: VoicePackages
     avatars: Avatars
     relink: Relink
@@ -129,6 +131,8 @@ class Studio:
         runner.power.busy += [library.busy, packages.busy, installations.busy]
         downloads = Downloads(store, runner, settings)
         storage = Storage(store, runner, settings.output_dir, settings.cache_dir, settings.trash_days)
+        takes, system = Takes(store, runner, runs), System(store, runner, machine(), settings.output_dir)
+        models = Models(store, runner, settings, engines, library, runs, downloads, planner)
         return cls(
             settings=settings,
             words=words,
@@ -142,12 +146,15 @@ class Studio:
             editing=editing,
             casting=casting,
             voices=voices,
+            digital_humans=DigitalHumans(
+                store, library, scenes, queues, runs, takes, voices, engines, models, system,
+            ),
             voice_packages=VoicePackages(store, runner, library, voices, settings.cache_dir),
             avatars=Avatars(store, runner, library, scenes, queues, runs),
             relink=Relink(store, runner, library, queues, editing),
             folders=Folders(store, library),
             presets=Presets(store, editing),
-            takes=Takes(store, runner, runs),
+            takes=takes,
             heard=Heard(store, runner, CutLists(store), settings.cache_dir),
             review=Review(store, runner, runs, scenes),
             contact_sheets=ContactSheets(store, runner, words, settings.cache_dir),
@@ -157,7 +164,7 @@ class Studio:
             notices=Notices(store, runner, hooks, words),
             library=library,
             engines=engines,
-            models=Models(store, runner, settings, engines, library, runs, downloads, planner),
+            models=models,
             downloads=downloads,
             preferences=Preferences(
                 settings,
@@ -171,7 +178,7 @@ class Studio:
             exports=exports,
             packages=packages,
             installations=installations,
-            system=System(store, runner, machine(), settings.output_dir),
+            system=system,
             _store=store,
             _runner=runner,
         )
