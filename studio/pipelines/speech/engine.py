@@ -195,7 +195,8 @@ def _paced(sound: Sound, speed: float) -> Sound:
     import librosa
     import numpy as np
 
-    stretched = np.asarray(librosa.effects.time_stretch(sound.samples, rate=speed), np.float32)
+    window = min(2048, len(sound.samples))
+    stretched = np.asarray(librosa.effects.time_stretch(sound.samples, rate=speed, n_fft=window), np.float32)
     return replace(
         sound, samples=stretched, words=tuple((start / speed, end / speed, word) for start, end, word in sound.words)
     )

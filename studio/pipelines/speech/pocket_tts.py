@@ -4,8 +4,10 @@ transformers' own classes. `generate` gives all of a sentence at once, so its lo
 the other, decoded as they come. The codec is causal: what was heard does not change by what follows. Knows no queue.
 """
 
+import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -65,9 +67,24 @@ class PocketTTS(SpokenWeights):
         temperature: float = Field(0.7, ge=0.0, le=2.0, description="0: always the same; higher: livelier, less sure")
 
     # ------------------------------------------------------------------------------------------ loading
-    def built(self) -> None:
-        import json
+    @classmethod
+    def more_parts(cls, chosen: Mapping[str, str]) -> Iterator[Part]:
+        """A model of its own for a language: `pocket-tts.pt=owner/name`."""
+        for language in cls.limits.languages:
+            if repo := chosen.get(f"{cls.id}.{language}"):
+                yield replace(cls.published[0], name=f"model.{language}", repo=repo)
 
+    @classmethod
+    def named_by(cls, part: Part, before: Sequence[Part]) -> str:
+        """A model says which codec its latents are of."""
+        folder = Shelf.here().find(before[0]) if part.name == "codec" else None
+        if folder is None:
+            return ""
+        codec = _said(folder).get("audio_tokenizer")
+        named = str(codec.get("audio_tokenizer_name_or_path", "")) if isinstance(codec, dict) else ""
+        return named if re.fullmatch(r"[\w.-]+/[\w.-]+", named) else ""
+
+    def built(self) -> None:
         from transformers import AutoTokenizer, PocketTTSFeatureExtractor, PocketTTSProcessor
 
         self._processors: dict[str, Any] = {}
@@ -76,7 +93,7 @@ class PocketTTS(SpokenWeights):
             if name.partition(".")[0] != "model":
                 continue
             folder = self.folder(self.part(name))
-            said = json.loads((folder / "processor_config.json").read_text("utf-8"))
+            said = _said(folder)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             knobs = {key: said[key] for key in PROCESSOR & said.keys()}
             self._processors[name] = PocketTTSProcessor(
@@ -210,10 +227,17 @@ class PocketTTS(SpokenWeights):
 PROCESSOR = frozenset({"short_text_max_words", "frames_after_eos_short_text", "frames_after_eos", "fade_in_duration"})
 
 
+def _said(folder: Path) -> dict[str, Any]:
+    """How its processor is set up; nothing where that cannot be read."""
+    try:
+        found: Any = json.loads((folder / "processor_config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _layers(tensors: Mapping[str, Any]) -> dict[int, tuple[Any, Any]]:
     """{layer: (keys, values)} by the names of tensors: the number in them, and whether they say key or value."""
-    import re
-
     found: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         number, kind = re.search(r"\d+", name), re.search(r"key|value", name)

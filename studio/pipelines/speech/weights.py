@@ -5,7 +5,7 @@ whole on the device or off it: nothing is streamed. Knows no model.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -46,10 +46,11 @@ class Chosen:
     def __get__(self, engine: Any, cls: "type[SpokenWeights]") -> tuple[Part, ...]:
         chosen = chosen_repos()
         first = cls.published[0].repo if cls.published else ""
-        parts = []
+        parts: list[Part] = []
         for part in cls.published:
             whole = chosen.get(cls.id, part.repo) if part.repo == first else part.repo
-            parts.append(replace(part, repo=chosen.get(f"{cls.id}.{part.name}", whole)))
+            named = chosen.get(f"{cls.id}.{part.name}") or cls.named_by(part, parts) or whole
+            parts.append(replace(part, repo=named))
         return (*parts, *cls.more_parts(chosen))
 
 
@@ -71,6 +72,11 @@ class SpokenWeights(SpeechEngine):
     def more_parts(cls, chosen: Mapping[str, str]) -> Iterable[Part]:
         """Parts that are there only because the user names a repository for them."""
         return ()
+
+    @classmethod
+    def named_by(cls, part: Part, before: Sequence[Part]) -> str:
+        """The repository of a part, where one of those before it is here and names it."""
+        return ""
 
     def built(self) -> None:
         """The modules are read: make of them what `say` needs, processors for instance."""
