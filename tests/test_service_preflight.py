@@ -588,3 +588,18 @@ def test_a_line_says_how_long_it_will_take_before_anybody_has_said_it(client: Te
     assert 0.5 < found[0]["seconds"] < 3 and found[1]["seconds"] > 10 * found[0]["seconds"]
     assert found[0]["low"] < found[0]["seconds"] < found[0]["high"]
     assert found[2]["seconds"] == 0
+
+
+def test_who_is_not_in_the_cast_is_asked_for_once(studio: Studio, queue: str, add: Add) -> None:
+    """By the character's name, never by what a label happens to contain."""
+    add(label="Iluminação", lines=[{"character": "Lumi", "text": "Hello."}, {"character": "Inês", "text": "Hello."}])
+    add(lines=[{"character": "lumi", "text": "Again."}, {"text": "Nobody says this."}])
+    add(lines=[{"character": "Tomás", "text": "With a voice.", "voice": "man-2"}])
+    (problem,) = studio.preflight.queue(queue)["problems"]
+    assert (problem["level"], problem["code"]) == ("info", "preflight.speaker_unknown")
+    assert problem["params"]["count"] == 2 and "Inês" in problem["params"]["characters"]
+    assert "Tomás" not in problem["params"]["characters"]
+    assert studio.preflight.queue(queue)["ok"]
+    studio._store.queues.add_character(studio._store.projects.default(), "Lumi", "woman-1")
+    (problem,) = studio.preflight.queue(queue)["problems"]
+    assert problem["params"] == {"count": 1, "characters": "Inês"}

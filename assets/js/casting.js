@@ -14,9 +14,16 @@ command("queue.cast", {
 export function castRows(roles, onchange = () => {}) {
   const rows = roles.map((role, number) => castRow(role, number, onchange));
   const element = el("div", { class: "l-cast", role: "list" }, rows.map((row) => row.element),
-    el("datalist", { id: "l-voices" }, VOICES.map((voice) => el("option", { value: voice }))));
+    voiceNames());
   const chosen = () => Object.fromEntries(rows.filter((row) => row.on()).map((row) => [row.key, row.part()]));
   return { element, chosen, everyName: () => rows.every((row) => !row.on() || row.part().name) };
+}
+
+/** Voices to choose from: those that somebody made, then the draft engine's. */
+function voiceNames() {
+  const names = el("datalist", { id: "l-voices" }, VOICES.map((voice) => el("option", { value: voice })));
+  api("GET", "/voices").then(({ voices }) => names.prepend(...voices.map((voice) => el("option", { value: voice.name }))), toastError);
+  return names;
 }
 
 function castRow(role, number, onchange) {

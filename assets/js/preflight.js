@@ -1,5 +1,6 @@
 // Preflight: what a run of the open queue will do, before anybody waits for it. The Check button and its dialog, and the
 // Run button's way to a run: clean and answered, it just runs; anything else is shown first.
+import { openCasting } from "./casting.js";
 import { api, button, command, el, errorWords, fmt, icon, lang, openDialog, t, toast, toastError } from "./core.js";
 import { needsButton, needsOf } from "./fetching.js";
 import { act, select, state } from "./queues.js";
@@ -90,7 +91,7 @@ function draw(view) {
     return;
   }
   const kept = document.activeElement?.id;
-  view.body.replaceChildren(strip(view), ...found.problems.map(trouble), ...wanted(view), ...lost(view), consents(view), list(view));
+  view.body.replaceChildren(strip(view), ...found.problems.map((problem) => trouble(problem, view)), ...wanted(view), ...lost(view), consents(view), list(view));
   if (kept) document.getElementById(kept)?.focus();
 }
 
@@ -121,8 +122,13 @@ function strip(view) {
 
 const tile = (key, value, ...more) => el("div", { class: "l-pf-tile" }, el("span", { class: "l-label" }, t(key)), el("b", { class: "l-mono" }, value), ...more);
 
-const trouble = ({ level, hint, ...error }) =>
-  el("div", { class: `l-trouble l-trouble-${level === "error" ? "failed" : "degraded"}` }, errorWords(error).message, hint ? el("div", { class: "l-hint" }, hint) : null);
+const MOODS = { error: "failed", warning: "degraded", info: "info" };
+const trouble = ({ level, hint, ...error }, view) =>
+  el("div", { class: `l-trouble l-trouble-${MOODS[level]}` }, errorWords(error).message, hint ? el("div", { class: "l-hint" }, hint) : null,
+    error.code === "preflight.speaker_unknown" ? button(t("casting.open"), () => {
+      view.dialog.close();
+      openCasting({ id: view.id });
+    }, { iconName: "users-round" }) : null);
 
 /** A way to the models that its scenes need and that are not here. */
 const wanted = (view) => (view.needs ? [el("div", { class: "l-pf-needs" }, needsButton(view.id, view.needs, () => view.dialog.close()),

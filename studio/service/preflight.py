@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studio.domain import Frame, Lane, Line, SceneBase, Speech
+from studio.domain import Frame, Lane, Line, SceneBase, Speech, slug
 from studio.errors import Conflict, Refused, StudioError
 from studio.media.files import free_bytes
 from studio.pipelines.base import Engine, Inputs, Speaks
@@ -46,6 +46,8 @@ from studio.service.views import View, named
 from studio.store import POLICY, Queue, SceneRow, Speakers, Store
 from studio.story.episode import Episode, parse
 from studio.story.problem import Problem
+
+NAMED = 6  # strangers that are called by their names
 
 
 @dataclass
@@ -95,10 +97,12 @@ class Preflight:
         wanted = rows if only is not None else self._stale.unfinished(rows)
         stored = Stored(self._store, self._stale, self._hashes, queue, wanted)
         judged = self._judged(stored.facts(), queue.policy, queue.project_id)
-        music = stored.music()
+        head = [
+            found for found in (stored.music(), _strangers(wanted, self._store.speakers(queue.project_id))) if found
+        ]
         plan = Plan(
             policy=queue.policy, frame=queue.frame, starts_at=queue.starts_at, done=len(rows) - len(wanted),
-            ahead=self._ahead(queue_id, wanted), findings=[music] if music else [],
+            ahead=self._ahead(queue_id, wanted), findings=head,
         )  # fmt: skip
         return self._report(judged, plan)
 
@@ -230,6 +234,16 @@ class Casting:
                 refused.params.setdefault("field", "engine")
                 self._known[task, wish] = refused
         return self._known[task, wish]
+
+
+def _strangers(rows: Sequence[SceneRow], speakers: Speakers) -> Finding | None:
+    """Who speaks and is not in the cast: nobody said what they sound like."""
+    said = [line for row in rows for line in row.scene.lines if line.character and not line.voice]
+    names = {slug(line.character): line.character for line in said if slug(line.character) not in speakers.cast}
+    if not names:
+        return None
+    shown = ", ".join(list(names.values())[:NAMED]) + (" …" if len(names) > NAMED else "")
+    return Finding("info", Problem("cast", "preflight.speaker_unknown", {"count": len(names), "characters": shown}))
 
 
 def _judge(item: Item, said: Said, casting: Casting) -> Judged:
