@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -32,6 +33,9 @@ ORIGINS = ("flag", "environment", ".env", "data/settings.toml")  # in order; wha
 EXPORTED = "LANTERNA_EXPORTED"  # environment: what `export` wrote over, so that nobody takes it for the user's wish
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PASSWORD = re.compile("(//[^/:@]*:)(.*)@")  # of an address
+ADDRESSES = ("elevenlabs_url", "openai_url", "speech_server_url", "cosyvoice_url")  # of services that speak
+OWN_PYTHONS = ("pocket_tts_python", "qwen3_tts_python", "voxcpm_python")
+SPEAKING_KEYS = ("elevenlabs_api_key", "openai_api_key", "speech_server_key")
 WILDCARDS = ("0.0.0.0", "::", "")  # every address of this computer
 
 
@@ -117,6 +121,24 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = _named(
         "openai_api_key", "OPENAI_API_KEY", description="key of OpenAI and of servers that speak its protocol"
     )
+    elevenlabs_url: str = _named("elevenlabs_url", default="", description="another address of ElevenLabs")
+    openai_url: str = _named(
+        "openai_url", default="", description="another address of OpenAI's speech, that costs money"
+    )
+    speech_server_url: str = _named(
+        "speech_server_url", default="", description="a server of your own that speaks by OpenAI's protocol"
+    )
+    speech_server_key: SecretStr | None = _named("speech_server_key", description="its key, where it wants one")
+    cosyvoice_url: str = _named("cosyvoice_url", default="", description="a CosyVoice server of your own")
+    pocket_tts_python: str = _named(
+        "pocket_tts_python", default="", description="the Python that has the package pocket-tts, or its environment"
+    )
+    qwen3_tts_python: str = _named(
+        "qwen3_tts_python", default="", description="the Python that has the package qwen-tts, or its environment"
+    )
+    voxcpm_python: str = _named(
+        "voxcpm_python", default="", description="the Python that has the package voxcpm, or its environment"
+    )
     hf_token: SecretStr | None = _named("hf_token", "HF_TOKEN", description="token for gated models of Hugging Face")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -174,6 +196,15 @@ class Settings(BaseSettings):
                 raise ValueError(str(error)) from error
             if "\0" in str(path):
                 raise ValueError("a path without a NUL")
+        return value
+
+    @field_validator(*ADDRESSES)
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        value = value.strip().rstrip("/")
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("write it as http://host:port or https://host")
         return value
 
     @field_validator("name_template")
@@ -267,7 +298,8 @@ class Settings(BaseSettings):
         texts = [value.get_secret_value() for value in found if isinstance(value, SecretStr)]
         if self.auth:
             texts.append(self.auth.get_secret_value().partition(":")[2])
-        addresses = [PASSWORD.search(url) for url in (self.proxy, self.hf_endpoint)]
+        urls = (self.proxy, self.hf_endpoint, *(getattr(self, name) for name in ADDRESSES))
+        addresses = [PASSWORD.search(url) for url in urls]
         return texts + [found[2] for found in addresses if found]
 
     def origin(self, field: str) -> str:
@@ -302,7 +334,11 @@ class Settings(BaseSettings):
             "HF_ENDPOINT": self.hf_endpoint,
             "HF_HUB_OFFLINE": "1" if self.offline else "",
             "HF_TOKEN": self.hf_token.get_secret_value() if self.hf_token else "",
+            "LANTERNA_ENVS": str(self.data_dir / "envs"),
         }
+        for name in (*ADDRESSES, *OWN_PYTHONS, *SPEAKING_KEYS):  # read by the engines that speak with them
+            value = getattr(self, name)
+            told[f"LANTERNA_{name.upper()}"] = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
         before = json.loads(environment.get(EXPORTED, "{}"))
         for name, value in told.items():
             if value:

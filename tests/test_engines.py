@@ -29,6 +29,8 @@ from studio.pipelines.diffusion.embeddings import CACHE
 from studio.pipelines.manager import PipelineManager
 from studio.pipelines.parts import SHELF
 from studio.pipelines.pool import Pool
+from studio.pipelines.speech.own_python import OwnPython
+from studio.pipelines.speech.remote import Remote
 
 FRAME = Frame(width=256, height=144, fps=24)
 PLENTY = 10**9
@@ -159,7 +161,9 @@ def forget_sentences() -> None:
     shutil.rmtree(Path(os.environ[CACHE]) / "speech", ignore_errors=True)
 
 
-PAIRS = [(engine, task) for engine in ENGINES for task in sorted(engine_class(engine).tasks)]
+# somebody else's computer, or a package in a Python of its own: their tests hold this contract with fakes of those
+ELSEWHERE = [engine for engine in ENGINES if issubclass(engine_class(engine), (Remote, OwnPython))]
+PAIRS = [(engine, task) for engine in ENGINES if engine not in ELSEWHERE for task in sorted(engine_class(engine).tasks)]
 
 
 @pytest.fixture(scope="module", autouse=True)

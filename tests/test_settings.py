@@ -126,6 +126,21 @@ def test_libraries_are_told_by_environment(tmp_path):
     assert "FAL_KEY" not in told
 
 
+def test_engines_that_speak_are_told_addresses_keys_and_pythons(tmp_path):
+    told: dict[str, str] = {}
+    Settings(
+        root=tmp_path, cosyvoice_url="http://127.0.0.1:50000/", elevenlabs_api_key="xi-1", voxcpm_python="~/v"
+    ).export(told)
+    assert told["LANTERNA_COSYVOICE_URL"] == "http://127.0.0.1:50000" and told["LANTERNA_VOXCPM_PYTHON"] == "~/v"
+    assert told["LANTERNA_ELEVENLABS_API_KEY"] == "xi-1" and told["LANTERNA_ENVS"] == str(tmp_path / "data" / "envs")
+    assert "LANTERNA_OPENAI_API_KEY" not in told
+    for wrong in ("127.0.0.1:50000", "file:///etc", "http://", "http://a/?key=b"):
+        with pytest.raises(Refused) as refused:
+            Settings(root=tmp_path, cosyvoice_url=wrong)
+        assert refused.value.params["setting"] == "cosyvoice_url"
+    assert "pa55" in Settings(root=tmp_path, speech_server_url="http://me:pa55@127.0.0.1:1").secrets()
+
+
 def test_media_roots_of_one_name_are_refused(tmp_path):
     with pytest.raises(Refused) as refused:
         Settings(root=tmp_path, media_roots=[tmp_path / "a" / "clips", tmp_path / "b" / "clips"])

@@ -27,6 +27,14 @@ _HOME = [
     for net in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")
 ]
 
+_UNSENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+)
+
 Address = tuple[str, int]
 
 
@@ -36,6 +44,21 @@ class Fetched:
     name: str  # last part of the URL's path, for the user's eyes; may be ""
     content_type: str
     size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a service said to a question."""
+
+    status: int  # HTTP's
+    headers: Mapping[str, str]  # by their names in lower case
+    content: bytes
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the other side asks us to wait."""
+        wait = self.headers.get("retry-after", "")
+        return float(wait) if wait.isascii() and wait.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,53 @@ def post(
             return Posted(answer.status_code, float(wait) if wait.isascii() and wait.isdecimal() else None)
     except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         raise _told(error, backend, host, max_seconds) from error
+
+
+def ask(
+    url: str,
+    *,
+    json: Any = None,
+    form: Mapping[str, str] | None = None,
+    files: Mapping[str, tuple[str, bytes, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+    home: bool = False,
+    max_bytes: int,
+    max_seconds: float,
+    going: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Answered:
+    """GET, or POST where there is something to send: JSON, or the fields and files (name, content, type) of a form.
+    Redirects are not followed: 3xx is an answer like any other. `home`: private networks, and this computer, are
+    allowed too. `going` is called while the answer comes, and may raise. Raises Refused("fetch.url"),
+    Forbidden("fetch.private"), TooLarge("fetch.size"), Unavailable("fetch.failed" | "fetch.slow"), whose parameter
+    `sent` says whether the other side may have heard the question."""
+    host = check_url(url).hostname or ""
+    backend = _Guarded((), clock() + max_seconds, clock, home=home)
+    method = "GET" if json is None and form is None and files is None else "POST"
+    try:
+        with (
+            _client(backend, follow_redirects=False, timeout=max_seconds) as client,
+            client.stream(method, url, json=json, data=form, files=files, headers=headers) as answer,
+        ):
+            content = _read(answer, host, max_bytes, going)
+            return Answered(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, content)
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+        told = _told(error, backend, host, max_seconds)
+        told.params["sent"] = not isinstance(error, _UNSENT)
+        raise told from error
+
+
+def _read(answer: httpx2.Response, host: str, max_bytes: int, going: Callable[[], None]) -> bytes:
+    """Raises TooLarge, Unavailable, and what `going` raises."""
+    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Unavailable("fetch.failed", host=host, reason="content-encoding", sent=True)
+    content = bytearray()
+    for chunk in answer.iter_raw(64 * 1024):
+        going()
+        content += chunk
+        if len(content) > max_bytes:
+            raise TooLarge("fetch.size", host=host, limit_mb=max_bytes // 1_000_000)
+    return bytes(content)
 
 
 def fetch(

@@ -33,6 +33,13 @@ ENGINES: dict[str, str] = {
     "whisper-large-v3-turbo": "studio.pipelines.speech.whisper:WhisperTurbo",
     "whisper-base": "studio.pipelines.speech.whisper:WhisperBase",
     "pocket-tts": "studio.pipelines.speech.pocket_tts:PocketTTS",
+    "pocket-tts-package": "studio.pipelines.speech.pocket_package:PocketPackage",
+    "qwen3-tts": "studio.pipelines.speech.qwen3_tts:Qwen3TTS",
+    "voxcpm2": "studio.pipelines.speech.voxcpm:VoxCPM2",
+    "cosyvoice": "studio.pipelines.speech.cosyvoice:CosyVoice",
+    "speech-server": "studio.pipelines.speech.openai_speech:SpeechServer",
+    "elevenlabs": "studio.pipelines.speech.elevenlabs:ElevenLabs",
+    "openai-speech": "studio.pipelines.speech.openai_speech:OpenAISpeech",
     "draft": "studio.pipelines.draft.engine:Draft",
 }
 

@@ -53,6 +53,9 @@ CATALOGUE: Mapping[str, Entry] = {
     "sd-turbo": Entry("SD-Turbo"),
     "sdxl": Entry("Stable Diffusion XL"),
     "pocket-tts": Entry("Pocket TTS", gated=True, languages=("en", "pt")),
+    "pocket-tts-package": Entry("Pocket TTS (its own package)", gated=True, languages=("en", "pt")),
+    "qwen3-tts": Entry("Qwen3-TTS 1.7B", languages=("en", "pt", "zh")),
+    "voxcpm2": Entry("VoxCPM2", languages=("en", "pt", "zh")),
     "whisper-large-v3-turbo": Entry("Whisper Large v3 Turbo", languages=("en", "pt", "zh")),
     "whisper-base": Entry("Whisper Base", languages=("en", "pt", "zh")),
 }

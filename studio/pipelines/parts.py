@@ -231,6 +231,8 @@ def whole(folder: Path, part: Part | None = None) -> bool:
     if index_of(folder, part) or weights_of(folder, part):
         weights = weights_of(folder, part)
         return (bool(files) or "config.json" in names) and bool(weights) and all(map(sound, weights))
+    if files and not any("*" in one or one.endswith(".safetensors") for one in files):
+        return True  # small files, each of them by its name
     if "tokenizer_config.json" in names:
         return not names.isdisjoint(WORDS)
     return "config.json" not in names and not names.isdisjoint(ALONE)  # scheduler, processor: no weights

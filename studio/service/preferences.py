@@ -19,7 +19,7 @@ from studio import logs
 from studio.errors import Forbidden, Refused, Unavailable
 from studio.media.files import fsync_file, replace, whole_or_gone
 from studio.service.views import View
-from studio.settings import Settings, field_named, without_password
+from studio.settings import ADDRESSES, SPEAKING_KEYS, Settings, field_named, without_password
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ HIDDEN = ("root",)
 MOST = 10_000  # characters of a value
 READ_WHEN_USED = (  # from the settings, by whoever needs it
     "hf_token", "hf_endpoint", "offline", "proxy", "webhook_secret", "vram_ceiling_gb", "vram_headroom_gb",
+    *ADDRESSES, *SPEAKING_KEYS,
 )  # fmt: skip
 
 Apply = Callable[[Settings], None]
