@@ -11,10 +11,10 @@ export function mount(element) {
   element.classList.add("l-statusline");
   element.append(
     el("div", {}, parts.meters.items, el("button", { type: "button", class: "l-status-item", title: t("storage.title"), onclick: () => emit("storage") }, icon("hard-drive"), parts.disk), parts.place),
-    el("div", { class: "l-status-keys" }, key(["Ctrl ↵"], "status.render", "generate queues"), key(["Space"], "status.play", "queues"),
+    el("div", { class: "l-status-keys" }, key(["Ctrl ↵"], "status.render", "generate queues avatar"), key(["Space"], "status.play", "queues"),
       key(["J", "K", "L"], "status.shuttle", "queues"), key(["↑", "↓"], "status.scenes", "queues"), key(["1–5"], "status.rate", "queues"),
       key(["R"], "status.retake", "queues"), key(["N"], "status.next", "queues"),
-      el("button", { type: "button", class: "l-status-item", dataset: { tabs: "generate queues gallery settings" }, onclick: () => emit("palette") }, el("kbd", {}, "Ctrl K"), t("status.commands"))));
+      el("button", { type: "button", class: "l-status-item", dataset: { tabs: "generate queues avatar gallery settings" }, onclick: () => emit("palette") }, el("kbd", {}, "Ctrl K"), t("status.commands"))));
   setText(parts.net, t("status.offline"));
   on("status", draw);
   on("offline", () => lost(true));
