@@ -122,6 +122,7 @@ WALK = [  # in this order; {name} is an id of the world
     ("POST", "/scenes/skip", {}, 200),
     ("GET", "/scenes/{scene}", {}, 200),
     ("GET", "/scenes/{scene}/preview", {}, 204),
+    ("GET", "/scenes/{scene}/sound", {}, 204),
     ("GET", "/scenes/{scene}/log", {}, 200),
     ("PATCH", "/scenes/{scene}", {"json": {"label": "Lamp"}}, 200),
     ("POST", "/scenes/{scene}/run", {}, 200),
@@ -222,7 +223,7 @@ WALK = [  # in this order; {name} is an id of the world
 VOICES = {  # tests/test_api_voices.py
     ("GET", "/voices"), ("POST", "/voices"), ("POST", "/voices/look"), ("GET", "/voices/{}"), ("PATCH", "/voices/{}"),
     ("DELETE", "/voices/{}"), ("GET", "/voices/{}/sample"), ("GET", "/voices/{}/package"), ("POST", "/voices/import"), ("POST", "/voices/{}/say"), ("GET", "/characters"),
-    ("POST", "/voices/{}/characters"), ("GET", "/projects/{}/pronunciations"), ("PUT", "/projects/{}/pronunciations"),
+    ("POST", "/voices/{}/characters"), ("DELETE", "/voices/{}/characters/{}"), ("GET", "/projects/{}/pronunciations"), ("PUT", "/projects/{}/pronunciations"),
 }  # fmt: skip
 AVATARS = {("POST", "/portraits/look"), ("POST", "/portraits/crop"), ("POST", "/avatars")}  # test_service_avatars.py
 ELSEWHERE = VOICES | AVATARS | {("GET", "/events")}  # never ends: test_events_say_what_changed

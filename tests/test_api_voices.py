@@ -117,6 +117,27 @@ def test_say_something_with_any_engine(client: TestClient, studio: Studio, looke
     assert refused["params"]["why"]["code"] == "speech.nothing_to_say"
 
 
+def test_a_recording_is_tried_with_another_engine_than_its_own(client: TestClient, looked: dict[str, Any]) -> None:
+    voice = make(client, looked, engine="instant")
+    good(client.post(f"/voices/{voice['id']}/say", json={"text": "Good night.", "engine": "draft"}), 201)
+    preset = good(client.post("/voices", json={"name": "Plain", "engine": "instant"}), 201)
+    refused = client.post(f"/voices/{preset['id']}/say", json={"text": "Good night.", "engine": "draft"}).json()
+    assert refused["error"]["params"]["why"]["code"] == "voice.other_engine"
+
+
+def test_a_character_gives_a_voice_back(client: TestClient, studio: Studio, looked: dict[str, Any]) -> None:
+    voice, other = make(client, looked), make(client, looked, name="Other")
+    studio._store.queues.add_character(studio._store.projects.default(), "Inês")
+    (character,) = good(client.get("/characters"))["characters"]
+    good(client.post(f"/voices/{voice['id']}/characters", json={"character": character["id"]}))
+    good(client.delete(f"/voices/{other['id']}/characters/{character['id']}"))
+    assert good(client.get("/characters"))["characters"][0]["voice"] == "Inês"  # it was not the other one's
+    assert good(client.delete(f"/voices/{voice['id']}/characters/{character['id']}"))["used_by"] == []
+    assert good(client.get("/characters"))["characters"][0]["voice"] == ""
+    nobody = client.delete(f"/voices/{voice['id']}/characters/01J0000000000000000000000")
+    assert code(nobody) == (404, "character.unknown")
+
+
 def test_how_words_are_said_makes_only_their_lines_anew(client: TestClient, studio: Studio) -> None:
     queue = studio.queues.create("Pier")["id"]
     project = good(client.get("/projects/Default/pronunciations"))["project"]

@@ -119,6 +119,12 @@ def give_voice(request: Request, voice_id: str, body: Given) -> dict[str, Any]:
     return studio_of(request).voices.give(voice_id, body.character)
 
 
+@router.delete("/voices/{voice_id}/characters/{character_id}")
+def take_voice(request: Request, voice_id: str, character_id: str) -> dict[str, Any]:
+    """The character speaks with no voice of its own from now on, where this one was its own."""
+    return studio_of(request).voices.take_from(voice_id, character_id)
+
+
 @router.get("/characters")
 def characters(request: Request, project: str | None = None) -> dict[str, Any]:
     """Who speaks, by project and name. `project`: its id."""

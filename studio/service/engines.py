@@ -242,20 +242,23 @@ def limit_problems(cls: type[Engine], scene: SceneBase, voice: Voice | None = No
     if task == "shot_switching_extension" and not scene.prompt.startswith(limits.prefixes):
         yield Refused("engine.limit_prefix", field="prompt", engine=cls.id, known=", ".join(limits.prefixes))
     if task == "speech":
-        yield from voice_problems(cls, scene.lines[0], voice)
+        yield from voice_problems(cls, scene.lines[0], voice, named=scene.engine == cls.id)
     if problem := bad_options(cls, scene):
         yield problem
 
 
-def voice_problems(cls: type[Engine], line: Line, voice: Voice | None) -> Iterator[Refused]:
-    """What keeps an engine from saying a line with a voice."""
+def voice_problems(
+    cls: type[Engine], line: Line, voice: Voice | None, *, named: bool = False
+) -> Iterator[Refused]:  # fmt: skip
+    """What keeps an engine from saying a line with a voice. `named`: the scene asks for this engine; a recording may
+    then be spoken by another than the voice's own, to compare them."""
     speaks = cls.speaks
     if speaks is None:  # it says nothing of voices, so nothing is asked
         return
     if line.language and line.language not in cls.limits.languages:
         known = ", ".join(cls.limits.languages)
         yield Refused("engine.limit_language", field="lines", engine=cls.id, language=line.language, known=known)
-    if voice is not None and voice.engine not in ("auto", cls.id):
+    if voice is not None and voice.engine not in ("auto", cls.id) and not (named and voice.sample):
         yield Refused("voice.other_engine", field="lines", engine=cls.id, voice=voice.name, wanted=voice.engine)
     if voice is None or not voice.sample:
         if speaks.needs_sample:

@@ -299,7 +299,7 @@ def _voice(scene: SceneBase, number: int, casting: Casting, findings: list[Findi
             findings.append(error(refused))
         return None
     choice = choice.taking(Speech(lines=[line]), voice=voice)
-    for refused in voice_problems(choice.engine, line, voice):
+    for refused in voice_problems(choice.engine, line, voice, named=choice.engine.id == scene.engine):
         if refused.code != "engine.limit_language":  # said of every line, below
             findings.append(error(type(refused)(refused.code, **{**refused.params, "field": f"lines.{number}"})))
     name = casting.speakers.name(line)

@@ -143,6 +143,13 @@ class Voices:
         self._store.voices.change_character(character_id, {"voice": voice.name})
         return self.get(voice_id)
 
+    def take_from(self, voice_id: str, character_id: str) -> View:
+        """The character speaks with no voice of its own, where this one was its own."""
+        self._store.voices.character(character_id)
+        if any(row["id"] == character_id for row in self._store.voices.used_by(self._store.voices.get(voice_id).name)):
+            self._store.voices.change_character(character_id, {"voice": ""})
+        return self.get(voice_id)
+
     def pronunciations(self, project: str) -> View:
         row = self._store.projects.named(project)
         entries = self._store.voices.pronunciations(row["id"])
