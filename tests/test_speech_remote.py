@@ -313,6 +313,23 @@ def test_a_cancel_ends_the_waiting(cls: type[Remote], desk_of: Any, server: Serv
 
 
 @every
+def test_a_cancel_is_heard_while_the_service_thinks(cls: type[Remote], desk_of: Any, server: Server) -> None:
+    desk, server.answers = desk_of(cls), [spoken(SERVICES[cls][1])]
+    thinking, answered = threading.Event(), []
+
+    def hears() -> None:
+        desk.cancelled = True
+        if not thinking.wait(5):
+            answered.append(True)
+
+    server.hears = hears
+    with pytest.raises(Cancelled):
+        desk.run(**SERVICES[cls][0])
+    assert not answered
+    thinking.set()
+
+
+@every
 def test_an_answer_without_an_end_is_cut_off(
     cls: type[Remote], desk_of: Any, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from studio.errors import Forbidden, Refused, StudioError, TooLarge, Unavailable
 
 MAX_REDIRECTS = 5
 QUIET_SECONDS = 15.0  # without a byte
+LOOK = 0.2  # seconds between two looks at who waits
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # this computer and the networks of homes, offices and VPNs; never 169.254.0.0/16, where clouds keep their keys
 _HOME = [
@@ -107,18 +108,18 @@ def ask(
 ) -> Answered:
     """GET, or POST where there is something to send: JSON, or the fields and files (name, content, type) of a form.
     Redirects are not followed: 3xx is an answer like any other. `home`: private networks, and this computer, are
-    allowed too. `going` is called while the answer comes, and may raise. Raises Refused("fetch.url"),
+    allowed too. `going` is called every moment until the answer is here, and may raise. Raises Refused("fetch.url"),
     Forbidden("fetch.private"), TooLarge("fetch.size"), Unavailable("fetch.failed" | "fetch.slow"), whose parameter
     `sent` says whether the other side may have heard the question."""
     host = check_url(url).hostname or ""
-    backend = _Guarded((), clock() + max_seconds, clock, home=home)
+    backend = _Guarded((), clock() + max_seconds, clock, home=home, going=going)
     method = "GET" if json is None and form is None and files is None else "POST"
     try:
         with (
             _client(backend, follow_redirects=False, timeout=max_seconds) as client,
             client.stream(method, url, json=json, data=form, files=files, headers=headers) as answer,
         ):
-            content = _read(answer, host, max_bytes, going)
+            content = _read(answer, host, max_bytes)
             return Answered(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, content)
     except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         told = _told(error, backend, host, max_seconds)
@@ -126,13 +127,12 @@ def ask(
         raise told from error
 
 
-def _read(answer: httpx2.Response, host: str, max_bytes: int, going: Callable[[], None]) -> bytes:
-    """Raises TooLarge, Unavailable, and what `going` raises."""
+def _read(answer: httpx2.Response, host: str, max_bytes: int) -> bytes:
+    """Raises TooLarge, Unavailable."""
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         raise Unavailable("fetch.failed", host=host, reason="content-encoding", sent=True)
     content = bytearray()
     for chunk in answer.iter_raw(64 * 1024):
-        going()
         content += chunk
         if len(content) > max_bytes:
             raise TooLarge("fetch.size", host=host, limit_mb=max_bytes // 1_000_000)
@@ -251,10 +251,18 @@ class _Guarded(httpcore2.NetworkBackend):
     """Resolves, checks and dials in one step; hands out streams that all end at the deadline."""
 
     def __init__(
-        self, allow: Collection[Address], deadline: float, clock: Callable[[], float], *, home: bool = False
+        self,
+        allow: Collection[Address],
+        deadline: float,
+        clock: Callable[[], float],
+        *,
+        home: bool = False,
+        going: Callable[[], None] | None = None,
     ) -> None:
+        """`going` is called every LOOK seconds of waiting, and may raise."""
         self.inner = httpcore2.SyncBackend()
         self.allow, self.deadline, self.clock, self.home = frozenset(allow), deadline, clock, home
+        self.going = going
         self.refused = ""  # the host that was turned away
 
     def late(self) -> bool:
@@ -298,7 +306,18 @@ class _Hurried(httpcore2.NetworkStream):
         self.stream, self.backend = stream, backend
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self.stream.read(max_bytes, self.backend.left(timeout))
+        going = self.backend.going
+        if going is None:
+            return self.stream.read(max_bytes, self.backend.left(timeout))
+        until = self.backend.clock() + self.backend.left(timeout)
+        while True:
+            going()
+            left = until - self.backend.clock()
+            try:
+                return self.stream.read(max_bytes, max(0.001, min(LOOK, left)))
+            except httpcore2.ReadTimeout:
+                if left <= LOOK:
+                    raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self.stream.write(buffer, self.backend.left(timeout))

@@ -9,7 +9,9 @@ from studio.domain import Job, Lane
 from studio.execution import Failed
 
 OWN_KINDS = ("EngineError", "OutOfMemory")  # not MediaError: another engine is given the same file
-OWN_CODES = ("model.", "memory.")  # refusals that speak of its weights, or of the room that they need
+OWN_CODES = (  # refusals that speak of its weights, of the room that they need, of its service or of its program
+    "model.", "memory.", "remote.", "speech.no_package", "speech.no_python",
+)  # fmt: skip
 MOST_LETTERS = 200  # of a parameter in a reason: what an engine says last may be long
 
 NextEngine = Callable[[Job, Collection[str]], tuple[str, Lane] | None]

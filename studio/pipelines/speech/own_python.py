@@ -110,7 +110,10 @@ class OwnPython(SpeechEngine):
 
     def made_by(self) -> dict[str, JSON]:
         version = installed(self._python(), self.package)
-        return {"package": f"{self.package.name} {version}", "device": self._plan.device, "dtype": self._plan.dtype}
+        return {
+            "revision": self.revision(), "package": f"{self.package.name} {version}", "dtype": self._plan.dtype,
+            "profile": self._plan.profile,
+        }  # fmt: skip
 
     def request(self, words: Words, options: Any) -> dict[str, JSON]:
         """What the child is asked beside text, language, seed and sample."""
