@@ -591,3 +591,25 @@ def test_nothing_of_a_key_is_written_down(desk_of: Any, server: Server, tmp_path
     assert KEY not in json.dumps(dict(made.facts))
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes()
+
+
+# ------------------------------------------------------------------------------------------------ in a studio
+def test_a_studio_pays_once_says_its_doubt_and_orders_anew_when_told(build: Any, server: Server) -> None:
+    studio = build(elevenlabs_api_key=KEY, elevenlabs_url=server.url)
+    queue = studio.queues.create("Pier")["id"]
+    studio.queues.update(queue, {"allow_paid": True})
+    task = {"task_type": "speech", "engine": "elevenlabs"}
+    scene = studio.scenes.add(queue, {**task, "lines": [{"character": "Inês", "text": TEXT}]})["id"]
+    server.answers = [CUT, spoken(eleven(), **{"character-cost": "16"})]
+    studio.runs.run(queue)
+    studio.drain()
+    card = studio.queues.get(queue)["scenes"][0]
+    assert (card["state"], card["error"]["code"]) == ("failed", "remote.in_doubt") and len(server.asked) == 1
+    studio.scenes.run(scene)
+    studio.drain()
+    card = studio.queues.get(queue)["scenes"][0]
+    assert card["state"] == "done" and len(server.asked) == 2
+    facts = studio.takes.get(card["take"]["id"])["facts"]
+    assert (facts["credits"], facts["characters"], facts["service"]) == (16, len(TEXT), "ElevenLabs")
+    for path in Path(studio.settings.root).rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
