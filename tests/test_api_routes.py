@@ -122,7 +122,7 @@ WALK = [  # in this order; {name} is an id of the world
     ("POST", "/scenes/skip", {}, 200),
     ("GET", "/scenes/{scene}", {}, 200),
     ("GET", "/scenes/{scene}/preview", {}, 204),
-    ("GET", "/scenes/{scene}/sound", {}, 204),
+    ("GET", "/scenes/{scene}/sound", {}, 200),
     ("GET", "/scenes/{scene}/log", {}, 200),
     ("PATCH", "/scenes/{scene}", {"json": {"label": "Lamp"}}, 200),
     ("POST", "/scenes/{scene}/run", {}, 200),

@@ -159,7 +159,7 @@ def test_pace_is_made_of_what_was_kept_and_leaves_pauses_alone(engine: Hummer, s
     assert len(engine.asked) == 2
     assert len(plain.samples) / RATE == pytest.approx(1.6, abs=0.05)
     assert len(fast.samples) / RATE == pytest.approx(1.3, abs=0.05)
-    assert fast.made.facts["words"][3][0] == pytest.approx(1.15, abs=0.05)
+    assert [word[0] for word in fast.made.facts["words"][3:5]] == pytest.approx([1.15, 1.2], abs=0.02)
     spectrum = [np.argmax(np.abs(np.fft.rfft(one.samples[: RATE // 10], RATE))) for one in (plain, fast)]
     assert spectrum[0] == pytest.approx(spectrum[1], rel=0.03)  # the same pitch
 
@@ -194,7 +194,10 @@ def test_cancelled_between_two_pieces_of_a_sentence(engine: Hummer, speak: Speak
     assert speak().made.facts["spoken"] == 3  # half a sentence is not kept
 
 
-@pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(RATE, np.nan, np.float32), np.zeros(0)])
+HALF = np.repeat([0.5, np.nan], 1000).astype(np.float32)  # what a network leaves that overflowed
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), HALF, np.zeros(0)], ids=["zeros", "nan", "nothing"])
 def test_silence_is_an_error_that_is_not_kept(engine: Hummer, speak: Speak, monkeypatch, samples: np.ndarray):
     with monkeypatch.context() as patch:
         patch.setattr(engine, "say", lambda words, options, run: [Sound(samples)])

@@ -1,14 +1,19 @@
 """/api/scenes, /api/tasks, /api/engines: thin routes over service.scenes and service.engines."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Header, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 
 from studio.api.answers import studio_of
 from studio.errors import Refused
 
 router = APIRouter(tags=["scenes"])
+
+POLL = 0.05  # seconds between two looks at a line that is being spoken
 
 
 @router.post("/scenes", status_code=201)
@@ -84,6 +89,35 @@ def preview(request: Request, scene_id: str) -> Response:
     if jpeg is None:
         return Response(status_code=204, headers=headers)
     return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+@router.get("/scenes/{scene_id}/sound", response_class=Response)
+def sound(request: Request, scene_id: str, line: str | None = Query(None, max_length=60)) -> Response:
+    """What is being said, while it is said: a WAV that grows until the job ends. After that the voice take of the line,
+    or the newest one of the scene. 204 while there is nothing to hear."""
+    found = studio_of(request).scenes.sound(scene_id, line)
+    headers = {"cache-control": "no-store"}
+    if found is None:
+        return Response(status_code=204, headers=headers)
+    if isinstance(found, Path):
+        return FileResponse(found, media_type="audio/wav", headers=headers)
+    return StreamingResponse(_growing(found, request), media_type="audio/wav", headers=headers)
+
+
+async def _growing(heard: Any, request: Request) -> AsyncIterator[bytes]:
+    """A WAV as far as it is there, and what comes, until nothing more does or nobody listens."""
+    yield heard.header()
+    at, over = 0, False
+    while not over:
+        over = heard.over  # looked at first: what is added before it is true is still sent
+        piece, at = heard.since(at)
+        while piece:
+            yield piece
+            piece, at = heard.since(at)
+        if not over:
+            if await request.is_disconnected():
+                return
+            await asyncio.sleep(POLL)
 
 
 @router.get("/scenes/{scene_id}/log", response_class=PlainTextResponse)

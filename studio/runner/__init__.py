@@ -196,6 +196,7 @@ class Runner:
                 log.exception("the runner failed")
                 self._give_up(job, broken(error))
             finally:
+                live.heard.over = True
                 if self.live.get(job.scene_id) is live:  # another line of the same scene may have begun meanwhile
                     del self.live[job.scene_id]
                 if self._owners.get(job.id) is executor:  # handed over, another lane may have begun it already
@@ -238,8 +239,7 @@ class Runner:
                 case Preview(jpeg):
                     live.preview = jpeg
                 case Sounded(samples, rate):
-                    live.rate = rate
-                    live.sound.append(samples)
+                    live.heard.add(samples, rate)
                 case Kept(key, value):
                     if not self.store.ends.keep(job, key, value):
                         log.warning("an attempt that no longer counts wanted to keep %s", key)

@@ -7,10 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from studio.domain import SCENE_CLASSES, SceneAdapter, SceneBase, State
-from studio.errors import Conflict, Refused, StudioError
+from studio.errors import Conflict, NotFound, Refused, StudioError
 from studio.logs import read_scene_log
 from studio.pipelines import engine_class
 from studio.runner import Runner
+from studio.runner.live import Heard
 from studio.service.field_errors import field_error
 from studio.service.library import Library
 from studio.service.queues import Queues
@@ -60,6 +61,22 @@ class Scenes:
         """The newest JPEG of a scene that is being rendered."""
         live = self._runner.live.get(scene_id)
         return live.preview if live else None
+
+    def sound(self, scene_id: str, line_id: str | None = None) -> Heard | Path | None:
+        """What can be heard of its line, or of one of its lines: while it is spoken, as far as that is; after that its
+        take's file. None: nothing yet."""
+        row = self._store.queues.scene(scene_id)
+        if line_id and line_id not in {line.id for line in row.scene.lines}:
+            raise NotFound("line.unknown", line=line_id[:60])
+        live = self._runner.live.get(scene_id)
+        if live and live.job.layer == "voice" and line_id in (None, live.job.line_id):
+            return live.heard if live.heard.rate else None
+        takes = self._store.takes.selected([scene_id], "voice")
+        found = [takes[line.id] for line in row.scene.lines if line.id in takes and line_id in (None, line.id)]
+        newest = max(found, key=lambda take: take.id, default=None)
+        if newest and not newest.path.is_file():
+            raise NotFound("take.file_gone", name=newest.path.name)
+        return newest.path if newest else None
 
     # ------------------------------------------------------------------------------------------ writing
     def parse(
