@@ -17,3 +17,4 @@ import "./take_clip.js";
 import "./casting.js";
 import "./relink_queue.js";
 import "./settings.js";
+import "./voice.js";

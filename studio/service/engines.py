@@ -48,8 +48,9 @@ class Choice:
 
 
 def _speaking_first(engines: Sequence[type[Engine]], scene: SceneBase) -> Sequence[type[Engine]]:
-    """Of speech: those that speak the line's language before those that do not; else as they stand."""
-    if not isinstance(scene, Speech):
+    """Of speech: those that speak the line's language before those that do not; else, or while nothing is said yet, as
+    they stand."""
+    if not isinstance(scene, Speech) or not scene.lines:
         return engines
     language = language_of(scene.lines[0])
     return sorted(engines, key=lambda cls: language not in cls.limits.languages)
@@ -241,7 +242,7 @@ def limit_problems(cls: type[Engine], scene: SceneBase, voice: Voice | None = No
         yield from _avatar_problems(cls, scene)
     if task == "shot_switching_extension" and not scene.prompt.startswith(limits.prefixes):
         yield Refused("engine.limit_prefix", field="prompt", engine=cls.id, known=", ".join(limits.prefixes))
-    if task == "speech":
+    if task == "speech" and scene.lines:
         yield from voice_problems(cls, scene.lines[0], voice, named=scene.engine == cls.id)
     if problem := bad_options(cls, scene):
         yield problem

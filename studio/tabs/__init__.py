@@ -20,7 +20,7 @@ from studio.tabs.kit.host import host
 
 __all__ = ["Bundled", "build_blocks", "page_middleware", "page_options"]
 
-TABS = ("generate", "queues", "gallery", "settings")
+TABS = ("generate", "queues", "voice", "avatar", "gallery", "settings")
 FIRST_TAB = "queues"
 
 

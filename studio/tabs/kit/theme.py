@@ -18,7 +18,7 @@ ASSETS = Path(__file__).resolve().parents[3] / "assets"
 LANGUAGES = ("en", "pt", "zh")
 STYLES = (  # later ones win
     "tokens", "shell", "form", "queues", "takes", "generate", "gallery", "welcome", "editing", "notices", "preflight",
-    "packages", "timeline", "film", "importer", "settings", "plan",
+    "packages", "timeline", "film", "importer", "settings", "plan", "voice", "avatar",
 )  # fmt: skip
 
 INK, PANEL, CONTROL = "#0d0f12", "#13161a", "#1a1e23"
