@@ -36,6 +36,7 @@ PASSWORD = re.compile("(//[^/:@]*:)(.*)@")  # of an address
 ADDRESSES = ("elevenlabs_url", "openai_url", "speech_server_url", "cosyvoice_url")  # of services that speak
 OWN_PYTHONS = ("pocket_tts_python", "qwen3_tts_python", "voxcpm_python")
 SPEAKING_KEYS = ("elevenlabs_api_key", "openai_api_key", "speech_server_key")
+PROGRAMS = ("wan2gp_dir", "wan2gp_python")  # of the user's own, beside us
 WILDCARDS = ("0.0.0.0", "::", "")  # every address of this computer
 
 
@@ -139,6 +140,10 @@ class Settings(BaseSettings):
     voxcpm_python: str = _named(
         "voxcpm_python", default="", description="the Python that has the package voxcpm, or its environment"
     )
+    wan2gp_dir: str = _named("wan2gp_dir", default="", description="the folder of your Wan2GP, where wgp.py lies")
+    wan2gp_python: str = _named(
+        "wan2gp_python", default="", description="its Python, or its environment, where that lies elsewhere"
+    )
     hf_token: SecretStr | None = _named("hf_token", "HF_TOKEN", description="token for gated models of Hugging Face")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -206,6 +211,12 @@ class Settings(BaseSettings):
         if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
             raise ValueError("write it as http://host:port or https://host")
         return value
+
+    @field_validator(*OWN_PYTHONS)
+    @classmethod
+    def _is_a_program(cls, value: str) -> str:
+        cls._is_a_path(Path(value.strip()))
+        return value.strip()
 
     @field_validator("name_template")
     @classmethod
@@ -339,6 +350,12 @@ class Settings(BaseSettings):
         for name in (*ADDRESSES, *OWN_PYTHONS, *SPEAKING_KEYS):  # read by the engines that speak with them
             value = getattr(self, name)
             told[f"LANTERNA_{name.upper()}"] = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        for name in filter(told.get, (f"LANTERNA_{name.upper()}" for name in OWN_PYTHONS)):
+            # not resolved: the Python of an environment is a link to another one, and is itself only by its place
+            told[name] = str(self.root / Path(told[name]).expanduser())
+        for name in PROGRAMS:
+            given = getattr(self, name).strip()
+            told[f"LANTERNA_{name.upper()}"] = str(self.inside(Path(given))) if given else ""
         before = json.loads(environment.get(EXPORTED, "{}"))
         for name, value in told.items():
             if value:

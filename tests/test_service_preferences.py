@@ -231,6 +231,17 @@ def test_only_the_owner_may_write(build: Callable[..., Studio], tmp_path: Path) 
     with_a_door.preferences.change({"trash_days": 1})
 
 
+def test_what_this_computer_runs_is_chosen_at_this_computer(build: Callable[..., Studio], tmp_path: Path) -> None:
+    with_a_door = build(auth="me:password")
+    for name in ("voxcpm_python", "qwen3_tts_python", "pocket_tts_python"):
+        with pytest.raises(Forbidden) as refused:
+            with_a_door.preferences.change({"trash_days": 1, name: "/bin/sh"})
+        assert (refused.value.code, refused.value.params["setting"]) == ("settings.program", name)
+    assert not (tmp_path / "data" / "settings.toml").exists()
+    with_a_door.preferences.change({"voxcpm_python": "/opt/voxcpm"}, trusted=True)
+    build(data_dir=tmp_path / "home").preferences.change({"voxcpm_python": "/opt/voxcpm"})
+
+
 def test_rest_answers_403_where_anybody_could_ask(build: Callable[..., Studio]) -> None:
     studio = build(allowed_hosts=["studio.example.org"])
     site = Guard(make_api(studio), Hosts(["studio.example.org"]), studio.words, "token", None, 10**9)

@@ -131,13 +131,22 @@ def test_engines_that_speak_are_told_addresses_keys_and_pythons(tmp_path):
     Settings(
         root=tmp_path, cosyvoice_url="http://127.0.0.1:50000/", elevenlabs_api_key="xi-1", voxcpm_python="~/v"
     ).export(told)
-    assert told["LANTERNA_COSYVOICE_URL"] == "http://127.0.0.1:50000" and told["LANTERNA_VOXCPM_PYTHON"] == "~/v"
+    assert told["LANTERNA_COSYVOICE_URL"] == "http://127.0.0.1:50000" and told["LANTERNA_VOXCPM_PYTHON"] == str(
+        Path.home() / "v"
+    )
     assert told["LANTERNA_ELEVENLABS_API_KEY"] == "xi-1" and told["LANTERNA_ENVS"] == str(tmp_path / "data" / "envs")
     assert "LANTERNA_OPENAI_API_KEY" not in told
+    (tmp_path / "python").symlink_to("/usr/bin/env")
+    Settings(root=tmp_path, voxcpm_python="python").export(told)
+    assert told["LANTERNA_VOXCPM_PYTHON"] == str(tmp_path / "python")  # beside launch.py, and not where it leads
     for wrong in ("127.0.0.1:50000", "file:///etc", "http://", "http://a/?key=b"):
         with pytest.raises(Refused) as refused:
             Settings(root=tmp_path, cosyvoice_url=wrong)
         assert refused.value.params["setting"] == "cosyvoice_url"
+    for wrong in ("~nobody-of-this-name/python", "a\0b"):
+        with pytest.raises(Refused) as refused:
+            Settings(root=tmp_path, voxcpm_python=wrong)
+        assert refused.value.params["setting"] == "voxcpm_python"
     assert "pa55" in Settings(root=tmp_path, speech_server_url="http://me:pa55@127.0.0.1:1").secrets()
 
 

@@ -19,7 +19,7 @@ from studio import logs
 from studio.errors import Forbidden, Refused, Unavailable
 from studio.media.files import fsync_file, replace, whole_or_gone
 from studio.service.views import View
-from studio.settings import ADDRESSES, SPEAKING_KEYS, Settings, field_named, without_password
+from studio.settings import ADDRESSES, OWN_PYTHONS, SPEAKING_KEYS, Settings, field_named, without_password
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,9 @@ class Preferences:
         else than the owner may be asking, Refused naming the setting."""
         if not (trusted or self._settings.at_home or self._settings.auth is not None):
             raise Forbidden("settings.not_yours")  # with `auth`, the door has let in nobody but the owner
+        if not (trusted or self._settings.at_home):  # a stolen password must not choose what this computer runs
+            for name in (name for name in values if name in OWN_PYTHONS or name.startswith("wan2gp_")):
+                raise Forbidden("settings.program", setting=name)
         with self._lock:
             saved = self._read()
             clean = {name: self._clean(name, value, saved) for name, value in values.items()}
