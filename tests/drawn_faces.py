@@ -46,6 +46,31 @@ def lips(image: np.ndarray, x: int, y: int, half: int) -> None:
     cv2.line(image, (x - half, y), (x + half, y), (42, 42, 110), 2, cv2.LINE_AA)
 
 
+def anime() -> np.ndarray:
+    """Large dark eyes without white beside the pupil, a dot of a nose, a short line for a mouth: no cascade and no rule
+    knows it for a face. Its mouth is at (0.5, 0.66), 0.10 wide, its eyes at (0.36, 0.5) and (0.64, 0.5)."""
+    width, height = 480, 640
+    image = np.full((height, width, 3), (240, 225, 235), np.uint8)
+    hair = (170, 90, 200)
+
+    def oval(cx: float, cy: float, rx: float, ry: float, colour: Colour) -> None:
+        centre, axes = (round(cx * width), round(cy * height)), (round(rx * width), round(ry * height))
+        cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
+
+    oval(0.5, 0.44, 0.40, 0.36, hair)
+    oval(0.5, 1.08, 0.30, 0.28, (90, 60, 40))
+    oval(0.5, 0.50, 0.29, 0.26, (225, 238, 255))
+    fringe = [(0.16, 0.42), (0.30, 0.16), (0.70, 0.16), (0.84, 0.42), (0.62, 0.34), (0.5, 0.40), (0.38, 0.34)]
+    cv2.fillPoly(image, [np.int32([(x * width, y * height) for x, y in fringe])], hair, cv2.LINE_AA)
+    for x in (0.36, 0.64):
+        oval(x, 0.50, 0.062, 0.070, (40, 30, 30))
+        oval(x, 0.515, 0.050, 0.050, (190, 120, 60))
+        oval(x - 0.02, 0.475, 0.018, 0.018, (255, 255, 255))
+    cv2.line(image, (round(0.45 * width), round(0.66 * height)), (round(0.55 * width), round(0.66 * height)),
+             (90, 80, 160), 3, cv2.LINE_AA)  # fmt: skip
+    return image
+
+
 def bearded() -> np.ndarray:
     image = cartoon(skin=(80, 120, 170), hair=(25, 20, 25))
     cv2.ellipse(image, (240, 400), (95, 70), 0, 0, 360, (20, 25, 30), -1)

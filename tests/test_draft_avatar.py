@@ -1,15 +1,16 @@
 """The talking portrait: lips where lips are, still where they are not sure, closed in silence, the same every time."""
 
 import wave
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-from drawn_faces import bearded, behind_a_microphone, cartoon, half_covered, landscape, noise
+from drawn_faces import anime, bearded, behind_a_microphone, cartoon, half_covered, landscape, noise
 
 from studio.domain import SpokenLine
 from studio.media.yuv import bgr_from_i420
-from studio.pipelines.draft import avatar, framing, lipsync
+from studio.pipelines.draft import avatar, framing, lipsync, people, puppet
 from studio.pipelines.draft.landmarks import find_landmarks
 
 SIZE, FPS, FRAMES = (424, 240), 24, 24
@@ -41,8 +42,8 @@ def voice(tmp_path):
     return path
 
 
-def shot(portrait, voice, lines=(), plate=None, seed=3):
-    frames, facts = avatar.avatar_shot(portrait, voice, lines, SIZE, FPS, FRAMES, seed, plate, None)
+def shot(portrait, voice, lines=(), plate=None, seed=3, **more):
+    frames, facts = avatar.avatar_shot(portrait, voice, lines, SIZE, FPS, FRAMES, seed, plate, None, **more)
     return list(frames), facts
 
 
@@ -129,20 +130,18 @@ def test_lines_with_phonemes_win_over_the_sound(voice, tmp_path):
 def test_opening_the_mouth_changes_the_mouth_and_nothing_else():
     image = cartoon()
     framed = framing.frame_portrait(np.dstack([image, np.full(image.shape[:2], 255, np.uint8)]), SIZE, None, None)
-    still = np.zeros(4)
-    performance = avatar.Performance(framed, lipsync.Mouth(still, still, still, still), FPS, 1)
-    marks = framed.marks
-    face = performance.picture.copy()
-    performance.move_face(face, 1.0, 0.0, 0.0)
-    changed = np.abs(face.astype(int) - performance.picture).max(2) > 12
+    marks, picture = framed.marks, np.ascontiguousarray(framed.figure[..., :3])
+    face = picture.copy()
+    assert puppet.Mouth(picture, marks, marks.lips).move(face, 1.0, 0.0)
+    changed = np.abs(face.astype(int) - picture).max(2) > 12
     rows, _ = np.nonzero(changed)
     assert rows.min() > marks.eyes[0].y + marks.eyes[0].below
     inside = face[round(marks.lips.y + 0.12 * marks.apart), round(marks.lips.x)]
     assert inside.max() < 120  # dark between the lips
-    shut = performance.picture.copy()
-    performance.move_face(shut, 0.0, 0.0, 1.0)
+    shut = picture.copy()
+    assert puppet.Lids(picture, marks).close(shut, 1.0)
     for eye in marks.eyes:
-        before = performance.picture[round(eye.y), round(eye.x)].astype(int)
+        before = picture[round(eye.y), round(eye.x)].astype(int)
         after = shut[round(eye.y), round(eye.x)].astype(int)
         assert before.max() < 60  # the pupil
         assert np.abs(after - np.array([200, 222, 255])).max() < 45  # the lid
@@ -184,3 +183,113 @@ def test_blinks_are_short_and_not_rare():
     assert 3 <= len(closed) <= 12
     assert (shut > 0.5).mean() < 0.12
     assert shut[0] == 0 and shut[-1] == 0
+
+
+# ------------------------------------------------------------------------------------------------ what a user clicked
+CLICKS = people.Clicked((0.5, 0.66, 0.10), ((0.36, 0.50), (0.64, 0.50)))
+
+
+def seen_of(frame):
+    """The luma of a frame without grain, as far as that goes."""
+    return cv2.GaussianBlur(frame[: SIZE[1]], (0, 0), 1.2).astype(int)
+
+
+def test_a_face_that_nobody_knows_talks_and_blinks_where_it_was_clicked(portrait, voice):
+    path = portrait(anime())
+    gated, facts = shot(path, voice)
+    assert facts["mode"] == "voice"
+    frames, facts = shot(path, voice, clicked=CLICKS)
+    assert (facts["mode"], facts["landmarks"], facts["mouths"]) == ("lips", "clicked", 1)
+    (marks, _), *_ = people.people_in(anime(), [None], CLICKS)
+    assert marks.lips.x == pytest.approx(240, abs=3) and marks.lips.y == pytest.approx(0.66 * 640, abs=6)
+    for eye, x in zip(marks.eyes, (0.36, 0.64), strict=True):
+        assert eye.x == pytest.approx(x * 480, abs=6) and eye.above == pytest.approx(0.07 * 640, rel=0.25)
+    silent, spoken = (seen_of(frames[index]) for index in (6, 14))
+    still = seen_of(gated[14]) - seen_of(gated[6])
+    assert np.abs(spoken - silent).max() > 2 * max(20, np.abs(still).max())
+
+
+def test_a_mouth_alone_may_be_clicked_and_eyes_alone(portrait, voice):
+    path = portrait(anime())
+    for clicked in (people.Clicked(mouth=CLICKS.mouth), people.Clicked(eyes=CLICKS.eyes)):
+        _, facts = shot(path, voice, clicked=clicked)
+        assert facts["mode"] == "lips"
+
+
+@pytest.mark.parametrize(
+    "clicked",
+    [people.Clicked((0.0, 0.0, 0.0)), people.Clicked((1.0, 1.0, 1.0)), people.Clicked(None, ((0, 0), (0, 0))),
+     people.Clicked((0.5, 0.5, 1.0), ((1, 1), (0, 0)))],
+)  # fmt: skip
+def test_clicks_anywhere_make_a_shot(clicked, portrait, voice):
+    frames, _ = shot(portrait(anime()), voice, clicked=clicked)
+    assert len(frames) == FRAMES
+
+
+# ------------------------------------------------------------------------------------------------ two people
+def pair():
+    return np.hstack([cartoon(), cartoon(skin=(80, 120, 170), hair=(25, 20, 25))])
+
+
+def opened(frames):
+    """Of the left and the right of `pair`: the largest part of a mouth that is as dark as its inside, over time."""
+    picture = pair()
+    bgra = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+    found = people.people_in(picture, [None, None], None)
+    framed = framing.frame_portrait(bgra, SIZE, None, None, [marks for marks, _ in found])
+    shares = []
+    for marks in sorted(framed.people, key=lambda marks: marks.face.x):
+        x, y = round(marks.lips.x), round(marks.lips.y)
+        half, down = round(0.8 * marks.lips.half_width), round(0.3 * marks.apart)
+        shares.append(max((frame[y : y + down, x - half : x + half] < 50).mean() for frame in frames))
+    return shares
+
+
+def said(character, path, start=0.4):
+    return SpokenLine(character, character, "a", path, start, 0.4, ())
+
+
+def test_of_two_people_the_one_who_speaks_moves_the_lips(portrait, voice):
+    path = portrait(pair())
+    left, right = ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0))
+    lines = (said("Ana", voice),)
+    for box, speaks in ((left, 0), (right, 1)):
+        frames, facts = shot(path, voice, lines, voices=[people.Voice(box, lines)])
+        assert (facts["mode"], facts["mouths"]) == ("lips", 1)
+        halves = opened(frames)
+        assert halves[speaks] > 0.15 and halves[1 - speaks] < 0.02
+
+
+def test_two_voices_take_turns_from_left_to_right(portrait, voice):
+    """The sound is heard from 0.4 to 0.8 s; it is the second one's line, and the first one's is over."""
+    path = portrait(pair())
+    lines = (said("Ana", voice, 0.0), said("Rui", voice, 0.5))
+    lines = (replace(lines[0], duration=0.25), lines[1])
+    voices = [people.Voice(lines=lines[:1]), people.Voice(lines=lines[1:])]
+    frames, facts = shot(path, voice, lines, voices=voices)
+    assert facts["mouths"] == 2
+    left, right = opened(frames)
+    assert right > 0.15 and left < 0.02
+    voices = [people.Voice((0.5, 0, 1, 1), lines[:1]), people.Voice((0, 0, 0.5, 1), lines[1:])]
+    frames, _ = shot(path, voice, lines, voices=voices)
+    left, right = opened(frames)
+    assert left > 0.15 and right < 0.02
+
+
+def test_two_recordings_move_a_mouth_each(portrait, voice, tmp_path):
+    with wave.open(str(tmp_path / "silent.wav"), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(16_000)
+        out.writeframes(b"\0\0" * 16_000)
+    quiet = people.Voice(recording=(tmp_path / "silent.wav", 0.0))
+    frames, facts = shot(portrait(pair()), voice, voices=[people.Voice(recording=(voice, 0.0)), quiet])
+    left, right = opened(frames)
+    assert facts["mouths"] == 2 and left > 0.15 and right < 0.02
+
+
+def test_one_mouth_speaks_for_two_voices_where_there_is_one_face(portrait, voice):
+    lines = (said("Ana", voice), said("Rui", voice))
+    voices = [people.Voice(lines=lines[:1]), people.Voice(lines=lines[1:])]
+    frames, facts = shot(portrait(cartoon()), voice, lines, voices=voices)
+    assert (facts["mode"], facts["mouths"]) == ("lips", 1) and len(frames) == FRAMES

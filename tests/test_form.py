@@ -95,6 +95,16 @@ def test_every_control_has_its_own_id(studio):
     assert len(set(ids)) == len(ids) and "t-prompt" in ids and "t-options-draft-steps" in ids
 
 
+def test_a_knob_that_is_set_on_the_portrait_is_drawn_by_no_form_and_stays(studio):
+    from studio.pipelines.draft.engine import Draft
+
+    studio.engines.list()[0]["options"] = Draft.Options.model_json_schema()
+    face = {"draft": {"face": {"mouth": [0.5, 0.6, 0.1], "eyes": None}}}
+    form = drawn(studio, {"task_type": "talking_avatar", "input_image": "asset:1", "engine": "draft", "options": face})
+    assert not any(control.field.startswith("options.") for control in form.controls)
+    assert form.read(*form.show(form.base))["options"] == face
+
+
 def test_options_that_equal_the_default_are_not_stored(studio):
     form = drawn(studio, SCENES[-2])
     values = form.show(form.base | {"options": {"draft": {"steps": 30}}})

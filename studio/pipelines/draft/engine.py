@@ -4,16 +4,21 @@ Deterministic by prompt, seed and style. Knows no queue; heavy modules load only
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args
 
-from studio.domain import JSON, Lane, TaskType
+from pydantic import BaseModel, ConfigDict, Field
+
+from studio.domain import JSON, Lane, SpokenLine, TaskType
 from studio.pipelines.base import Engine, Limits, Made, Run, Speaks
 from studio.pipelines.draft.prompt import Directions, read_prompt
 from studio.pipelines.draft.speech import VOICES
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from studio.pipelines.draft.people import Voice
 
 PHOTO_EDGE = 0.2  # vignette of pictures that were not drawn for it
 DRAFT_VOICES = tuple(VOICES)
@@ -25,6 +30,7 @@ class Take:
     """What one run asks for, in the numbers a shot needs."""
 
     scene: Any
+    options: "Draft.Options"
     run: Run
     size: tuple[int, int]
     fps: float
@@ -45,6 +51,17 @@ class Take:
         return self.run.inputs.style or f"{self.prompt} {self.seed}"
 
 
+Inside = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class FaceSaid(BaseModel):
+    """Where mouth and eyes are, in shares of the portrait as it came; what is not said is looked for."""
+
+    model_config = ConfigDict(extra="forbid")
+    mouth: tuple[Inside, Inside, Inside] | None = Field(None, description="its middle, and how wide it is")
+    eyes: tuple[tuple[Inside, Inside], tuple[Inside, Inside]] | None = Field(None, description="their middles")
+
+
 Pictures = tuple["Iterable[np.ndarray]", dict[str, JSON]]  # I420 frames and facts
 
 
@@ -60,9 +77,15 @@ class Draft(Engine):
         },
         fps=FPS,
         in_frame=True,
-        speakers=100,  # one mouth moves for all of them
+        speakers=100,  # as many mouths as there are faces; one moves for all where there is but one
     )  # fmt: skip
     speaks: ClassVar[Speaks] = Speaks(accents=("en-US", "pt-BR", "zh-CN"), presets=DRAFT_VOICES, speed=True, words=True)
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        face: FaceSaid | None = Field(
+            None, description="of a portrait: where the mouth and the eyes are", json_schema_extra={"group": "portrait"}
+        )
 
     def run(self, scene: Any, options: Any, run: Run) -> Made:
         if scene.task_type == "speech":
@@ -70,7 +93,7 @@ class Draft(Engine):
         import cv2
 
         cv2.setNumThreads(1)  # one worker, one core
-        take = _take(scene, run)
+        take = _take(scene, options, run)
         if scene.task_type == "text_to_image":
             return self._still(take)
         frames, facts = _SHOTS[scene.task_type](take)
@@ -95,11 +118,12 @@ class Draft(Engine):
         return Made(take.run.save_image(bgr_from_i420(frame)[..., ::-1].copy()), facts)
 
 
-def _take(scene: Any, run: Run) -> Take:
+def _take(scene: Any, options: Any, run: Run) -> Take:
     frame = run.inputs.frame
     size, fps = ((frame.width, frame.height), float(frame.fps)) if frame else (scene.size, float(FPS))
     seconds = run.inputs.duration or getattr(scene, "duration", None) or 1 / fps
-    return Take(scene, run, size, fps, max(1, round(seconds * fps)), read_prompt(scene.prompt, run.seed))
+    frames, directions = max(1, round(seconds * fps)), read_prompt(scene.prompt, run.seed)
+    return Take(scene, options or Draft.Options(), run, size, fps, frames, directions)
 
 
 def _drawn_shot(take: Take, num_frames: int) -> tuple[Any, dict[str, JSON]]:
@@ -225,17 +249,34 @@ def _avatar(take: Take) -> Pictures:
     from studio.pipelines.draft.diorama import diorama
     from studio.pipelines.draft.layers import flattened
     from studio.pipelines.draft.look import GRADES
+    from studio.pipelines.draft.people import Clicked
 
     inputs, time = take.run.inputs, take.directions.time
     plate = None
     if inputs.style or take.directions.environment:
-        drawn, _ = diorama(take.prompt, take.directions, take.size, take.seed, take.style, figures=False)
-        plate = cv2.GaussianBlur(flattened(drawn, take.size), (0, 0), 5 * take.size[1] / 720)
+        half = (take.size[0] // 2, take.size[1] // 2)  # it is out of focus
+        drawn, _ = diorama(take.prompt, take.directions, half, take.seed, take.style, figures=False)
+        plate = cv2.GaussianBlur(flattened(drawn, half), (0, 0), 5 * half[1] / 720)
+    face = take.options.face
     frames, facts = avatar_shot(
         inputs.files["input_image"], inputs.soundtrack, inputs.lines, take.size, take.fps, take.num_frames, take.seed,
-        plate, GRADES[time].lut() if time else None,
+        plate, GRADES[time].lut() if time else None, _voices(take), Clicked(face.mouth, face.eyes) if face else None,
     )  # fmt: skip
     return _stamped(take, frames), dict(facts)
+
+
+def _voices(take: Take) -> "list[Voice]":
+    """Who speaks and from where: by the lines in the order in which they begin, else by the recordings."""
+    from studio.pipelines.draft.people import Voice
+
+    inputs, boxes = take.run.inputs, take.scene.speaker_boxes
+    said: dict[str, list[SpokenLine]] = {}
+    for line in sorted(inputs.lines, key=lambda line: line.start):
+        said.setdefault(line.character, []).append(line)
+    voices = [Voice(lines=tuple(lines)) for lines in said.values()]
+    if len(inputs.recordings) > 1:
+        voices = [Voice(recording=recording) for recording in inputs.recordings]
+    return [replace(voice, box=box) for voice, box in zip_longest(voices or [Voice()], boxes[: len(voices) or 1])]
 
 
 _SHOTS: Mapping[str, Callable[[Take], Pictures]] = {

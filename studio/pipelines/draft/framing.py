@@ -3,6 +3,7 @@
 Knows no speech. The landmarks are found on the portrait as it came and travel with it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -23,28 +24,45 @@ class Framed:
     """A portrait in the frame. `figure` is (H, W, 4) BGR + alpha over `plate`, or the whole picture without a plate."""
 
     figure: np.ndarray
-    plate: np.ndarray | None  # (H, W, 3) BGR
-    marks: Landmarks
+    plate: np.ndarray | None  # (H / 2, W / 2, 3) BGR: it is out of focus
+    people: tuple[Landmarks, ...]  # in the frame; at least one
+
+    @property
+    def marks(self) -> Landmarks:
+        return self.people[0]
+
+
+def opaque(bgra: np.ndarray) -> np.ndarray:
+    """(h, w, 3) BGR of a portrait, before grey where it is seen through."""
+    return _over(bgra, NEUTRAL)
 
 
 def frame_portrait(
-    bgra: np.ndarray, size: tuple[int, int], plate: np.ndarray | None, grade_lut: np.ndarray | None
+    bgra: np.ndarray,
+    size: tuple[int, int],
+    plate: np.ndarray | None,
+    grade_lut: np.ndarray | None,
+    people: Sequence[Landmarks] = (),
 ) -> Framed:
-    """Set (h, w, 4) uint8 BGRA into `size`. The grade falls on the portrait; a plate comes with its own light."""
-    alpha = cutout(bgra)
-    marks = find_landmarks(_over(bgra, NEUTRAL))
+    """Set (h, w, 4) uint8 BGRA into `size`. The grade falls on the portrait; a plate, (h, w, 3) of any size and out of
+    focus, comes with its own light. `people`: found in it; two are never cut out."""
+    bgr = opaque(bgra)
+    people = people or (find_landmarks(bgr),)
+    alpha = cutout(bgra) if len(people) == 1 else None
     if alpha is None:
-        picture, marks = _cropped(_over(bgra, NEUTRAL), marks, size)
+        picture, people = _cropped(bgr, people, size)
         picture = _graded(picture, grade_lut)
-        return Framed(np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)]), None, marks)
+        return Framed(np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)]), None, people)
     colour = np.median(bgra[alpha < 8][:, :3], axis=0) if (bgra[..., 3] > 250).all() else np.float32(NEUTRAL)
-    figure, marks = _standing(bgra, alpha, marks, size)
+    figure, marks = _standing(bgra, alpha, people[0], size)
     figure[..., :3] = _graded(figure[..., :3], grade_lut)
+    half = (size[0] // 2, size[1] // 2)
     if plate is None:
-        plate = _graded(_backdrop(colour, size), grade_lut)
+        plate = _graded(_backdrop(colour, half), grade_lut)
     else:
+        plate = cv2.resize(plate, half, interpolation=cv2.INTER_AREA)
         figure = _lit_by(figure, plate)
-    return Framed(figure, _with_shadow(plate, figure[..., 3]), marks)
+    return Framed(figure, _with_shadow(plate, figure[..., 3]), (marks,))
 
 
 def _graded(bgr: np.ndarray, lut: np.ndarray | None) -> np.ndarray:
@@ -112,19 +130,19 @@ def _standing(
     return placed, marks.moved(scale, dx, dy)
 
 
-def _cropped(bgr: np.ndarray, marks: Landmarks, size: tuple[int, int]) -> tuple[np.ndarray, Landmarks]:
-    """The picture filling the frame with the face in the middle; a tall one gets soft wings first."""
+def _cropped(
+    bgr: np.ndarray, people: Sequence[Landmarks], size: tuple[int, int]
+) -> tuple[np.ndarray, tuple[Landmarks, ...]]:
+    """The picture filling the frame with the faces in the middle; a tall one gets soft wings first."""
     width, height = size
     rows, columns = bgr.shape[:2]
     if columns / rows < 0.8 * width / height:
         wing = (round(rows * width / height) - columns) // 2 + 1
-        bgr, marks = _winged(bgr, wing), marks.moved(1.0, wing, 0)
+        bgr, people = _winged(bgr, wing), [marks.moved(1.0, wing, 0) for marks in people]
         columns = bgr.shape[1]
     scale = max(width / columns, height / rows)
-    face = marks.face
-    middle, eyes = (
-        (face.x + face.width / 2, face.y + 0.5 * face.height) if marks.source != "none" else (columns / 2, 0.42 * rows)
-    )
+    seen = [(m.face.x + m.face.width / 2, m.face.y + m.face.height / 2) for m in people if m.source != "none"]
+    middle, eyes = np.mean(seen, axis=0) if seen else (columns / 2, 0.42 * rows)
     x = float(np.clip(middle - width / scale / 2, 0, columns - width / scale))
     y = float(np.clip(eyes - 0.44 * height / scale, 0, rows - height / scale))
     if scale < 1:
@@ -134,7 +152,7 @@ def _cropped(bgr: np.ndarray, marks: Landmarks, size: tuple[int, int]) -> tuple[
     else:
         move = np.float32([[scale, 0, -x * scale], [0, scale, -y * scale]])
         picture = cv2.warpAffine(bgr, move, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return picture, marks.moved(scale, -x * scale, -y * scale)
+    return picture, tuple(marks.moved(scale, -x * scale, -y * scale) for marks in people)
 
 
 def _winged(bgr: np.ndarray, wing: int) -> np.ndarray:
@@ -171,19 +189,20 @@ def _lit_by(figure: np.ndarray, plate: np.ndarray) -> np.ndarray:
     solid = figure[..., 3] > 128
     if not solid.any():
         return figure
-    lab = cv2.cvtColor(figure[..., :3], cv2.COLOR_BGR2LAB).astype(np.float32)
+    lab = cv2.cvtColor(figure[..., :3], cv2.COLOR_BGR2LAB)
     around = cv2.cvtColor(cv2.resize(plate, (64, 36), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2LAB)
-    shift = (around.reshape(-1, 3).mean(0) - lab[solid].mean(0)) * np.float32([0.20, 0.12, 0.12])
+    own = cv2.mean(lab, solid.astype(np.uint8))[:3]
+    shift = (around.reshape(-1, 3).mean(0) - own) * np.array([0.20, 0.12, 0.12])
     shift[0] = np.clip(shift[0], -24, 8)
-    lit = cv2.cvtColor(np.clip(lab + shift, 0, 255).astype(np.uint8), cv2.COLOR_LAB2BGR)
-    return np.dstack([lit, figure[..., 3]])
+    lit = cv2.cvtColor(cv2.add(lab, (*shift, 0.0)), cv2.COLOR_LAB2BGR)
+    return cv2.merge([*cv2.split(lit), figure[..., 3]])
 
 
 def _with_shadow(plate: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The plate with the figure's soft shadow on it, as of paper on paper."""
-    height, width = alpha.shape
+    height = alpha.shape[0]
     small = cv2.resize(alpha, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     move = np.float32([[1, 0, 0.004 * height], [0, 1, 0.003 * height]])
     soft = cv2.GaussianBlur(cv2.warpAffine(small, move, small.shape[::-1]), (0, 0), 0.006 * height)
-    soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
+    soft = cv2.resize(soft, plate.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
     return np.clip(plate * (1 - 0.34 * soft)[..., None], 0, 255).astype(np.uint8)

@@ -84,7 +84,7 @@ def find_landmarks(bgr: np.ndarray) -> Landmarks:
 def marks_of(bgr: np.ndarray, face: Face, eyes: tuple[Eye, Eye] | None) -> Landmarks:
     """The landmarks of one face of a picture."""
     height, width = bgr.shape[:2]
-    flat = untextured(bgr, face) > (SHADED_SHARE if face.found_by != "cascade" else FLAT_SHARE)
+    flat = flat_face(bgr, face)
     source = {"both": "drawn eyes+cascade", "eyes": "drawn eyes"}.get(
         face.found_by, "cascade+eyes" if eyes else "cascade"
     )
@@ -100,6 +100,11 @@ def marks_of(bgr: np.ndarray, face: Face, eyes: tuple[Eye, Eye] | None) -> Landm
     return Landmarks(
         face, () if guessed else eyes or (), apart, lips, flat, confidence, source, "lips" if sure else "voice"
     )
+
+
+def flat_face(bgr: np.ndarray, face: Face) -> bool:
+    """A drawing: without texture, or softly shaded around drawn eyes."""
+    return untextured(bgr, face) > (SHADED_SHARE if face.found_by != "cascade" else FLAT_SHARE)
 
 
 def untextured(bgr: np.ndarray, face: Face) -> float:

@@ -32,6 +32,7 @@ CONSONANTS: Mapping[str, tuple[float, float]] = {
     "D": (0.16, 0.2), "T": (0.14, 0.2),
 }  # fmt: skip
 CLOSED = frozenset("pbm")
+TURN_SECONDS = 0.1  # around a line that its speaker's mouth may still move
 LONGEST_SOUND = 0.14  # seconds: a phoneme before a pause does not hold the mouth open through it
 
 
@@ -48,6 +49,23 @@ class Mouth:
     def num_frames(self) -> int:
         return len(self.open)
 
+    def during(self, spans: "Sequence[tuple[float, float]]", fps: float) -> "Mouth":
+        """The same, shut outside of these seconds: somebody else speaks then."""
+        import numpy as np
+
+        times = np.arange(self.num_frames) / fps
+        own = np.zeros(self.num_frames)
+        for start, end in spans:
+            own[(times >= start - TURN_SECONDS) & (times <= end + TURN_SECONDS)] = 1
+        return Mouth(self.open * own, self.wide * own, self.loud * own, self.hiss * own)
+
+
+def silence(num_frames: int) -> Mouth:
+    """Of somebody who listens."""
+    import numpy as np
+
+    return Mouth(*(np.zeros(num_frames) for _ in range(4)))
+
 
 def mouth_curves(soundtrack: Path | None, lines: Sequence[SpokenLine], fps: float, num_frames: int) -> Mouth:
     """The mouth of whoever speaks in `soundtrack`; lines with visemes move exactly, others as loud as they are.
@@ -55,7 +73,7 @@ def mouth_curves(soundtrack: Path | None, lines: Sequence[SpokenLine], fps: floa
     import numpy as np
 
     if soundtrack is None:
-        return Mouth(*(np.zeros(num_frames) for _ in range(4)))
+        return silence(num_frames)
     samples = load_mono(soundtrack)
     heard = from_energies(samples, fps, num_frames)
     if not any(line.visemes for line in lines):
@@ -70,6 +88,13 @@ def mouth_curves(soundtrack: Path | None, lines: Sequence[SpokenLine], fps: floa
         opened[here] = spoken[here] * np.clip(0.45 + 0.75 * heard.loud[here], 0, 1.15)
         wide[here] = shape[here]
     return Mouth(opened, wide, heard.loud, heard.hiss)
+
+
+def recorded(path: Path, start: float, fps: float, num_frames: int) -> Mouth:
+    """The mouth of one of several people, by a recording of their own that begins at `start` seconds."""
+    import numpy as np
+
+    return from_energies(np.pad(load_mono(path), (round(start * RATE), 0)), fps, num_frames)
 
 
 def load_mono(path: Path) -> "np.ndarray":

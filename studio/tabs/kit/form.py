@@ -305,8 +305,10 @@ class _Drawing:
         ))  # fmt: skip
 
     def _options(self) -> None:
-        """The knobs of the engine that will make it, from its own schema."""
-        knobs: Mapping[str, Schema] = self.engine["options"].get("properties", {}) if self.engine else {}
+        """The knobs of the engine that will make it, from its own schema; those of a portrait are set by clicks on it,
+        elsewhere."""
+        schema: Mapping[str, Schema] = self.engine["options"].get("properties", {}) if self.engine else {}
+        knobs = {name: spec for name, spec in schema.items() if spec.get("group") != "portrait"}
         if not knobs or not self.engine:
             return
         with gr.Accordion(
