@@ -25,4 +25,5 @@ class Phonon(PocketTTS):
         **PocketTTS.classes,
         "model": "transformers:GradiumPhononTTSForConditionalGeneration",
     }
+    # 41 million parameters, as the hub counts them, and the codec's 20 million
     footprint = weighing(122_000_000, 400_000_000, cpu=True, spares="always")
