@@ -1,12 +1,13 @@
 // The Avatar tab: portraits on the left, the stage in the middle, what is said and who renders it on the right. One
 // scene is in hand: what was heard in its draft is heard in its render, for the voice is spoken once.
 import { api, button, el, emit, errorWords, iconButton, on, openMenu, promptDialog, pulse, setText, showTab, t, toast, toastError } from "./core.js";
-import { batchOf, change, chosen, desk, keyOf, missing, recall, sceneOf, scenesOf } from "./avatar_desk.js";
+import { SHAPES, batchOf, change, chosen, desk, keyOf, missing, recall, sceneOf, scenesOf } from "./avatar_desk.js";
 import { EnginePicker } from "./avatar_engine.js";
 import { Faces, watchPictures } from "./avatar_faces.js";
 import { Portrait } from "./avatar_portrait.js";
 import { takeFacts } from "./avatar_result.js";
 import { Speech } from "./avatar_speech.js";
+import { useSettings } from "./generate.js";
 import { PlanLine, wire } from "./plan.js";
 import { Recent } from "./result.js";
 import { SceneStage } from "./scene_stage.js";
@@ -32,7 +33,10 @@ class Page {
     this.stage = new SceneStage({
       id: "avatar-result", title: t("avatar.result"), text: t("avatar.result.none"),
       tools: (take) => [button(t("generate.use"), () => this.#use(take), { iconName: "sliders-horizontal", id: "avatar-use" })],
-      onstate: () => this.#acts(),
+      onstate: (scene) => {
+        if (scene.state !== "done") this.stage.player.frame.style.setProperty("--ratio", SHAPES[scene.aspect]);
+        this.#acts();
+      },
       ontake: (take) => this.facts.replaceChildren(...takeFacts(take, () => this.#show("portrait"))),
     });
     this.facts = el("div", { class: "l-av-truths", id: "avatar-truths" });
@@ -170,17 +174,31 @@ class Page {
   async #open(takeId) {
     try {
       const take = await api("GET", `/takes/${takeId}`);
+      this.#show("result"); // first: what is not seen does not begin to play
       this.stage.show(take);
-      this.#show("result");
     } catch (error) {
       toastError(error);
     }
     this.#acts();
   }
 
-  #use({ settings }) {
-    recall(settings);
-    this.#show("portrait");
+  /** What made a take, on the desk again. A portrait out of a scene becomes a picture of its own, as it was seen. */
+  async #use(take) {
+    const { settings } = take;
+    if (!settings.input_image) return useSettings(take); // people in a video
+    try {
+      const { input_image: ref, input_audio: one, input_audio_2: two } = settings;
+      const portrait = ref.startsWith("asset:") ? ref : (await api("POST", "/portraits/crop", { ref, box: [0, 0, 1, 1] })).ref;
+      const recordings = await Promise.all([one, two].filter(Boolean).map(async (heard) => {
+        const { name, duration } = heard.startsWith("asset:") ? await api("GET", `/assets/${heard.slice(6)}`) : { name: "", duration: null };
+        return { ref: heard, name, seconds: duration };
+      }));
+      recall(settings, portrait, recordings);
+      this.#show("portrait");
+    } catch (error) {
+      toastError(error);
+    }
+    return undefined;
   }
 
   // ---------------------------------------------------------------------------------------------- queues
@@ -217,8 +235,13 @@ class Page {
 
   async #one(queue) {
     const id = queue.id || (await api("POST", "/queues", { name: queue.name })).id;
-    const { id: scene } = await api("POST", `/queues/${id}/scenes`, sceneOf());
-    return { queue: id, scenes: [scene] };
+    try {
+      const { id: scene } = await api("POST", `/queues/${id}/scenes`, sceneOf());
+      return { queue: id, scenes: [scene] };
+    } catch (error) {
+      if (!queue.id) await api("DELETE", `/queues/${id}`); // nobody asked for an empty one
+      throw error;
+    }
   }
 
   /** They wait in the queue until it is run; one press leads there. */

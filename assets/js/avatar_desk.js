@@ -4,9 +4,10 @@ import { emit, t } from "./core.js";
 import { engineName } from "./words_of.js";
 
 const KEPT = "lanterna_avatar";
-const SHAPES = { "16:9": 16 / 9, "4:3": 4 / 3, "1:1": 1, "3:4": 3 / 4, "9:16": 9 / 16 };
+export const SHAPES = { "16:9": 16 / 9, "4:3": 4 / 3, "1:1": 1, "3:4": 3 / 4, "9:16": 9 / 16 };
 export const MODES = ["script", "recording", "many"];
 export const PEOPLE = 2; // that one picture can show speaking
+const LABEL = 60; // characters
 const EYES_TO_MOUTH = 0.8; // a mouth's width in distances between the eyes
 
 const EMPTY = {
@@ -147,11 +148,19 @@ function speech() {
   return { input_audio: refs[0], input_audio_2: refs[1] || null, audio_order: desk.order, lines: [] };
 }
 
+/** What the scene is called: who, and the first words; or its recording. */
+function label(lines) {
+  const { character = "", text = "" } = lines[0] || {};
+  const name = lines.length ? [character, text].filter(Boolean).join(": ") : (desk.mode === "many" ? desk.many : desk).recordings[0]?.name.replace(/\.\w+$/, "") || "";
+  return name.length > LABEL ? `${name.slice(0, LABEL - 1).trimEnd()}…` : name;
+}
+
 /** The scene on the desk; of many lines the first. */
 export function sceneOf(changes = {}) {
   const together = people().length === PEOPLE && desk.boxes.length === PEOPLE;
+  const spoken = speech();
   return {
-    task_type: "talking_avatar", input_image: desk.portrait?.ref ?? null, input_audio: null, input_audio_2: null, ...speech(),
+    task_type: "talking_avatar", label: label(spoken.lines), input_image: desk.portrait?.ref ?? null, input_audio: null, input_audio_2: null, ...spoken,
     speaker_boxes: together ? desk.boxes : [], engine: desk.engine, resolution: desk.resolution, aspect: desk.aspect,
     prompt: desk.prompt, options: drafting(), ...changes,
   };
@@ -168,16 +177,15 @@ export function batchOf(queue) {
   };
 }
 
-/** Lay the settings of a take on the desk again. */
-export function recall(settings) {
-  const lines = (settings.lines || []).map(({ character = "", voice = "", text = "", direction = "" }) => row({ character, voice, text, direction }));
-  const recordings = [settings.input_audio, settings.input_audio_2].filter(Boolean).map((ref) => ({ ref, name: "", seconds: null }));
-  const { mouth, eyes = [] } = settings.options?.draft?.face || {};
+/** Lay the settings of a take on the desk again. `portrait`: its asset; `recordings`: {ref, name, seconds}. */
+export function recall(settings, portrait, recordings) {
+  const lines = settings.lines.map(({ character, voice, text, direction }) => row({ character, voice, text, direction }));
+  const { mouth, eyes = [] } = settings.options.draft?.face || {};
   change({
-    portrait: { ref: settings.input_image, name: "", from: "" }, look: null, marks: mouth ? [mouth.slice(0, 2), ...eyes] : [],
-    boxes: settings.speaker_boxes || [], mode: recordings.length ? "recording" : "script", lines: lines.length ? lines : [row()],
-    recordings, order: settings.audio_order || "together", engine: settings.engine || "auto", resolution: settings.resolution,
-    aspect: settings.aspect, shaped: true, prompt: settings.prompt || "", scene: null,
+    portrait: { ref: portrait, name: "", from: "" }, look: null, marks: mouth ? [mouth.slice(0, 2), ...eyes] : [],
+    boxes: settings.speaker_boxes, mode: recordings.length ? "recording" : "script", lines: lines.length ? lines : [row()],
+    recordings, order: settings.audio_order, engine: settings.engine, resolution: settings.resolution,
+    aspect: settings.aspect, shaped: true, prompt: settings.prompt, scene: null,
   });
 }
 

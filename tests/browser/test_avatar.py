@@ -264,6 +264,23 @@ def test_what_lies_on_the_desk_is_there_after_another_tab_and_a_reload(open_page
     expect(page.locator("#avatar-resolution input[value='480P']")).to_be_checked()
 
 
+def test_a_take_lays_what_made_it_on_the_desk_again(open_page, site, drawn):
+    page = avatar(open_page)
+    choose(page, drawn(cartoon(background=(90, 90, 40))))
+    say(page, ("Lin", "Say it once more."))
+    page.locator("#avatar-draft").click()
+    page.locator("#avatar-result video:not([hidden])").first.wait_for(timeout=WAIT)
+    page.locator("#avatar-view-portrait").click()
+    page.locator("#avatar-remove").click()
+    page.locator("#avatar-lines textarea").first.fill("Something else.")
+    expect(page.locator("#avatar-empty")).to_be_visible()
+    page.locator("#avatar-recent .l-tile", has_text="Lin: Say it once more.").click()
+    page.locator("#avatar-use").click()
+    expect(page.locator("#avatar-lines textarea").first).to_have_value("Say it once more.")
+    expect(page.locator("#avatar-lines [data-field=character]").first).to_have_value("Lin")
+    expect(page.locator("#avatar-board .l-av-face")).to_have_count(1)
+
+
 def test_an_engine_says_what_it_needs_and_renders_nothing_before(open_page, drawn):
     page = avatar(open_page)
     choose(page, drawn(cartoon()))
