@@ -362,6 +362,7 @@ class Engine:
     draft: ClassVar[bool] = False  # stamps its takes: a drawing of the film, not the film
     limits: ClassVar[Limits] = Limits()
     parts: ClassVar[tuple[Part, ...]] = ()  # what must be on disk before it can run
+    outside: ClassVar[bool] = False  # works in a program of its own, which wants the device and RAM for itself
     licence: ClassVar[str] = ""  # of the weights, as it is shown before they are fetched
     speaks: ClassVar[Speaks | None] = None  # of an engine of speech
     footprint: ClassVar["Footprint | None"] = None  # what it weighs; None: it needs no plan

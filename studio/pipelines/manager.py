@@ -102,9 +102,12 @@ class PipelineManager:
 
     def _make_room(self, engine_id: str, engine: Engine, plan: Plan) -> None:
         """Park whoever is in the way on the device, then close whoever is in the way in RAM."""
-        if not engine.parts:
-            return  # weighs nothing
         others = [name for name in self._engines if name != engine_id]
+        if engine.outside:
+            for name in others:
+                self._close(name)
+        if not engine.parts:
+            return  # weighs nothing here
         need, mine, free = _need(engine, plan), _total([engine]), self._free(plan)
         on_device = free.device + mine.device
         for name in [name for name in others if name in self._loaded and plan.device != "cpu"]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from studio.service.engines import bad_options
 from studio.store import Store
 
 OTHER_MODEL = 0.25  # of the published bytes: what is smaller is another network under the same name
+ALIKE = 2  # steps of size from one network to another of twice the bytes: within one they stream equally fast
 STEP_SECONDS = 0.5  # between the lengths that are tried as the next best
 
 
@@ -152,17 +154,21 @@ class Planner:
             return Fit("auto", None, refused)
         return Fit(plan.profile, plan, None)
 
-    def rank(self, cls: type[Engine], machine: Machine) -> tuple[int, float]:
+    def rank(self, cls: type[Engine], machine: Machine) -> tuple[int, int, int]:
         """What `auto` prefers, least first: of the networks that stay on the device while they work, the first of
-        ENGINES; of those that must be streamed, the smallest. On a CPU those made for one, then the smallest."""
+        ENGINES; of those that must be streamed, the smallest, and of about the same size again the first. On a CPU
+        those made for one, then the smallest. Programs beside us come after all of ours."""
+        place = [*ENGINES].index(cls.id)
+        if cls.outside:
+            return 3, 0, place
         if cls.footprint is None:
-            return 1, 0.0
-        size = float(on_shelf(cls, cls.footprint).network.bytes * cls.footprint.network.count)
+            return 1, 0, place
+        size = round(ALIKE * log2(max(1, on_shelf(cls, cls.footprint).network.bytes * cls.footprint.network.count)))
         if not machine.gpu:
-            return (0 if cls.footprint.cpu else 2), size
+            return (0 if cls.footprint.cpu else 2), size, place
         fit = self.fit(cls, machine)
         stays = fit is not None and fit.plan is not None and fit.plan.transformer != "stream"
-        return (0, float([*ENGINES].index(cls.id))) if stays else (2, size)
+        return (0, 0, place) if stays else (2, size, place)
 
 
 def sketch(task: str, **values: Any) -> SceneBase:
