@@ -12,6 +12,9 @@ from media_tools import wav
 from PIL import Image
 from starlette.testclient import TestClient
 
+from studio.domain import SceneAdapter
+from studio.pipelines import ENGINES
+from studio.pipelines.base import Availability, Machine
 from studio.service import Studio
 
 LINES = [
@@ -205,3 +208,33 @@ def test_nobody_reads_files_that_are_not_theirs(client: TestClient, tmp_path: Pa
     for route, more in (("look", {}), ("crop", {"box": [0, 0, 1, 1]})):
         answer = client.post(f"/portraits/{route}", json={"ref": str(outside), **more})
         assert answer.json()["error"]["code"] == "input.outside"
+
+
+# ------------------------------------------------------------------------------------------------ who makes it
+WISH = ("infinitetalk", "skyreels-v3-a2v-19b", "ltx2.3-distilled", "ltx2", "wan2gp", "draft")
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [Machine(16, 128, "RTX 4090", 24), Machine(32, 128, "A6000", 48), Machine(32, 256, "H100", 80), Machine(16, 64)],
+    ids=["24 GB", "48 GB", "80 GB", "no GPU"],
+)
+def test_auto_keeps_the_order_of_wish_where_all_are_ready(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, machine: Machine
+) -> None:
+    monkeypatch.setattr(studio.engines._planner, "whole", lambda: machine)
+    ready = {name: Availability() for name in ENGINES}
+    known = [name for name in WISH if name in ENGINES]
+    policy = {"allow_paid": False, "allow_draft": True}
+    taken = []
+    while not taken or taken[-1] != "draft":  # the first of them is gone, then the first of the others
+        choice = studio.engines.pick("talking_avatar", "auto", policy, ready)
+        taken += [choice.engine.id]
+        ready[taken[-1]] = Availability("unfit")
+    assert [name for name in taken if name in known] == known
+    two = SceneAdapter.validate_python({
+        "task_type": "talking_avatar", "input_image": "asset:1",
+        "lines": [{"character": name, "text": "Hi."} for name in "AB"],
+    })  # fmt: skip
+    ready = {name: Availability() for name in ENGINES}
+    assert studio.engines.pick_for(two, policy, ready).engine.id == "infinitetalk-multi"

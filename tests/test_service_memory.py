@@ -261,7 +261,7 @@ def test_auto_takes_what_suits_the_machine(
     [
         (141, "reference_to_video", "skyreels-v3-r2v-14b"),
         (141, "single_shot_extension", "skyreels-v3-v2v-14b"),
-        (141, "talking_avatar", "skyreels-v3-a2v-19b"),
+        (141, "talking_avatar", "infinitetalk"),
         (24, "image_to_video", "wan2.2-ti2v-5b"),
         (24, "reference_to_video", "wan2.1-vace-1.3b"),
         (24, "text_to_image", "sdxl"),
