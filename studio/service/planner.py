@@ -10,7 +10,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from math import log2
-from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from studio.service.engines import bad_options
 from studio.store import Store
 
 OTHER_MODEL = 0.25  # of the published bytes: what is smaller is another network under the same name
-ALIKE = 2  # steps of size from one network to another of twice the bytes: within one they stream equally fast
 ALIKE = 2  # steps of size from one network to another of twice the bytes: within one they stream equally fast
 STEP_SECONDS = 0.5  # between the lengths that are tried as the next best
 
