@@ -31,6 +31,7 @@ from studio.naming import DEFAULT_TAKE, check_take_name
 ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py
 ORIGINS = ("flag", "environment", ".env", "data/settings.toml")  # in order; what none of them names is the default
 EXPORTED = "LANTERNA_EXPORTED"  # environment: what `export` wrote over, so that nobody takes it for the user's wish
+REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*=[\w.-]+/[\w.-]+")  # one entry of `model_repos`
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PASSWORD = re.compile("(//[^/:@]*:)(.*)@")  # of an address
 ADDRESSES = ("elevenlabs_url", "openai_url", "speech_server_url", "cosyvoice_url")  # of services that speak
@@ -103,6 +104,9 @@ class Settings(BaseSettings):
     hf_home: Path = _named("hf_home", "HF_HOME", default=Path(), description="model cache; default data/models")
     transformers_cache: Path | None = _named("transformers_cache", "TRANSFORMERS_CACHE", description="its hub folder")
     hf_endpoint: str = _named("hf_endpoint", "HF_ENDPOINT", default="", description="where models come from; a mirror")
+    model_repos: str = _named(
+        "model_repos", default="", description="other repositories of models that speak: engine=owner/name, …"
+    )
     offline: bool = _named("offline", "HF_HUB_OFFLINE", default=False, description="fetch nothing from the internet")
     proxy: str = _named("proxy", "HTTPS_PROXY", "https_proxy", default="", description="through which models come")
 
@@ -202,6 +206,14 @@ class Settings(BaseSettings):
             if "\0" in str(path):
                 raise ValueError("a path without a NUL")
         return value
+
+    @field_validator("model_repos")
+    @classmethod
+    def _are_repositories(cls, value: str) -> str:
+        wrong = [one for one in _split(value) if one.strip() and not REPOSITORY.fullmatch(one.strip())]
+        if wrong:
+            raise ValueError(f"write each as engine=owner/name, or engine.part=owner/name: {wrong[0].strip()[:80]}")
+        return value.strip()
 
     @field_validator(*ADDRESSES)
     @classmethod
@@ -343,6 +355,7 @@ class Settings(BaseSettings):
             "PYTORCH_CUDA_ALLOC_CONF": self.cuda_alloc_conf,
             "HF_HUB_CACHE": str(self.inside(self.transformers_cache)) if self.transformers_cache else "",
             "HF_ENDPOINT": self.hf_endpoint,
+            "LANTERNA_MODEL_REPOS": self.model_repos,
             "HF_HUB_OFFLINE": "1" if self.offline else "",
             "HF_TOKEN": self.hf_token.get_secret_value() if self.hf_token else "",
             "LANTERNA_ENVS": str(self.data_dir / "envs"),

@@ -256,8 +256,11 @@ def test_a_full_disk_fails_no_line(engine: Hummer, speak: Speak, monkeypatch, tm
     assert speak().made.facts["spoken"] == 3
 
 
-def test_two_workers_may_speak_the_same_sentence_at_once(tmp_path: Path):
+def test_two_workers_may_speak_the_same_sentence_at_once(tmp_path: Path, monkeypatch):
     errors: list[BaseException] = []
+    written: list[str] = []
+    replace_file = os.replace
+    monkeypatch.setattr(kept.os, "replace", lambda part, path: written.append(str(part)) or replace_file(part, path))
 
     def work() -> None:
         store = Kept(tmp_path, bound=9_000)
@@ -276,6 +279,7 @@ def test_two_workers_may_speak_the_same_sentence_at_once(tmp_path: Path):
     for worker in workers:
         worker.join()
     assert not errors
+    assert len(set(written)) == len(written) == 240  # nobody writes into what somebody else is writing
     assert not list(tmp_path.glob("*.part"))
 
 

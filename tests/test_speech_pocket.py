@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from studio.domain import Line, Speech
 from studio.errors import Cancelled, EngineError, Refused
+from studio.pipelines import catalogue
 from studio.pipelines.base import Inputs, Machine, Plan, Run, Speaker
 from studio.pipelines.manager import PipelineManager
 from studio.pipelines.memory.profiles import plan_for
@@ -25,7 +26,8 @@ from studio.pipelines.pool import Pool
 from studio.pipelines.speech.engine import Words
 from studio.pipelines.speech.phonon import Phonon
 from studio.pipelines.speech.pocket_tts import FIRST, PocketTTS
-from studio.pipelines.speech.weights import REPOS, SpokenWeights
+from studio.pipelines.speech.weights import REPOS, SpokenWeights, chosen_repos, weighing
+from studio.settings import Settings
 
 TEXT = "The lamp has been dark for eleven years."
 FRAME = 1920  # samples of a latent
@@ -223,6 +225,21 @@ def test_other_repositories_take_the_place_of_the_published_ones(monkeypatch):
     assert PocketTTS().availability(MACHINE).bytes == sum(part.bytes for part in PocketTTS.published)
 
 
+def test_the_setting_says_so_to_app_and_workers_and_nobody_asks_for_a_token_of_ours(tmp_path: Path, monkeypatch):
+    told: dict[str, str] = {}
+    wish = "pocket-tts=me/mine, vibevoice-1.5b.codec=me/its_codec"
+    Settings(root=tmp_path, model_repos=wish).export(told)
+    assert told[REPOS] == wish
+    assert catalogue.gated("pocket-tts") and not catalogue.gated("phonon")
+    monkeypatch.setenv(REPOS, wish)
+    assert not catalogue.gated("pocket-tts")
+    assert chosen_repos() == {"pocket-tts": "me/mine", "vibevoice-1.5b.codec": "me/its_codec"}
+    for wrong in ("pocket-tts", "pocket-tts=mine", "pocket-tts=https://example.org/a", "pocket-tts=a/b/c", "=a/b"):
+        with pytest.raises(Refused) as refused:
+            Settings(root=tmp_path, model_repos=f"phonon=a/b,{wrong}")
+        assert refused.value.params["setting"] == "model_repos" and wrong[:20] in refused.value.params["reason"]
+
+
 def test_a_language_may_have_a_model_of_its_own(shelf: dict[str, Path], run: Run, tmp_path: Path, monkeypatch):
     monkeypatch.setenv(REPOS, "pocket-tts.pt=me/portuguese")
     assert PocketTTS().availability(MACHINE).state == "needs_download"
@@ -329,8 +346,6 @@ class Large(SpokenWeights):
 
 
 def test_a_large_one_takes_the_gpu_where_it_fits_and_the_cpu_where_not():
-    from studio.pipelines.speech.weights import weighing
-
     footprint, shape = weighing(5_000_000_000, 1_000_000_000), Large().shape(None, None, Inputs())
     plan = plan_for(footprint, shape, GPU)
     assert (plan.device, plan.dtype, plan.profile) == ("cuda:0", "bfloat16", "resident")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from studio.pipelines import engine_class
+from studio.pipelines.speech.weights import chosen_repos
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ CATALOGUE: Mapping[str, Entry] = {
     "sd-turbo": Entry("SD-Turbo"),
     "sdxl": Entry("Stable Diffusion XL"),
     "pocket-tts": Entry("Pocket TTS", gated=True, languages=("en", "pt")),
+    "phonon": Entry("Phonon 31M English"),
+    "vibevoice-1.5b": Entry("VibeVoice 1.5B", languages=("en", "zh")),
+    "dia-1.6b": Entry("Dia 1.6B"),
+    "csm-1b": Entry("CSM 1B", gated=True),
+    "speecht5": Entry("SpeechT5"),
     "pocket-tts-package": Entry("Pocket TTS (its own package)", gated=True, languages=("en", "pt")),
     "qwen3-tts": Entry("Qwen3-TTS 1.7B", languages=("en", "pt", "zh")),
     "voxcpm2": Entry("VoxCPM2", languages=("en", "pt", "zh")),
@@ -64,6 +70,12 @@ CATALOGUE: Mapping[str, Entry] = {
 def entry(engine_id: str) -> Entry:
     """What is known of a model; its id where it has no line."""
     return CATALOGUE.get(engine_id) or Entry(engine_id)
+
+
+def gated(engine_id: str) -> bool:
+    """Does the hub want a token for it? Nobody knows of a repository that the user chose: the hub will say."""
+    chosen = any(name == engine_id or name.startswith(f"{engine_id}.") for name in chosen_repos())
+    return entry(engine_id).gated and not chosen
 
 
 def licence_url(engine_id: str) -> str:

@@ -79,7 +79,8 @@ class Models:
         return {
             "id": cls.id, "title": entry.title, "tasks": sorted(cls.tasks), "serves": cls.serves,
             "licence": cls.licence,
-            "licence_url": catalogue.licence_url(cls.id), "accepted": cls.licence in accepted, "gated": entry.gated,
+            "licence_url": catalogue.licence_url(cls.id), "accepted": cls.licence in accepted,
+            "gated": catalogue.gated(cls.id),
             "languages": list(entry.languages), "bytes": sum(part.bytes for part in cls.parts),
             "missing_bytes": sum(part["missing_bytes"] for part in parts), "parts": parts, "state": state, "fit": fit,
             "download": self._downloads.view(row), "check": self._downloads.checked(cls.id),
@@ -136,7 +137,7 @@ class Models:
     def _may_fetch(self, engines: Sequence[type[Engine]], missing: int) -> None:
         if self._settings.offline:
             raise Unavailable("model.offline")
-        gated = next((cls for cls in engines if catalogue.entry(cls.id).gated), None)
+        gated = next((cls for cls in engines if catalogue.gated(cls.id)), None)
         if gated and self._settings.hf_token is None:
             raise Refused(
                 "model.gated", repo=gated.parts[-1].repo, page=f"https://huggingface.co/{gated.parts[-1].repo}"
@@ -224,7 +225,7 @@ class Models:
                 {
                     "id": cls.id, "title": catalogue.entry(cls.id).title, "licence": cls.licence,
                     "licence_url": catalogue.licence_url(cls.id), "accepted": cls.licence in accepted,
-                    "bytes": sum(missing[part] for part in cls.parts), "gated": catalogue.entry(cls.id).gated,
+                    "bytes": sum(missing[part] for part in cls.parts), "gated": catalogue.gated(cls.id),
                 }
                 for cls in wanted
             ],
