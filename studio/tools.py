@@ -65,6 +65,7 @@ TOOLS: dict[str, str] = {  # name -> "module:function"
     "golden": "studio.tools:golden",
     "voice_sample": "studio.tools:voice_sample",
     "voice_profile": "studio.tools:voice_profile",
+    "voice_match": "studio.tools:voice_match",
 }
 
 
@@ -351,3 +352,11 @@ def voice_profile(arguments: Arguments, run: ToolRun) -> JSON:
     from studio.media.voices import profile_of
 
     return {"profile": profile_of(Path(arguments["path"]))}
+
+
+def voice_match(arguments: Arguments, run: ToolRun) -> JSON:
+    """{profile, language} -> {settings}: those of the draft voice that come near to a profile; {} where it has no
+    pitch."""
+    from studio.pipelines.draft.match import match
+
+    return {"settings": match(arguments["profile"], arguments["language"])}

@@ -81,7 +81,8 @@ class Voices:
 
     def keep(self, fields: VoiceFields, consent: Mapping[str, Any]) -> View:
         """A voice whose consent was looked at already. Raises Conflict("voice.exists")."""
-        return self.get(self._store.voices.add(fields, consent, self._measured(fields)))
+        profile = self._measured(fields)
+        return self.get(self._store.voices.add(self._drafted(fields, profile), consent, profile))
 
     def change(self, voice_id: str, values: Mapping[str, Any], *, consent: str = "") -> View:
         """Some of its fields. Lines that it spoke are changed since."""
@@ -90,7 +91,10 @@ class Voices:
         fields = _fields({**kept, "sample": before.sample or None, **values})
         same = (fields.sample or "") == before.sample
         agreed = self._agreed(fields, consent, before.consent if same else {})
-        self._store.voices.change(voice_id, fields, agreed, before.profile if same else self._measured(fields))
+        profile = before.profile if same else self._measured(fields)
+        if not (same and before.language == fields.language and before.settings == fields.settings):
+            fields = self._drafted(fields, profile)
+        self._store.voices.change(voice_id, fields, agreed, profile)
         return self.get(voice_id)
 
     def delete(self, voice_id: str, *, force: bool = False) -> None:
@@ -117,6 +121,18 @@ class Voices:
             return {}
         path = str(self._store.takes.asset(fields.sample).path)
         return dict(self._runner.ask(self._runner.lanes.tools[0], "voice_profile", {"path": path})["profile"])
+
+    def _drafted(self, fields: VoiceFields, profile: Mapping[str, Any]) -> VoiceFields:
+        """With the draft voice whose pitch, pace and tone come near to the profile, where nobody chose one."""
+        chosen = fields.settings.get("draft", {})
+        if chosen and not chosen.get("matched"):
+            return fields
+        settings = {engine: knobs for engine, knobs in fields.settings.items() if engine != "draft"}
+        if profile:
+            order = {"profile": dict(profile), "language": fields.language or "en"}
+            found = self._runner.ask(self._runner.lanes.tools[0], "voice_match", order)["settings"]
+            settings |= {"draft": {**found, "matched": True}} if found else {}
+        return fields.model_copy(update={"settings": settings})
 
     # ------------------------------------------------------------------------------------------ hearing
     def say(

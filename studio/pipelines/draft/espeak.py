@@ -4,7 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +36,36 @@ def synthesise(
     text: str, language: str, *, variant: str, pitch: int, pitch_range: int, words_per_minute: int
 ) -> Utterance:
     """Speak `text` in a child process. Raises EngineError("speech.failed")."""
+    with conversation() as say:
+        return say(
+            text, language,
+            variant=variant, pitch=pitch, pitch_range=pitch_range, words_per_minute=words_per_minute,
+        )  # fmt: skip
+
+
+@contextmanager
+def conversation() -> "Iterator[Callable[..., Utterance]]":
+    """`synthesise` for many sentences in a row, in one child process. Raises EngineError("speech.failed")."""
+    # -P: this folder must not stand in the way of the standard library's names
+    command = [sys.executable, "-P", str(CHILD)]
+    hidden = 0x08000000 if os.name == "nt" else 0  # CREATE_NO_WINDOW
+    try:
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, creationflags=hidden
+        )
+    except OSError as error:
+        raise EngineError("speech.failed", reason=type(error).__name__) from error
+    try:
+        yield partial(_ask, child)
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def _ask(
+    child: "subprocess.Popen[bytes]", text: str, language: str, *, variant: str, pitch: int, pitch_range: int,
+    words_per_minute: int,
+) -> Utterance:  # fmt: skip
     import numpy as np
 
     request = {
@@ -42,30 +76,52 @@ def synthesise(
         "rate": words_per_minute,
         "seconds": TIMEOUT_SECONDS,
     }
-    # -P: this folder must not stand in the way of the standard library's names
-    command = [sys.executable, "-P", str(CHILD)]
-    hidden = 0x08000000 if os.name == "nt" else 0  # CREATE_NO_WINDOW
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        child.kill()
+
+    watch = threading.Timer(TIMEOUT_SECONDS, give_up)
+    watch.start()
     try:
-        answer = subprocess.run(
-            command,
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=TIMEOUT_SECONDS,
-            creationflags=hidden,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineError("speech.failed", reason=type(error).__name__) from error
-    if answer.returncode != 0:
-        last = answer.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise EngineError("speech.failed", reason=last or f"exit status {answer.returncode}")
-    line, _, pcm = answer.stdout.partition(b"\n")
+        line, pcm = _answer(child, json.dumps(request).encode() + b"\n")
+    finally:
+        watch.cancel()
+    if not line:
+        child.kill()
+        reason = "TimeoutExpired" if late.is_set() else _last_words(child)
+        raise EngineError("speech.failed", reason=reason)
     head = json.loads(line)
     if "error" in head:
         raise EngineError("speech.failed", reason=head["error"])
-    samples = np.frombuffer(pcm, dtype="<i2", count=head["samples"]).astype(np.float32) / 32768
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768
     return Utterance(
         samples,
         head["rate"],
         tuple((float(at), name) for at, name in head["phonemes"]),
         tuple((float(at), first, length) for at, first, length in head["words"]),
     )
+
+
+def _answer(child: "subprocess.Popen[bytes]", request: bytes) -> tuple[bytes, bytes]:
+    """(head, samples); both empty where the child ended before it had said all."""
+    assert child.stdin and child.stdout
+    try:
+        child.stdin.write(request)
+        child.stdin.flush()
+    except OSError:  # it ended already
+        return b"", b""
+    line = child.stdout.readline()
+    if not line.endswith(b"\n"):
+        return b"", b""
+    wanted = 2 * json.loads(line).get("samples", 0)
+    pcm = child.stdout.read(wanted)
+    return (line, pcm) if len(pcm) == wanted else (b"", b"")
+
+
+def _last_words(child: "subprocess.Popen[bytes]") -> str:
+    """Why it ended, as far as it said."""
+    assert child.stderr
+    last = child.stderr.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
+    return last or f"exit status {child.wait()}"

@@ -1,11 +1,12 @@
-"""eSpeak NG as a program of its own: one request in, one voice out, then it ends. Standard library and the wheel only.
+"""eSpeak NG as a program of its own: requests in, voices out, until nobody asks. Standard library and the wheel only.
 
 eSpeak NG is GPL-3, Lanterna is MIT: the library is loaded here, in a separate process that `espeak.py` starts by this
 file's path, and nowhere else. Nothing of Lanterna is imported, so a crash of the library is an exit status there.
 
-stdin   one JSON object: text, voice ("en-us+f2"), pitch, range (0-99), rate (words per minute), seconds (to live)
-stdout  one JSON line: rate (Hz), samples, phonemes [[seconds, mnemonic]...], words [[seconds, first, length]...] with
-        positions in characters of `text`, or error; then `samples` little-endian 16-bit mono samples
+stdin   a JSON object in each line: text, voice ("en-us+f2"), pitch, range (0-99), rate (words per minute), seconds (to
+        live)
+stdout  for each, one JSON line: rate (Hz), samples, phonemes [[seconds, mnemonic]...], words [[seconds, first,
+        length]...] with positions in characters of `text`, or error; then `samples` little-endian 16-bit mono samples
 """
 
 import ctypes
@@ -59,14 +60,13 @@ def open_library() -> tuple[Any, int]:
     rate = library.espeak_Initialize(AUDIO_SYNCHRONOUS, 0, folder, PHONEME_EVENTS | DONT_EXIT)
     if rate <= 0:
         raise OSError(f"espeak_Initialize answered {rate}")
-    # it seeds its breath noise with the time of day: the same line would sound different a second later
-    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     return library, rate
 
 
-def speak(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def speak(library: Any, rate: int, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The head and the samples that answer a request. Raises OSError."""
-    library, rate = open_library()
+    # it seeds its breath noise with the time of day: the same line would sound different a second later
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     pcm = bytearray()
     phonemes: list[tuple[float, str]] = []
     words: list[tuple[float, int, int]] = []
@@ -104,17 +104,21 @@ def speak(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def main() -> int:
-    request = json.loads(sys.stdin.buffer.read())
-    # never orphaned: whoever asked may be dead by now
-    death = threading.Timer(float(request["seconds"]), os._exit, [3])
-    death.daemon = True
-    death.start()
-    try:
-        head, pcm = speak(request)
-    except OSError as error:
-        head, pcm = {"error": str(error)}, b""
-    sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + pcm)
-    sys.stdout.buffer.flush()
+    opened: tuple[Any, int] | None = None
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        # never orphaned: whoever asked may be dead by now
+        death = threading.Timer(float(request["seconds"]), os._exit, [3])
+        death.daemon = True
+        death.start()
+        try:
+            opened = opened or open_library()
+            head, pcm = speak(*opened, request)
+        except OSError as error:
+            head, pcm = {"error": str(error)}, b""
+        sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + pcm)
+        sys.stdout.buffer.flush()
+        death.cancel()
     return 0
 
 

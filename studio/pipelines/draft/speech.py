@@ -1,13 +1,13 @@
 """Draft voices: a line becomes a robot's reading of it, with the time of every word and phoneme. Knows no picture.
 
 A voice is a mapping of settings, all optional: variant (one of eSpeak's), pitch and range (0-99), rate (words per
-minute), tract (1.0; above it the throat is shorter, as a child's is). VOICES names some; every character has one by
-default, the same on every machine.
+minute), tract (1.0; above it the throat is shorter, as a child's is), bands (its tone, in dB, as match.py finds it).
+VOICES names some; every character has one by default, the same on every machine.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from studio.domain import Line
@@ -29,7 +29,7 @@ VOICES: Mapping[str, Mapping[str, Any]] = {
     "man-3": {"variant": "Michael", "pitch": 62, "range": 66, "rate": 166, "tract": 1.1},  # 135 Hz, young
     "child-1": {"variant": "f5", "pitch": 66, "range": 70, "rate": 164, "tract": 1.16},  # 275 Hz
 }
-PLAIN: Mapping[str, Any] = {"variant": "", "pitch": 50, "range": 50, "rate": 160, "tract": 1.0}
+PLAIN: Mapping[str, Any] = {"variant": "", "pitch": 50, "range": 50, "rate": 160, "tract": 1.0, "bands": ()}
 
 WOMEN = ("woman-1", "woman-2", "woman-3")
 MEN = ("man-1", "man-2", "man-3")
@@ -85,11 +85,11 @@ def speak(
     passages, language = passages_of(line, said), language_of(line)
     if not passages:
         raise Refused("speech.nothing_to_say", text=line.text[:80])
-    settings, level = _reading(line.direction, voice, language, seed)
+    settings, level = reading(line.direction, voice, language, seed)
     pieces: list[np.ndarray] = []
     visemes, words, rate, at = list[list[Any]](), list[list[Any]](), 0, 0.0
     for text, pause in passages:
-        samples, rate, mouths, times = _passage(text, settings, language)
+        samples, rate, mouths, times = passage(text, settings, language)
         visemes += [[round(at + start, 3), phoneme] for start, phoneme in mouths]
         words += [[round(at + start, 3), round(at + end, 3), word] for start, end, word in times]
         pieces += [samples, np.zeros(round(pause * rate), np.float32)]
@@ -100,21 +100,22 @@ def speak(
     return levelled(np.concatenate(pieces), rate, LOUDNESS + level), rate, facts
 
 
-def _passage(
-    text: str, settings: Mapping[str, Any], language: str
+def passage(
+    text: str, settings: Mapping[str, Any], language: str, say: Callable[..., espeak.Utterance] = espeak.synthesise
 ) -> "tuple[np.ndarray, int, list[list[Any]], list[list[Any]]]":
     """(N,) float32 without silence at its ends, its rate, visemes and words as `speak` has them."""
     from studio.media.spoken import audible
+    from studio.pipelines.draft.tone import toned
 
     tract = settings["tract"]
-    said = espeak.synthesise(
+    said = say(
         text, language,
         variant=settings["variant"],
         pitch=settings["pitch"],
         pitch_range=settings["range"],
         words_per_minute=round(settings["rate"] / tract),  # played faster afterwards
     )  # fmt: skip
-    samples = _play_faster(said.samples, tract)
+    samples = toned(_play_faster(said.samples, tract), said.rate, settings["bands"])
     heard = audible(samples, said.rate)
     if heard is None:
         raise Refused("speech.nothing_to_say", text=text[:80])
@@ -129,8 +130,10 @@ def _passage(
     return samples[first:last], said.rate, visemes, _word_times(text, spoken, visemes, seconds)
 
 
-def _reading(direction: str, voice: Mapping[str, Any], language: str, seed: int) -> tuple[dict[str, Any], float]:
-    """Settings for this reading, and its level in dB against the others."""
+def reading(
+    direction: str, voice: Mapping[str, Any], language: str, seed: int | None = None
+) -> tuple[dict[str, Any], float]:
+    """Settings for this reading, and its level in dB against the others. Without a seed exactly as the voice is."""
     import numpy as np
 
     base = {**PLAIN, **{name: value for name, value in voice.items() if name in PLAIN}}
@@ -138,18 +141,20 @@ def _reading(direction: str, voice: Mapping[str, Any], language: str, seed: int)
     for pattern, faster, wider, higher, louder in MANNERS:
         if re.search(pattern, direction.lower()):
             rate, spread, pitch, level = rate * faster, spread * wider, pitch + higher, level + louder
-    rng = np.random.default_rng(seed)
-    pitch, spread, rate = pitch + rng.uniform(-2, 2), spread + rng.uniform(-4, 4), rate * rng.uniform(0.97, 1.03)
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        pitch, spread, rate = pitch + rng.uniform(-2, 2), spread + rng.uniform(-4, 4), rate * rng.uniform(0.97, 1.03)
     if language == "zh":
         rate *= 1.18  # eSpeak pauses after each syllable; this comes out at 4.3 characters a second
-    reading = {
+    chosen = {
         "variant": str(base["variant"]),
         "pitch": int(np.clip(round(pitch), 0, 99)),
         "range": int(np.clip(round(spread), 0, 99)),
         "rate": int(np.clip(round(rate), 80, 400)),
         "tract": float(np.clip(base["tract"], 0.8, 1.25)),
+        "bands": list(base["bands"]),
     }
-    return reading, level
+    return chosen, level
 
 
 def _play_faster(samples: "np.ndarray", factor: float) -> "np.ndarray":
