@@ -161,8 +161,12 @@ def forget_sentences() -> None:
     shutil.rmtree(Path(os.environ[CACHE]) / "speech", ignore_errors=True)
 
 
-# somebody else's computer, or a package in a Python of its own: their tests hold this contract with fakes of those
-ELSEWHERE = [engine for engine in ENGINES if issubclass(engine_class(engine), (Remote, OwnPython))]
+# somebody else's computer, a program beside us, a package in a Python of its own: their tests hold this contract with
+# fakes of those
+ELSEWHERE = [
+    engine for engine in ENGINES
+    if issubclass(engine_class(engine), (Remote, OwnPython)) or engine_class(engine).outside
+]  # fmt: skip
 PAIRS = [(engine, task) for engine in ENGINES if engine not in ELSEWHERE for task in sorted(engine_class(engine).tasks)]
 
 

@@ -72,7 +72,7 @@ class Ask:
 
 def frames(model: str, seconds: float) -> int:
     """4n + 1 of them, so many seconds or a little more."""
-    return max(5, -(-round(seconds * MODELS[model].fps) // 4) * 4 + 1)
+    return max(5, -(-(round(seconds * MODELS[model].fps) - 1) // 4) * 4 + 1)
 
 
 def settings_of(ask: Ask, template: Mapping[str, Any]) -> dict[str, Any]:

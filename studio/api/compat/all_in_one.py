@@ -2,7 +2,7 @@
 below our own /api, and are asked first there.
 
 Its README and its code say the same in two spellings. Both are understood; what is answered is the code's, or the
-README's for whoever asks with `?spelling=readme` (docs/api.md, "Clients of All-in-one"). Errors say `{"detail": "…", "code"}`.
+README's for whoever asks with `?spelling=readme` (docs/api.md, "Clients of All-in-one"). Errors are `{detail, code}`.
 """
 
 import logging
