@@ -169,4 +169,5 @@ def put_on_shelf(shelf: Path, folders: Path) -> None:
     """Build every repository below `folders` and point the shelf at them, as an import from a folder does."""
     named = {repo: [str(build(repo, folders / repo.replace("/", "--")))] for repo in REPOS}
     shelf.mkdir(parents=True, exist_ok=True)
+    tiny_models_speech.write_vectors(shelf / "xvectors")
     (shelf / "folders.json").write_text(json.dumps(named), "utf-8")

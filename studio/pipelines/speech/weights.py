@@ -18,6 +18,7 @@ from studio.pipelines.base import Inputs, Plan, Room, Run, Speaker
 from studio.pipelines.memory.footprint import Footprint, Network, Shape
 from studio.pipelines.parts import Part, Shelf
 from studio.pipelines.speech.engine import SpeechEngine
+from studio.pipelines.speech.language import is_han
 
 if TYPE_CHECKING:
     import numpy as np
@@ -179,6 +180,14 @@ class SpokenWeights(SpeechEngine):
             torch.manual_seed(seed)
             yield
 
+    def here(self, asked: Any, module: Any) -> dict[str, Any]:
+        """What a processor made, where the module is; numbers that are no ids in its precision."""
+        return {
+            name: value.to(module.device, module.dtype if value.is_floating_point() else None)
+            for name, value in asked.items()
+            if hasattr(value, "to")
+        }
+
     def until_cancelled(self, run: Run) -> Any:
         """A list of stopping criteria for `generate`: it never stops, but raises Cancelled at the next token."""
         from transformers import StoppingCriteria, StoppingCriteriaList
@@ -196,6 +205,12 @@ class SpokenWeights(SpeechEngine):
     def sample(self, speaker: Speaker) -> "np.ndarray":
         """(N,) float32 mono of a voice's sample at the engine's rate, no longer than it uses."""
         return sample_of(speaker, self.rate, self.speaks.sample[1])
+
+
+def longest(text: str) -> float:
+    """Seconds after which a sentence that does not end by itself is ended: twice as many as a slow speaker needs."""
+    chinese = sum(map(is_han, text))
+    return 2 * (1.0 + 0.4 * chinese + 0.1 * (len(text) - chinese))
 
 
 def sample_of(speaker: Speaker, rate: int, most: float) -> "np.ndarray":
