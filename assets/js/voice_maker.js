@@ -3,7 +3,7 @@
 import { api, button, debounce, el, errorWords, icon, setText, t, toast } from "./core.js";
 import { note, waiting } from "./settings_parts.js";
 import { engineFacts, engineSelect, openModels } from "./voice_engines.js";
-import { LANGUAGES, checkWords, languageName, profileRows } from "./voice_names.js";
+import { LANGUAGES, checkWords, languageName, presetName, profileRows } from "./voice_names.js";
 import { Source, problem } from "./voice_source.js";
 import { SoundBar, hush } from "./voice_sound.js";
 import { engineOf, known, readVoices } from "./voice_state.js";
@@ -253,7 +253,7 @@ export class Maker {
     if (this.preset.dataset.of === JSON.stringify([this.form.engine, presets])) return;
     this.preset.dataset.of = JSON.stringify([this.form.engine, presets]);
     if (!presets.includes(this.form.preset)) this.form.preset = presets[0] || "";
-    this.preset.replaceChildren(...(presets.length ? presets.map((preset) => el("option", { value: preset, selected: preset === this.form.preset }, preset)) : [el("option", { value: "" }, t("voice.preset.none"))]));
+    this.preset.replaceChildren(...(presets.length ? presets.map((preset) => el("option", { value: preset, selected: preset === this.form.preset }, presetName(preset))) : [el("option", { value: "" }, t("voice.preset.none"))]));
     this.preset.disabled = !presets.length;
   }
 

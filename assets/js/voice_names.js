@@ -23,7 +23,10 @@ export const spoken = (code) => (code ? languageName(code) : t("voice.language.e
 /** What speaks a voice; a draft that speaks like a recording is never called a clone. */
 export const speakerName = (engine, voice) => (engine === DRAFT && voice?.sample ? t("voice.draft_match") : engineName(engine));
 
-/** "Clone · Portuguese · Pocket TTS" */
+/** A voice that an engine brings along: the draft's have names in every language, the others keep their own. */
+export const presetName = (preset) => (has(`voice.preset.${preset}`) ? t(`voice.preset.${preset}`) : preset);
+
+/** "From a recording · Portuguese · Pocket TTS" */
 export const summary = (voice) => [kindName(voice.kind), spoken(voice.language), voice.engine === "auto" ? "" : engineName(voice.engine)].filter(Boolean).join(" · ");
 
 /** 118.4 -> "118 Hz" */

@@ -33,6 +33,10 @@ export class SoundBar {
     this.#paint();
   }
 
+  unload() {
+    this.audio.removeAttribute("src");
+  }
+
   get src() {
     return this.audio.getAttribute("src") || "";
   }

@@ -32,7 +32,7 @@ export class Spoken {
       onend(this);
     } });
     this.sound.element.hidden = true;
-    this.sound.audio.addEventListener("error", () => (this.#heard = false)); // nothing to hear yet
+    this.sound.audio.addEventListener("error", () => this.#silent());
     this.sound.audio.addEventListener("playing", () => (this.sound.element.hidden = this.hidden || false));
     this.facts = el("dl", { class: "l-vfacts l-similar", hidden: true });
     this.trouble = el("div", {});
@@ -98,6 +98,13 @@ export class Spoken {
     this.#heard = true;
     this.sound.load(`/api/scenes/${this.sceneId}/sound`);
     this.sound.play();
+  }
+
+  /** Nothing to hear yet: asked for again with the next beat. A take that cannot be played says so. */
+  #silent() {
+    this.#heard = false;
+    if (!this.take) this.sound.unload();
+    else this.trouble.replaceChildren(note(t("player.cannot"), { tone: "bad", iconName: "triangle-alert" }));
   }
 
   async #done(scene) {

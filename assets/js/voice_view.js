@@ -1,6 +1,6 @@
 // One voice: what it is, what it can be told to say, how it sounds, who speaks with it. Knows a voice by its id.
 import { api, ask, button, confirmDialog, el, errorWords, fmt, icon, iconButton, openMenu, t, toast, toastError } from "./core.js";
-import { summary } from "./voice_names.js";
+import { presetName, summary } from "./voice_names.js";
 import { Profile } from "./voice_profile.js";
 import { Say } from "./voice_say.js";
 import { SoundBar, hush } from "./voice_sound.js";
@@ -64,7 +64,7 @@ export class VoiceView {
       const bar = new SoundBar({ label: voice.name });
       bar.load(`/api/voices/${voice.id}/sample`, { peaks: assetPeaks(voice.sample.sha256), duration: voice.sample.seconds });
       this.sample.append(bar.element);
-    } else this.sample.append(el("p", { class: "l-hint" }, voice.preset ? t("voice.own.preset", { preset: voice.preset }) : t("voice.own.plain")));
+    } else this.sample.append(el("p", { class: "l-hint" }, voice.preset ? t("voice.own.preset", { preset: presetName(voice.preset) }) : t("voice.own.plain")));
     if (voice.transcript) this.sample.append(el("blockquote", { class: "l-vquote" }, voice.transcript));
     if (voice.consent) this.sample.append(el("p", { class: "l-hint l-vagreed" }, icon("check"), t("voice.consent.given", { by: voice.consent.by, at: fmt.date(voice.consent.at) })));
     if (voice.note) this.sample.append(el("p", { class: "l-hint" }, voice.note));

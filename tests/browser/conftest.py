@@ -105,13 +105,19 @@ def _once_ready(site: Site, server: "subprocess.Popen[bytes]") -> Site:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+def more_flags() -> list[str]:
+    """What a module's browser is started with besides FLAGS: a module that wants any has a fixture of its own."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def chromium(more_flags: list[str]) -> Iterator[Any]:
     """Per module, not per session: while Playwright is open, nothing else in this thread may run an event loop."""
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=20_000)  # two busy cores; what is there is seen at once all the same
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *more_flags])
         yield browser
         browser.close()
 
