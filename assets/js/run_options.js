@@ -17,6 +17,7 @@ export function openRunOptions(queue, save) {
   const ready = el("input", { class: "l-input l-mono", type: "time", value: queue.ready_by, id: "run-ready" });
   const awake = el("input", { type: "checkbox", checked: queue.keep_awake, id: "run-awake" });
   const drafts = el("input", { type: "checkbox", checked: queue.draft_on_failure, id: "run-draft-on-failure" });
+  const splits = el("input", { type: "checkbox", checked: queue.split_long, id: "run-split-long" });
   const afterwards = select("afterwards", ["nothing", "sleep", "shut_down"], queue.afterwards);
   const draw = () => {
     times.hidden = trouble.value !== "retry";
@@ -32,7 +33,7 @@ export function openRunOptions(queue, save) {
     const changes = {
       on_error: trouble.value, retries: Number(retries.value), order: order.value, priority: Number(priority.value),
       starts_at: starts.value ? new Date(starts.value).toISOString() : null, ready_by: ready.value,
-      draft_on_failure: drafts.checked, keep_awake: awake.checked, afterwards: afterwards.value,
+      draft_on_failure: drafts.checked, split_long: splits.checked, keep_awake: awake.checked, afterwards: afterwards.value,
     };
     if (await save(changes)) dialog.close();
     yes.disabled = false;
@@ -43,6 +44,7 @@ export function openRunOptions(queue, save) {
     content: el("form", { class: "l-stack", onsubmit: (event) => event.preventDefault() },
       el("div", { class: "l-fields-two" }, field("run.on_error", trouble), times),
       el("label", { class: "l-run-awake" }, drafts, el("span", {}, t("run.draft_on_failure"))),
+      el("label", { class: "l-run-awake" }, splits, el("span", {}, t("run.split_long"))),
       el("div", { class: "l-fields-two" }, field("run.order", order), field("run.priority", priority)),
       about,
       el("div", { class: "l-fields-two l-run-times" }, field("run.starts_at", starts), field("run.ready_by", ready)),
