@@ -33,6 +33,7 @@ ENGINES: dict[str, str] = {
     "sd-turbo": "studio.pipelines.stable_diffusion:SDTurbo",
     "whisper-large-v3-turbo": "studio.pipelines.speech.whisper:WhisperTurbo",
     "whisper-base": "studio.pipelines.speech.whisper:WhisperBase",
+    "wavlm-sv": "studio.pipelines.speech.likeness:WavLMSpeaker",
     "pocket-tts": "studio.pipelines.speech.pocket_tts:PocketTTS",
     "speecht5": "studio.pipelines.speech.speecht5:SpeechT5",
     "phonon": "studio.pipelines.speech.phonon:Phonon",

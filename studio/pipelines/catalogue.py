@@ -64,6 +64,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "voxcpm2": Entry("VoxCPM2", languages=("en", "pt", "zh")),
     "whisper-large-v3-turbo": Entry("Whisper Large v3 Turbo", languages=("en", "pt", "zh")),
     "whisper-base": Entry("Whisper Base", languages=("en", "pt", "zh")),
+    "wavlm-sv": Entry("WavLM Base, speakers", languages=("en", "pt", "zh")),
 }
 
 
