@@ -2,6 +2,7 @@
 import { el, errorWords, fmt, icon, iconButton, menuOf, openMenu, setAttr, setIcon, setText, t } from "./core.js";
 import { deleteScenes, pickRange, picking, togglePick } from "./picked.js";
 import { card, sceneVerbs, select, state } from "./queues.js";
+import { lipsNode } from "./take_facts.js";
 import { TASK_ICONS, mood, noteText, pictureOf, settingsText, standInText, stateText, taskName } from "./words_of.js";
 
 export class SceneRow {
@@ -100,7 +101,7 @@ export class SceneRow {
     const id = this.id;
     this.more.replaceChildren(
       el("div", { class: "l-scene-facts" }, el("span", { class: "l-tag" }, taskName(scene.task_type)),
-        el("span", { class: "l-mono" }, settingsText(scene))),
+        el("span", { class: "l-mono" }, settingsText(scene)), lipsNode(scene.take?.lipsync)),
       el("p", { class: "l-scene-prompt" }, scene.prompt),
       noteText(scene) && el("p", { class: "l-hint" }, noteText(scene)),
       trouble ? el("div", { class: `l-trouble l-trouble-${mood(scene)}` }, el("div", {}, message), hint && el("div", { class: "l-hint" }, hint)) : "",

@@ -4,6 +4,7 @@ import { useSettings } from "./generate.js";
 import { Player, itemOf } from "./player.js";
 import { openClip } from "./take_clip.js";
 import { stepTime } from "./plan.js";
+import { lipsNode, missingNode } from "./take_facts.js";
 import { titleOf } from "./tiles.js";
 import { engineName, standInText, taskName } from "./words_of.js";
 
@@ -57,6 +58,8 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
       ["gallery.fact.rate", take.kind === "video" && take.fps ? `${fmt.number(take.fps)} fps` : ""],
       ["gallery.fact.seed", String(take.seed ?? ""), () => copy(String(take.seed), "gallery.copied.seed"), "gallery.copy.seed"],
       ["gallery.fact.profile", has(`form.profile.${take.profile}`) ? t(`form.profile.${take.profile}`) : take.profile],
+      ["gallery.fact.lips", lipsNode(take.facts?.lipsync, { id: "take-lips" })],
+      ["gallery.fact.missing", missingNode(take.missing)],
       ...making(take.facts || {}),
       ["gallery.fact.queue", queueName(take)],
       ["gallery.fact.number", String(take.number ?? "")],

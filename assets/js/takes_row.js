@@ -4,6 +4,7 @@ import { api, el, emit, icon, iconButton, menuOf, openMenu, t, urls } from "./co
 import { lineRows, linesDrawn } from "./lines_row.js";
 import { act } from "./queues.js";
 import { askForRetake, askForSeeds, discardTake, rate } from "./review.js";
+import { lipsNode, missingNode } from "./take_facts.js";
 import { engineName } from "./words_of.js";
 
 const STARS = [1, 2, 3, 4, 5];
@@ -26,6 +27,7 @@ export class TakesRow {
       ...(takes.length ? [this.#head(scene, takes)] : []),
       ...(takes.length && scene.retake ? [this.#note(scene)] : []),
       el("div", { class: "l-pick-row" }, takes.map((take) => this.#tile(take))),
+      ...[lipsNode(takes.find((take) => take.selected)?.lipsync)].filter(Boolean),
       ...(scene?.voice_list?.length ? [el("div", { class: "l-label" }, t("scene.spoken")), ...lineRows(scene, this.refresh)] : []));
   }
 

@@ -38,6 +38,7 @@ from studio.execution import (
     ToolDone,
     meter,
 )
+from studio.execution.measures import measured
 from studio.media import files
 from studio.pipelines.base import Engine, Inputs, Made, Plan, Run
 from studio.pipelines.manager import PipelineManager
@@ -275,7 +276,7 @@ def _placed(assignment: Assignment, made: Made) -> Finished:
     try:
         looked = probe(made.path)
         facts = {
-            **made.facts,
+            **made.facts, **measured(made.path, assignment),
             "kind": looked.kind, "width": looked.width, "height": looked.height, "fps": looked.fps,
             "num_frames": looked.num_frames, "duration": looked.duration, "bytes": made.path.stat().st_size,
             "profile": assignment.plan.profile,

@@ -91,7 +91,12 @@ def _take_of_card(take: Take) -> View:
     names = (
         "id", "number", "kind", "duration", "width", "height", "fps", "draft", "engine", "locked", "private", "rating",
     )  # fmt: skip
-    return {name: getattr(take, name) for name in names}
+    return {name: getattr(take, name) for name in names} | _lipsync(take)
+
+
+def _lipsync(take: Take) -> View:
+    """How its lips follow the sound, where it is a talking picture that was measured."""
+    return {"lipsync": take.facts["lipsync"]} if "lipsync" in take.facts else {}
 
 
 def take_view(take: Take, where: Mapping[str, Any]) -> View:
@@ -112,6 +117,7 @@ def take_view(take: Take, where: Mapping[str, Any]) -> View:
         "bytes": where["bytes"],
         "degraded": reason_of(take.degraded_reason),
         "file_name": take.path.name,
+        **_lipsync(take),
     }
 
 
