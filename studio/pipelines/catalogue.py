@@ -26,6 +26,7 @@ LICENCES: Mapping[str, str] = {  # as Engine.licence names it -> its text
     "Stability AI Community": "https://stability.ai/license",
     "Stability AI Non-Commercial": "https://huggingface.co/stabilityai/stable-video-diffusion-img2vid-xt/blob/main/LICENSE.md",
     "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC-BY-SA-3.0": "https://creativecommons.org/licenses/by-sa/3.0/",
     "CreativeML Open RAIL++-M": "https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md",
 }
 
