@@ -459,7 +459,7 @@ def test_cosyvoice_3_is_told_who_it_is(desk_of: Any, server: Server, sample: Spe
 def test_cosyvoice_1_gives_another_rate(desk_of: Any, server: Server) -> None:
     desk, server.answers = desk_of(CosyVoice), [spoken(pcm(22_050, 1.0))]
     made = desk.run(voice="Anna", version="1")
-    assert len(sound.load48(made.path)) / 48_000 == pytest.approx(1.0, abs=0.1)
+    assert len(sound.load48(made.path)) / 48_000 == pytest.approx(1.0, abs=0.03)
 
 
 def test_cosyvoice_without_any_voice_asks_for_one(desk_of: Any, server: Server) -> None:
