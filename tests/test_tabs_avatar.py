@@ -11,7 +11,7 @@ from studio.service import Studio
 from studio.tabs import avatar
 from studio.tabs.kit import theme
 
-SCRIPTS = sorted((theme.ASSETS / "js").glob("avatar*.js"))
+SCRIPTS = [*sorted((theme.ASSETS / "js").glob("avatar*.js")), theme.ASSETS / "js" / "take_facts.js"]
 CHOICES = {  # what a key is put together from
     "avatar.mode": ("script", "recording", "many"),
     "avatar.order": ("together", "in_turn"),

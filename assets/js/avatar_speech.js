@@ -1,7 +1,7 @@
 // What the portrait says: a script with a voice per line, the user's recordings, or many lines of which each becomes a
 // scene. How long it will take is said beside it, by the studio's own estimate.
 import { api, button, debounce, el, fmt, iconButton, keyed, on, setText, t, toastError } from "./core.js";
-import { MODES, PEOPLE, addLine, change, desk, pasted, people, removeLine, setLine } from "./avatar_desk.js";
+import { MODES, PEOPLE, addLine, change, desk, pasted, people, removeLine, setLine, written } from "./avatar_desk.js";
 import { sendFile } from "./rest_upload.js";
 import { Recorder } from "./voice_record.js";
 
@@ -194,7 +194,9 @@ export class Speech {
 
   #record() {
     this.recorder?.close();
-    this.recorder = new Recorder({ words: t("avatar.recording.say"), onfile: (file) => {
+    const script = written().map((line) => line.text.trim()).join(" ");
+    this.recording.dataset.script = String(Boolean(script));
+    this.recorder = new Recorder({ words: script || t("avatar.recording.say"), onfile: (file) => {
       this.recorder = null;
       this.recording.replaceChildren();
       this.#take([file]);
@@ -257,7 +259,7 @@ export class Speech {
     this.draw();
     for (const file of taken) {
       try {
-        const asset = await sendFile("/assets", file);
+        const asset = await sendFile("/assets", file, {});
         const recording = { ref: asset.ref, name: file.name, seconds: asset.duration };
         if (many) change({ many: { ...desk.many, recordings: [...desk.many.recordings, recording] } });
         else change({ recordings: [...desk.recordings, recording] });

@@ -1,6 +1,7 @@
 """The Avatar tab as a person uses it: a portrait, a line, its draft in place; two people; many lines into a queue."""
 
 import sys
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,18 @@ def say(page: Any, *lines: tuple[str, str]) -> None:
         row.locator("textarea").fill(text)
 
 
+def tone(path: Path, seconds: float) -> Path:
+    """A WAV of a hum that swells and fades, as a voice does."""
+    at = np.arange(int(seconds * 16_000)) / 16_000
+    samples = 0.4 * np.sin(2 * np.pi * 140 * at) * np.abs(np.sin(2 * np.pi * 3 * at))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((samples * 32_767).astype("<i2").tobytes())
+    return path
+
+
 def scenes_of(site: Any) -> list[dict[str, Any]]:
     """Talking avatars, wherever they are, newest first."""
     takes = site.call("GET", "/takes?task=talking_avatar&layer=picture")["takes"]
@@ -116,14 +129,45 @@ def test_the_voice_that_was_heard_in_the_draft_is_heard_in_the_render(open_page,
     assert len([take for take in voices if take["scene_id"] == found[0]["scene_id"]]) == 1
 
 
-def test_lips_are_said_to_be_in_step_or_off(open_page, drawn):
+def test_a_recording_speaks_and_sets_the_length_and_two_are_two_people(open_page, site, drawn, tmp_path):
+    page = avatar(open_page)
+    choose(page, drawn(cartoon(hair=(20, 90, 60))))
+    page.locator("#avatar-mode-recording").click()
+    expect(page.locator("#avatar-why")).to_contain_text("Record something")
+    page.locator("#avatar-sounds").set_input_files(tone(tmp_path / "keeper.wav", 1.5))
+    expect(page.locator(".l-av-sound audio")).to_have_count(1, timeout=WAIT)
+    expect(page.locator("#avatar-sum")).to_contain_text("1 recording")
+    page.locator("#avatar-draft").click()
+    page.locator("#avatar-result video:not([hidden])").first.wait_for(timeout=WAIT)
+    take = next(take for take in scenes_of(site) if take["title"] == "keeper")
+    assert take["duration"] == pytest.approx(1.5, abs=0.06), "a recording of the user's sets the length exactly"
+    page.locator("#avatar-view-portrait").click()
+    page.locator("#avatar-sounds").set_input_files(tone(tmp_path / "boy.wav", 1.0))
+    expect(page.locator(".l-av-sound audio")).to_have_count(2, timeout=WAIT)
+    expect(page.locator(".l-av-half")).to_have_count(2)
+    expect(page.locator("#avatar-sound-choose")).to_be_hidden()
+
+
+def test_a_recording_that_is_none_is_refused_with_the_cure(open_page, tmp_path):
+    page = avatar(open_page)
+    page.locator("#avatar-mode-recording").click()
+    fake = tmp_path / "fake.wav"
+    fake.write_text("not a sound")
+    page.locator("#avatar-sounds").set_input_files(fake)
+    toast = page.locator("#l-toasts .l-toast-bad")
+    toast.wait_for(timeout=WAIT)
+    assert "fake.wav" in toast.inner_text() and toast.locator(".l-hint").inner_text()
+    expect(page.locator(".l-av-sound")).to_have_count(0)
+
+
+def test_the_lips_of_a_draft_are_measured_and_in_step(open_page, drawn):
     page = avatar(open_page)
     choose(page, drawn(cartoon()))
     say(page, ("", "The harbour lights are burning low tonight."))
     page.locator("#avatar-draft").click()
     lips = page.locator("#avatar-lips")
     lips.wait_for(timeout=WAIT)
-    expect(lips).to_contain_text("ips")
+    expect(lips).to_have_text("Lips in sync")
 
 
 def test_a_picture_without_a_face_says_so_and_three_clicks_mend_it(open_page, drawn, site):
