@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from studio.domain import Line, Speech
 from studio.errors import Cancelled, EngineError, Refused
+from studio.media.hub_files import Wanted, files_of
 from studio.pipelines import catalogue
 from studio.pipelines.base import Inputs, Machine, Plan, Run, Speaker
 from studio.pipelines.manager import PipelineManager
@@ -283,6 +285,13 @@ def test_other_weights_are_another_revision_and_are_read_anew(shelf: dict[str, P
     assert not np.array_equal(np.concatenate(said(engine, words(), run))[: len(sound)], sound)
     engine.close()
     assert engine.held() == {} and engine.modules == {}
+
+
+def test_its_template_is_fetched_with_it_and_no_program():
+    names = ("config.json", "model.safetensors", "chat_template.jinja", "tokenizer.json", "modeling.py", "README.md")
+    rows = [SimpleNamespace(path=name, size=3, lfs=None, blob_id="a" * 40) for name in names]
+    found = {file.name for file in files_of(Wanted("owner/name", ""), rows)}
+    assert found == {"config.json", "model.safetensors", "chat_template.jinja", "tokenizer.json"}
 
 
 def test_half_a_model_is_refused_by_name(shelf: dict[str, Path]):

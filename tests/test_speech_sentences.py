@@ -115,11 +115,12 @@ def test_a_long_sentence_is_cut_at_its_commas_and_no_word_is_lost():
         ("我在北京。", "我在bei jing。"),
         ("AI and ai, not rain. I.", "A I and A I, not rain. eye."),
         ("C++ is C", "see plus \\1 is C"),
+        ("New York is new.", "Nova Iorque is novo."),
     ],
 )
 def test_words_are_said_as_the_project_says_them(text, spoken):
     said = [("I", "eye"), ("Inês", "ee-nesh"), ("Tokyo", "东京"), ("北京", "bei jing"), ("AI", "A I"),
-            ("C++", "see plus \\1")]  # fmt: skip
+            ("C++", "see plus \\1"), ("New", "novo"), ("New York", "Nova Iorque")]  # fmt: skip
     assert pronounced(text, said) == spoken
     assert pronounced(text, []) == text
 
