@@ -30,6 +30,7 @@ def test_a_queue_is_run_the_way_it_is_told(site: Any, open_page: Any, shot: Any)
     page.locator("#run-priority").select_option("5")
     page.locator("#run-starts").fill("2099-01-01T06:00")
     page.locator("#run-afterwards").select_option("shut_down")
+    page.get_by_label("Draft where a real engine fails").check()
     shot(page, "run_options")
     page.locator("#run-save").click()
     expect(page.locator("dialog").last).to_contain_text("a minute after the last scene")
@@ -38,8 +39,8 @@ def test_a_queue_is_run_the_way_it_is_told(site: Any, open_page: Any, shot: Any)
     page.locator("#run-save").click()
     expect(page.locator("dialog")).to_have_count(0)
     queue = site.call("GET", f"/queues/{queue_id}")["queue"]
-    told = ("on_error", "retries", "order", "priority", "afterwards")
-    assert [queue[name] for name in told] == ["retry", 3, "model", 5, "nothing"]
+    told = ("on_error", "retries", "order", "priority", "afterwards", "draft_on_failure")
+    assert [queue[name] for name in told] == ["retry", 3, "model", 5, "nothing", True]
     site.call("POST", f"/queues/{queue_id}/run", {})
     row = page.locator(f'.l-queue[data-id="{queue_id}"]')
     expect(row).to_have_attribute("data-state", "scheduled")
@@ -89,3 +90,21 @@ def test_the_countdown_is_shown_and_can_be_cancelled(site: Any, open_page: Any, 
     page.get_by_role("button", name="Stay on").click()
     expect(page.locator(".l-now-title")).to_have_text("Nothing is rendering", timeout=15_000)
     assert cancelled == ["POST"]
+
+
+def test_a_stand_in_is_said_in_words(open_page: Any) -> None:
+    """Of an engine by the title of its model, however long the list of those that failed."""
+    page = open_page()
+    why = {"code": "engine.out_of_memory", "params": {"engine": "infinitetalk-multi"}}
+    params = {"engine": "wan2gp", "failed": "infinitetalk, infinitetalk-multi", "why": why}
+    said = page.evaluate(
+        "async (degraded) => (await import('/ui/js/words_of.js')).standInText({degraded})",
+        {"code": "job.stood_in", "params": params},
+    )
+    assert said.startswith("Rendered by Wan2GP, because InfiniteTalk") and "infinitetalk" not in said
+    assert (
+        page.evaluate(
+            "async () => (await import('/ui/js/words_of.js')).standInText({degraded: {code: 'old words', params: {}}})"
+        )
+        == "Another engine stood in: old words"
+    )
