@@ -178,3 +178,26 @@ def test_the_library_stays_out_of_this_process():
         text=True,
     )
     assert answer.returncode == 0, answer.stderr
+
+
+def test_one_child_speaks_many_lines_and_what_was_said_before_is_not_heard():
+    how = {"variant": "f2", "pitch": 50, "pitch_range": 50, "words_per_minute": 170}
+    with espeak.conversation() as say:
+        alone = say("The lamp is lit.", "en", **how)
+    first = espeak.synthesise("Boa noite, minha mãe.", "pt", **how)
+    with espeak._resident as child:
+        before = child.pid
+    again = espeak.synthesise("The lamp is lit.", "en", **how)
+    assert len(first.samples) != len(again.samples)
+    assert np.array_equal(alone.samples, again.samples) and alone.phonemes == again.phonemes
+    if espeak.os.name != "nt":  # there a library cannot be told to forget
+        with espeak._resident as child:
+            assert child.pid == before
+
+
+def test_a_child_that_ended_is_followed_by_another():
+    espeak.synthesise("One.", "en", variant="", pitch=50, pitch_range=50, words_per_minute=170)
+    with espeak._resident as child:
+        child.kill()
+        child.wait()
+    assert len(espeak.synthesise("Two.", "en", variant="", pitch=50, pitch_range=50, words_per_minute=170).samples)

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from studio.domain import CUT_PREFIXES, Line, SceneAdapter
 from studio.pipelines.base import Inputs, Plan, Run
 from studio.pipelines.draft.engine import FPS, Draft
@@ -27,14 +29,14 @@ def main() -> None:
     """Print the machine and a table: task, the median of ROUNDS runs, times real time."""
     say = sys.stdout.write
     say(f"{_machine()}\n{SECONDS:g} s of 1280 x 720 at {FPS} fps, median of {ROUNDS}, one core\n\n")
-    say(f"{'task':42}{'frames / CPU s':>15}{'x real time':>13}\n")
+    say(f"{'task':48}{'frames / CPU s':>15}{'x real time':>13}\n")
     with tempfile.TemporaryDirectory() as folder:
         _warm_up(Path(folder))
         for name, scene, files in _scenes(Path(folder)):
             rates = [_rate(Path(folder), scene, files) for _ in range(ROUNDS)]
             rate = statistics.median(rates)
             times = "" if scene["task_type"] == "text_to_image" else f"{rate / FPS:.1f}"
-            say(f"{name:42}{rate:15.1f}{times:>13}\n")
+            say(f"{name:48}{rate:15.1f}{times:>13}\n")
             sys.stdout.flush()
 
 
@@ -70,7 +72,13 @@ def _scenes(folder: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Path]
     yield "single_shot_extension", _scene("single_shot_extension", "It goes on", input_video="-"), clip
     for cut in CUT_PREFIXES:
         yield f"shot_switching, {cut}", _scene("shot_switching_extension", f"{cut} the sea", input_video="-"), clip
-    yield "talking_avatar", _scene("talking_avatar", "By the sea at dusk", input_image="-"), {"input_image": people[0]}
+    yield (
+        "talking_avatar, before a drawn place",
+        _scene("talking_avatar", "By the sea at dusk", input_image="-"),
+        {"input_image": people[0]},
+    )
+    full = {"input_image": _filling_the_frame(folder, people[0])}
+    yield "talking_avatar, a picture that fills the frame", _scene("talking_avatar", "", input_image="-"), full
     yield "speech (seconds of sound x 24)", {"task_type": "speech", "lines": [Line(text="The lamp is lit. " * 6)]}, {}
 
 
@@ -80,18 +88,22 @@ def _scene(task: str, prompt: str, **more: Any) -> dict[str, Any]:
 
 
 def _rate(folder: Path, scene: dict[str, Any], files: dict[str, Path]) -> float:
-    children = os.times()
-    started = time.process_time()
+    started = _cpu_seconds()
     made = _make(folder, scene, files)
-    ended = os.times()
-    spent = time.process_time() - started
-    spent += ended.children_user + ended.children_system - children.children_user - children.children_system
+    spent = _cpu_seconds() - started
     if scene["task_type"] == "text_to_image":
         return 1 / spent
     if scene["task_type"] == "speech":
         with wave.open(str(made)) as sound:
             return sound.getnframes() / sound.getframerate() * FPS / spent
     return SECONDS * FPS / spent
+
+
+def _cpu_seconds() -> float:
+    """Of this process and its children, those that are over and the one that speaks."""
+    own = os.times()
+    alive = [child.cpu_times() for child in psutil.Process().children()]
+    return time.process_time() + own.children_user + own.children_system + sum(row.user + row.system for row in alive)
 
 
 def _make(folder: Path, scene: dict[str, Any], files: dict[str, Path]) -> Path:
@@ -104,6 +116,17 @@ def _make(folder: Path, scene: dict[str, Any], files: dict[str, Path]) -> Path:
 def _warm_up(folder: Path) -> None:
     """Imports, typefaces and film stock belong to the worker, not to a shot."""
     _make(folder, {**_scene("text_to_video", "The sea"), "duration": 0.5}, {})
+
+
+def _filling_the_frame(folder: Path, portrait: Path) -> Path:
+    """The portrait lit from one side: nothing can be cut out of that."""
+    import cv2
+    import numpy as np
+
+    picture, path = cv2.imread(str(portrait)), folder / "lit.png"
+    light = np.linspace(0.75, 1.0, picture.shape[1])[None, :, None]
+    cv2.imwrite(str(path), (picture * light).astype(np.uint8))
+    return path
 
 
 def _tone(folder: Path) -> Path:

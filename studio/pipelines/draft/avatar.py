@@ -26,6 +26,7 @@ from studio.pipelines.draft.puppet import Lids, Mouth, Part
 
 PUSH = 0.045  # how much closer the camera is at the end
 PLATE_PUSH = 0.4  # of that for what is far behind
+PLATE_HELD = 3  # frames: out of focus and a tenth of a pixel each, nobody sees it stand
 BLINK_SECONDS = 0.24
 BLINK = (0.0, 0.35, 0.85, 1.0, 0.9, 0.55, 0.2, 0.0)  # how shut, over that time
 EDGE = 0.28  # vignette
@@ -121,6 +122,7 @@ class Performance:
         self.still = self._developed(self.picture, np.s_[:, :])
         self.shown, self.face = self.still.copy(), self.picture.copy()
         self.plate = yuv_from_bgr(framed.plate) if framed.plate is not None else None
+        self._behind: tuple[int, Sequence[np.ndarray]] = (-1, ())
         self.rows, self.columns = self._around_figure()
         rng = np.random.default_rng(seed)
         self.grid = _coarse(self.rows, self.columns)
@@ -172,8 +174,8 @@ class Performance:
             for channel, plane in enumerate(chroma, start=1):
                 cv2.extractChannel(half, channel, dst=plane)
             return frame
-        behind = cv2.split(self._plate(push))
-        cv2.resize(behind[0], self.size, dst=luma, interpolation=cv2.INTER_LINEAR)
+        behind = self._seen_behind(self.plate, index)
+        luma[:] = behind[0]
         _lay(luma[part], cv2.extractChannel(seen, 0), cv2.extractChannel(seen, 3))
         clear = cv2.extractChannel(half, 3)
         for channel, plane in enumerate(chroma, start=1):
@@ -194,14 +196,16 @@ class Performance:
             maps.append(wide[COARSE : COARSE + rows, COARSE : COARSE + columns])
         return maps[0], maps[1]
 
-    def _plate(self, push: float) -> np.ndarray:
-        """What is behind, at half size; it comes closer more slowly."""
-        height, width = self.plate.shape[:2]
-        zoom = 1 + PLATE_PUSH * (push - 1)
-        move = np.float32([[zoom, 0, width / 2 * (1 - zoom)], [0, zoom, height / 2 * (1 - zoom)]])
-        return cv2.warpAffine(
-            self.plate, move, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+    def _seen_behind(self, plate: np.ndarray, index: int) -> Sequence[np.ndarray]:
+        """Y, U and V of what is behind; it comes closer more slowly, by a part of a pixel every PLATE_HELD frames."""
+        if index // PLATE_HELD != self._behind[0]:
+            height, width = plate.shape[:2]
+            zoom = 1 + PLATE_PUSH * (float(self.push[index]) - 1)
+            move = np.float32([[zoom, 0, width / 2 * (1 - zoom)], [0, zoom, height / 2 * (1 - zoom)]])
+            seen = cv2.warpAffine(plate, move, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            y, u, v = cv2.split(seen)
+            self._behind = index // PLATE_HELD, [cv2.resize(y, self.size, interpolation=cv2.INTER_LINEAR), u, v]
+        return self._behind[1]
 
 
 class Person:

@@ -1,5 +1,6 @@
 """The draft voice's program: starts eSpeak NG beside us and reads what it said. Knows no characters and no scenes."""
 
+import atexit
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studio.errors import EngineError
 
@@ -35,37 +36,97 @@ class Utterance:
 def synthesise(
     text: str, language: str, *, variant: str, pitch: int, pitch_range: int, words_per_minute: int
 ) -> Utterance:
-    """Speak `text` in a child process. Raises EngineError("speech.failed")."""
-    with conversation() as say:
-        return say(
-            text, language,
+    """Speak `text` in a child process, which stays for the next text: to start it takes longer than to speak. Raises
+    EngineError("speech.failed")."""
+    with _resident as child:
+        utterance, clean = _heard(
+            child, text, language,
             variant=variant, pitch=pitch, pitch_range=pitch_range, words_per_minute=words_per_minute,
         )  # fmt: skip
+        if not clean:  # the same words must sound the same, whatever was said before
+            _resident.let_go()
+        return utterance
 
 
 @contextmanager
 def conversation() -> "Iterator[Callable[..., Utterance]]":
     """`synthesise` for many sentences in a row, in one child process. Raises EngineError("speech.failed")."""
+    child = _started()
+    try:
+        yield partial(_said, child)
+    finally:
+        _end(child)
+
+
+class _Resident:
+    """The child that stays, lent to one thread at a time. One that failed is ended, and so is any with this process:
+    what it listens to is closed then."""
+
+    def __init__(self) -> None:
+        self._lent = threading.Lock()  # protects both
+        self._child: subprocess.Popen[bytes] | None = None
+        self._program = CHILD
+
+    def __enter__(self) -> "subprocess.Popen[bytes]":
+        self._lent.acquire()
+        try:
+            if self._child and (self._child.poll() is not None or self._program != CHILD):
+                self.let_go()
+            if self._child is None:
+                self._child, self._program = _started(), CHILD
+        except BaseException:
+            self._lent.release()
+            raise
+        return self._child
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is not None:
+                self.let_go()
+        finally:
+            self._lent.release()
+
+    def let_go(self) -> None:
+        """By whom it is lent to."""
+        child, self._child = self._child, None
+        if child is not None:
+            _end(child)
+
+    def close(self) -> None:
+        with self._lent:
+            self.let_go()
+
+
+_resident = _Resident()
+atexit.register(_resident.close)
+
+
+def _started() -> "subprocess.Popen[bytes]":
     # -P: this folder must not stand in the way of the standard library's names
     command = [sys.executable, "-P", str(CHILD)]
     hidden = 0x08000000 if os.name == "nt" else 0  # CREATE_NO_WINDOW
     try:
-        child = subprocess.Popen(
+        return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, creationflags=hidden
         )
     except OSError as error:
         raise EngineError("speech.failed", reason=type(error).__name__) from error
-    try:
-        yield partial(_ask, child)
-    finally:
-        child.kill()
-        child.communicate()
 
 
-def _ask(
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    child.kill()
+    child.communicate()
+
+
+def _said(child: "subprocess.Popen[bytes]", text: str, language: str, **how: Any) -> Utterance:
+    return _heard(child, text, language, **how)[0]
+
+
+def _heard(
     child: "subprocess.Popen[bytes]", text: str, language: str, *, variant: str, pitch: int, pitch_range: int,
     words_per_minute: int,
-) -> Utterance:  # fmt: skip
+) -> tuple[Utterance, bool]:  # fmt: skip
+    """What was said, and whether the child has forgotten it."""
     import numpy as np
 
     request = {
@@ -96,12 +157,13 @@ def _ask(
     if "error" in head:
         raise EngineError("speech.failed", reason=head["error"])
     samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768
-    return Utterance(
+    utterance = Utterance(
         samples,
         head["rate"],
         tuple((float(at), name) for at, name in head["phonemes"]),
         tuple((float(at), first, length) for at, first, length in head["words"]),
     )
+    return utterance, bool(head["clean"])
 
 
 def _answer(child: "subprocess.Popen[bytes]", request: bytes) -> tuple[bytes, bytes]:

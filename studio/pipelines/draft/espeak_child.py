@@ -6,9 +6,11 @@ file's path, and nowhere else. Nothing of Lanterna is imported, so a crash of th
 stdin   a JSON object in each line: text, voice ("en-us+f2"), pitch, range (0-99), rate (words per minute), seconds (to
         live)
 stdout  for each, one JSON line: rate (Hz), samples, phonemes [[seconds, mnemonic]...], words [[seconds, first,
-        length]...] with positions in characters of `text`, or error; then `samples` little-endian 16-bit mono samples
+        length]...] with positions in characters of `text`, clean (the next will sound as if it were the first), or
+        error; then `samples` little-endian 16-bit mono samples
 """
 
+import _ctypes
 import ctypes
 import json
 import os
@@ -63,6 +65,20 @@ def open_library() -> tuple[Any, int]:
     return library, rate
 
 
+def forget(library: Any) -> bool:
+    """Take the library out of this process with all that it remembers: what was said before is heard a little in what
+    is said next. False where it stays."""
+    library.espeak_Terminate()
+    if os.name == "nt":
+        return False
+    _ctypes.dlclose(library._handle)
+    try:
+        ctypes.CDLL(library._name, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+    except OSError:  # it is gone
+        return True
+    return False
+
+
 def speak(library: Any, rate: int, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The head and the samples that answer a request. Raises OSError."""
     # it seeds its breath noise with the time of day: the same line would sound different a second later
@@ -104,7 +120,6 @@ def speak(library: Any, rate: int, request: dict[str, Any]) -> tuple[dict[str, A
 
 
 def main() -> int:
-    opened: tuple[Any, int] | None = None
     for line in sys.stdin.buffer:
         request = json.loads(line)
         # never orphaned: whoever asked may be dead by now
@@ -112,8 +127,9 @@ def main() -> int:
         death.daemon = True
         death.start()
         try:
-            opened = opened or open_library()
-            head, pcm = speak(*opened, request)
+            library, rate = open_library()
+            head, pcm = speak(library, rate, request)
+            head["clean"] = forget(library)
         except OSError as error:
             head, pcm = {"error": str(error)}, b""
         sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + pcm)
