@@ -63,16 +63,24 @@ def _lanes(settings: Settings, in_process: bool) -> Lanes:
 
     if in_process:
         here = InProcess()
-        return Lanes(gpu=[here], cpu=[here], net=[here], tools=[here], exports=[here], downloads=[here])
+        return Lanes(
+            gpu=[here], cpu=[here], net=[here], tools=[here], exports=[here], downloads=[here], listening=[here]
+        )
     worker = WorkerSettings(settings.log_dir, settings.log_level, tuple(settings.secrets()))
     cpu = WorkerProcess(worker)
     # net: calls that wait for somebody else's computer need no process of their own. exports: a film that is being cut
     # must not wait for a render, nor stop one; nor must a model that is fetched. Processes start on first use.
     net: list[Executor] = [InProcess() for _ in range(settings.max_concurrent_tasks)]
     tools = WorkerProcess(worker, stalled_after=TOOL_SECONDS)
-    exports, downloads = WorkerProcess(worker), WorkerProcess(worker)
+    exports, downloads, listening = WorkerProcess(worker), WorkerProcess(worker), WorkerProcess(worker)
     return Lanes(
-        gpu=[WorkerProcess(worker)], cpu=[cpu], net=net, tools=[tools], exports=[exports], downloads=[downloads]
+        gpu=[WorkerProcess(worker)],
+        cpu=[cpu],
+        net=net,
+        tools=[tools],
+        exports=[exports],
+        downloads=[downloads],
+        listening=[listening],
     )
 
 

@@ -57,6 +57,7 @@ TOOLS: dict[str, str] = {  # name -> "module:function"
     "bring": "studio.tools:bring",
     "search": "studio.tools:search",
     "portraits": "studio.tools:portraits",
+    "transcribe": "studio.tools:transcribe",
     "portrait": "studio.tools:portrait",
     "crop": "studio.tools:crop",
     "download": "studio.tools:download",
@@ -301,6 +302,17 @@ def crop(arguments: Arguments, run: ToolRun) -> JSON:
 
     width, height = save_still(Path(arguments["path"]), Path(arguments["out"]), arguments["which"], arguments["box"])
     return {"path": arguments["out"], "width": width, "height": height}
+
+
+def transcribe(arguments: Arguments, run: ToolRun) -> JSON:
+    """{path, model, language?} -> {language, text, words: [[start, end, word]], model}: what is said in a recording or
+    a film. Progress in tenths of a second."""
+    from studio.pipelines.speech.whisper import transcribe as heard
+
+    def step(done: float, total: float) -> None:
+        run.step(round(10 * done), round(10 * total), "listen")
+
+    return heard(Path(arguments["path"]), arguments["model"], arguments.get("language"), step)
 
 
 def download(arguments: Arguments, run: ToolRun) -> JSON:

@@ -226,7 +226,8 @@ VOICES = {  # tests/test_api_voices.py
     ("POST", "/voices/{}/characters"), ("DELETE", "/voices/{}/characters/{}"), ("GET", "/projects/{}/pronunciations"), ("PUT", "/projects/{}/pronunciations"),
 }  # fmt: skip
 AVATARS = {("POST", "/portraits/look"), ("POST", "/portraits/crop"), ("POST", "/avatars")}  # test_service_avatars.py
-ELSEWHERE = VOICES | AVATARS | {("GET", "/events")}  # never ends: test_events_say_what_changed
+LISTENING = {("POST", "/transcripts"), ("GET", "/takes/{}/transcript")}  # test_service_listening.py
+ELSEWHERE = VOICES | AVATARS | LISTENING | {("GET", "/events")}  # never ends: test_events_say_what_changed
 UNSEEN = {("GET", "/docs"), ("GET", "/openapi.json")}  # not in the schema
 
 

@@ -16,6 +16,7 @@ from studio.api import (
     episodes,
     exports,
     installations,
+    listening,
     memory,
     notices,
     packages,
@@ -44,7 +45,7 @@ def make_api(studio: Studio) -> FastAPI:
     answers.install(api)
     # episodes first: /queues/check before /queues/{id}
     modules = (
-        episodes, relink, casting, voices, avatars, queues, preflight, runs, reports, editing, scenes, takes,
+        episodes, relink, casting, voices, listening, avatars, queues, preflight, runs, reports, editing, scenes, takes,
         review, exports, packages, installations, catalogue, preferences, memory, storage, notices, system,
     )  # fmt: skip
     for module in modules:

@@ -166,6 +166,9 @@ class Executor(Protocol):
     def held(self) -> Held | None:
         """The memory of the process that works; None while there is none, or it has not said yet."""
 
+    def rest(self) -> None:
+        """Let what it holds go while it has nothing to do; the next piece of work brings it back."""
+
     def adopt(self) -> set[str]:
         """Ids of the jobs that are here: waiting or running."""
 

@@ -70,6 +70,9 @@ class InProcess:
     def held(self) -> Held:
         return meter.held()
 
+    def rest(self) -> None:
+        """Its process is the caller's, which stays."""
+
     def adopt(self) -> set[str]:
         return set(self._works)
 

@@ -112,6 +112,13 @@ class WorkerProcess:
     def held(self) -> Held | None:
         return self._held
 
+    def rest(self) -> None:
+        if self._turn.acquire(blocking=False):
+            try:
+                self._bury()
+            finally:
+                self._turn.release()
+
     def adopt(self) -> set[str]:
         with self._lock:
             return set(self._works)

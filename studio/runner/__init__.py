@@ -54,7 +54,7 @@ RETRY_SECONDS = (5.0, 300.0)  # until the first next try, doubled for each after
 @dataclass(frozen=True)
 class Lanes:
     """Who works where: one executor per place of a lane. `tools` makes frames and probes, `exports` cuts films,
-    `downloads` fetches models."""
+    `downloads` fetches models, `listening` hears what was said."""
 
     gpu: list[Executor] = field(default_factory=list)
     cpu: list[Executor] = field(default_factory=list)
@@ -62,9 +62,10 @@ class Lanes:
     tools: list[Executor] = field(default_factory=list)
     exports: list[Executor] = field(default_factory=list)
     downloads: list[Executor] = field(default_factory=list)
+    listening: list[Executor] = field(default_factory=list)
 
     def all(self) -> list[Executor]:
-        every = [*self.gpu, *self.cpu, *self.net, *self.tools, *self.exports, *self.downloads]
+        every = [*self.gpu, *self.cpu, *self.net, *self.tools, *self.exports, *self.downloads, *self.listening]
         return list({id(e): e for e in every}.values())
 
 

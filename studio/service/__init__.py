@@ -25,6 +25,7 @@ from studio.service.hooks import Hooks
 from studio.service.installations import Installations
 from studio.service.landing import Landing
 from studio.service.library import Library
+from studio.service.listening import Listening
 from studio.service.memory import Memory
 from studio.service.models import Models
 from studio.service.notices import Notices
@@ -71,6 +72,7 @@ class Studio:
     editing: Editing
     casting: Casting
     voices: Voices
+    listening: Listening
     digital_humans: DigitalHumans
     voice_packages: VoicePackages
     avatars: Avatars
@@ -146,6 +148,7 @@ class Studio:
             editing=editing,
             casting=casting,
             voices=voices,
+            listening=Listening(store, runner, library),
             digital_humans=DigitalHumans(
                 store, library, scenes, queues, runs, takes, voices, engines, models, system,
             ),
@@ -201,6 +204,7 @@ class Studio:
         self.packages.tidy()
         self._runner.start()
         self.notices.start()
+        self.listening.start()
         self.downloads.start()
         self.storage.start()
 
@@ -216,6 +220,7 @@ class Studio:
         """Let the workers go and close the database."""
         self.storage.close()
         self.notices.close()
+        self.listening.close()
         self.downloads.stop()
         self._runner.close()  # first of all that lets workers go: what they were at is not cancelled, only put off
         self.downloads.close()

@@ -35,6 +35,10 @@ class Scenes:
         """The card, all fields, its takes, and the voice takes by line."""
         row = self._store.queues.scene(scene_id)
         takes = [take_view(take, self._store.takes.where(take.id)) for take in self._store.takes.of_scene(scene_id)]
+        heard = self._store.voices.transcripts(f"take:{take['id']}" for take in takes)
+        for take in takes:
+            if found := heard.get(f"take:{take['id']}"):
+                take["missing"] = found["missing"]
         return {
             **self._queues.cards([row])[0],
             "scene": row.scene.model_dump(mode="json"),

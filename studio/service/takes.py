@@ -42,8 +42,10 @@ class Takes:
     def get(self, take_id: str) -> View:
         """Everything, with the settings that made it: "use these settings"."""
         take = self._store.takes.get(take_id)
+        heard = self._store.voices.transcripts([f"take:{take_id}"])
         return {
             **take_view(take, self._store.takes.where(take_id)),
+            **({"missing": found["missing"]} if (found := heard.get(f"take:{take_id}")) else {}),
             "settings": self._store.takes.settings(take_id),
             "facts": dict(take.facts),
         }

@@ -150,12 +150,34 @@ class Voices:
         return {row["subject"]: {**row, "words": json.loads(row["words"]), "missing": json.loads(row["missing"])}
                 for row in rows}  # fmt: skip
 
+    def unheard(self) -> list[str]:
+        """Subjects that nobody has listened to: lines of real engines, the newest first, then recordings that speak
+        for scenes without lines."""
+        spoken = self._c.rows(
+            "select 'take:' || t.id as subject from takes t where t.layer = 'voice' and not t.draft"
+            " and t.trashed is null and not exists (select 1 from transcripts where subject = 'take:' || t.id)"
+            " order by t.id desc"
+        )
+        recorded = self._c.rows(
+            "select distinct r.value as subject from scenes s, json_each(json_array("
+            " json_extract(s.body, '$.input_audio'), json_extract(s.body, '$.input_audio_2'))) r"
+            " where s.task_type = 'talking_avatar' and r.value like 'asset:%'"
+            " and not exists (select 1 from lines l where l.scene_id = s.id)"
+            " and not exists (select 1 from transcripts where subject = r.value)"
+        )
+        return [str(row["subject"]) for row in (*spoken, *recorded)]
+
     def heard(self, subject: str, values: Mapping[str, Any]) -> None:
         """language, text, words, missing, model: in place of what was heard before."""
         row = {**values, "words": json.dumps(values["words"]), "missing": json.dumps(values.get("missing", []))}
         with self._c.write():
             self._c.execute("delete from transcripts where subject = ?", [subject])
             self._c.insert("transcripts", {**row, "subject": subject, "at": now()})
+            for scene in self._c.rows(
+                "select s.id, s.queue_id from takes t join scenes s on s.id = t.scene_id where 'take:' || t.id = ?",
+                [subject],
+            ):
+                self._changes.scene(scene["queue_id"], scene["id"])
 
 
 def key_of(name: str) -> str:
