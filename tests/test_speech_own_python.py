@@ -284,6 +284,7 @@ def test_qwen_is_asked_by_its_own_names(desk_of: Any, monkeypatch: pytest.Monkey
     for name in ("HF_TOKEN", "LANTERNA_ELEVENLABS_API_KEY", "FAL_KEY"):
         monkeypatch.setenv(name, "a secret")
     monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     desk = desk_of(Qwen3TTS)
     desk.run("灯亮了。", language="zh", transcript="Once.", temperature=0.5)
     desk.run("A luz está acesa.", language="pt")
