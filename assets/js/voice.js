@@ -106,7 +106,7 @@ class VoiceTab {
 
   async #import(file) {
     try {
-      const voice = await sendFile("/voices/import", file);
+      const voice = await sendFile("/voices/import", file, {});
       await readVoices();
       toast(t("voice.imported", { name: voice.name }), "", "ok");
       this.open(voice.id);

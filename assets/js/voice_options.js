@@ -19,14 +19,16 @@ export function knobsOf(engine) {
   return Object.fromEntries(all.filter(([, schema]) => schema.enum || ["number", "integer", "boolean", "string"].includes(schema.type)));
 }
 
-/** Fields for the knobs of an engine: {element, values()}; values() holds only what differs from the engine's own. */
+/** Fields for the knobs of an engine: {element, count, values()}. `held`: how a voice has them; values() are those, and
+ * what was turned away from the engine's own. */
 export function knobFields(engine, held, { prefix, onchange = () => {} }) {
   const knobs = knobsOf(engine);
-  const values = { ...held };
+  const values = Object.fromEntries(Object.entries(held).filter(([name]) => name in knobs));
   const fields = Object.entries(knobs).map(([name, schema]) => {
     const set = (value) => {
-      if (value === undefined || value === schema.default) delete values[name];
-      else values[name] = value;
+      const wanted = value === undefined ? schema.default : value;
+      if (wanted === schema.default && !(name in held)) delete values[name];
+      else values[name] = wanted;
       onchange();
     };
     const control = controlOf(schema, values[name] ?? schema.default, set, `${prefix}-${name}`);

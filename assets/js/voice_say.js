@@ -152,15 +152,15 @@ export class Say {
 
   /** It was spoken otherwise than the voice speaks by itself. */
   #differs(spoken) {
-    const { engine, settings } = this.voice;
-    return spoken.take.engine !== engine || JSON.stringify(settings[spoken.take.engine] || {}) !== JSON.stringify(spoken.options);
+    const held = this.voice.settings[spoken.take.engine] || {};
+    return spoken.take.engine !== this.voice.engine || Object.entries(spoken.options).some(([name, value]) => held[name] !== value);
   }
 
   /** The engine and the knobs of a line become the voice's own. */
   async #use(spoken) {
     const { engine } = spoken.take;
-    const settings = { ...this.voice.settings, [engine]: spoken.options };
-    if (!Object.keys(spoken.options).length) delete settings[engine];
+    const knobs = { ...this.voice.settings[engine], ...spoken.options };
+    const settings = Object.keys(knobs).length ? { ...this.voice.settings, [engine]: knobs } : this.voice.settings;
     if ((await change("PATCH", `/voices/${this.voice.id}`, { engine, settings })) !== undefined) toast(t("voice.used"), "", "ok");
   }
 }

@@ -33,6 +33,7 @@ export class Spoken {
     } });
     this.sound.element.hidden = true;
     this.sound.audio.addEventListener("error", () => this.#silent());
+    this.sound.audio.addEventListener("pause", () => this.#swap());
     this.sound.audio.addEventListener("playing", () => (this.sound.element.hidden = this.hidden || false));
     this.facts = el("dl", { class: "l-vfacts l-similar", hidden: true });
     this.trouble = el("div", {});
@@ -127,7 +128,7 @@ export class Spoken {
     this.onover(this);
   }
 
-  /** From the stream to the take: it has a wave, a length, and can be sought in. */
+  /** From the stream to the take, once that is there and the stream is silent: it has a wave and can be sought in. */
   #swap() {
     if (!this.take || this.sound.src.includes("/takes/")) return;
     this.sound.load(urls.file(this.take.id), { peaks: takePeaks(this.take.id), duration: this.take.duration });
