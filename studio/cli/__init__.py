@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from studio import __version__
-from studio.cli import making, models, producing
+from studio.cli import making, models, producing, voices
 from studio.cli.flags import DataDir, Flag, Lang, MediaRoots, OutputDir, flags, speaking
 
 EPILOG = "Set up with `launch.py install`, test with `launch.py test`. docs/settings.md lists every setting."
@@ -23,6 +23,7 @@ cli = typer.Typer(
 making.add_to(cli)
 producing.add_to(cli)
 models.add_to(cli)
+voices.add_to(cli)
 
 
 def main(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import httpx2
 
 from studio.cli.desk_models import HereModels, ModelDesk, ThereModels
+from studio.cli.desk_voices import HereVoices, ThereVoices, VoiceDesk
 from studio.errors import NotFound, StudioError, Unavailable
 from studio.lock import Holder, StudioLock
 from studio.media.files import replace, whole_or_gone
@@ -25,7 +26,7 @@ MEDIA = (
 )  # fmt: skip
 
 
-class Desk(ModelDesk, Protocol):
+class Desk(ModelDesk, VoiceDesk, Protocol):
     goes_on: bool  # does the studio work on when we leave?
 
     # what comes in: an episode file, a package or a folder of storyboards; each file with what became of it
@@ -71,7 +72,7 @@ def open_desk(settings: Settings) -> Desk:
         raise
 
 
-class Here(HereModels):
+class Here(HereModels, HereVoices):
     goes_on = False
 
     def __init__(self, settings: Settings, lock: StudioLock) -> None:
@@ -167,7 +168,7 @@ class Here(HereModels):
         self._lock.release()
 
 
-class There(ThereModels):
+class There(ThereModels, ThereVoices):
     """Talks REST with the token of the lock file, which lets us name any path of ours."""
 
     goes_on = True
