@@ -117,8 +117,15 @@ export class Portrait {
     }
     return desk.boxes.map((value, number) => new Box({
       kind: "person", label: t("avatar.boxes.keys", { name: tag(number) }), tag: tag(number), value,
-      onchange: (moved, done) => done && change({ boxes: desk.boxes.map((box, at) => (at === number ? moved : box)) }),
+      onchange: (moved, done) => done && this.#place(number, moved),
     }).element);
+  }
+
+  /** A person is here now; the frame is drawn anew and stays in the hand. */
+  #place(number, moved) {
+    const held = this.layer.contains(document.activeElement);
+    change({ boxes: desk.boxes.map((box, at) => (at === number ? moved : box)) });
+    if (held) this.layer.querySelectorAll(".l-av-box-person")[number]?.focus({ preventScroll: true });
   }
 
   #cross() {

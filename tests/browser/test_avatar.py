@@ -247,7 +247,12 @@ def test_two_people_are_framed_and_swapped(open_page, site, drawn):
     page.locator("#avatar-boxes").click()
     expect(page.locator(".l-av-box-person")).to_have_count(2)
     page.locator("#avatar-swap").click()
-    expect(page.locator(".l-av-box-person").first).to_contain_text("1 · Inês")
+    first = page.locator(".l-av-box-person").first
+    expect(first).to_contain_text("1 · Inês")
+    first.focus()
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowUp")  # three times by the same hand: the frame keeps the focus
+    assert first.evaluate("(node) => parseFloat(node.style.height)") == pytest.approx(97, abs=0.2)
     page.locator("#avatar-queue").click()
     page.get_by_role("menuitem").last.click()
     page.locator("dialog input").fill("Two on the pier")
