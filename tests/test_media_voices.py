@@ -1,7 +1,6 @@
 """Recordings become samples: what is read, what is written, what is measured, and what each bad one is told."""
 
 import io
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,14 +136,6 @@ def test_one_speaker_is_one(prepare: Callable[..., Prepared], voice: str, langua
 def test_two_speakers_are_two(prepare: Callable[..., Prepared], pair: tuple[str, str], seconds: float) -> None:
     profile, found, _ = prepare(recorded.dialogue(pair, seconds))
     assert profile["speakers"] == 2 and "voice.two_speakers" in found
-
-
-def test_half_a_minute_is_measured_in_seconds(prepare: Callable[..., Prepared], tmp_path: Path) -> None:
-    prepare(recorded.said(3.0))  # libraries are loaded
-    path = recorded.save(tmp_path / "long.wav", recorded.said(30.0), 48_000)
-    began = time.process_time()
-    voices.profile_of(path)
-    assert time.process_time() - began < 10.0  # 0.8 on an idle core
 
 
 def test_similarity_tells_a_voice_from_another(tmp_path: Path) -> None:
