@@ -135,7 +135,8 @@ def cut(arguments: Arguments, run: ToolRun) -> JSON:
     -> {path, frames, duration, encoded, conformed, lufs, true_peak, vtt?, srt?, chapters: [{start, end, title}]}
 
     `transition` leads into the next clip; `seconds` is the length of a still (of a video the file itself knows); `clip`
-    counts the clips; `lufs` and `true_peak` are null for a silent film."""
+    counts the clips; a line whose path is null is heard in its clip's own sound, and read; `lufs` and `true_peak` are
+    null for a silent film."""
     from studio.media.cut import cut as make_film
 
     return make_film(
@@ -193,7 +194,7 @@ def _film(arguments: Arguments) -> "Film":
     return Film(
         Frame.model_validate(arguments["frame"]),
         [Shot(**_shot(clip)) for clip in arguments["clips"]],
-        [FilmLine(**{**line, "path": Path(line["path"])}) for line in arguments.get("lines", ())],
+        [FilmLine(**{**line, "path": line["path"] and Path(line["path"])}) for line in arguments.get("lines", ())],
         [FilmEffect(**{**effect, "path": Path(effect["path"])}) for effect in arguments.get("effects", ())],
         Bed(**{**music, "path": Path(music["path"])}) if music else None,
         title=_card(arguments.get("title")),

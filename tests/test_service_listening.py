@@ -12,10 +12,14 @@ import tiny_whisper
 from starlette.testclient import TestClient
 
 from studio.errors import Refused
+from studio.execution import ToolDone
+from studio.execution.work import use
 from studio.media import sound
+from studio.media.subtitles import phrases
 from studio.pipelines.parts import SHELF
 from studio.pipelines.speech import whisper
 from studio.service import Studio
+from studio.service.cut_list import CutLists
 from studio.service.missing import missing_words
 
 SAID = "Uncle, nobody sails past here any more."
@@ -156,7 +160,6 @@ def test_what_cannot_be_heard_is_not_asked_for_ever(
 
 def test_a_voice_in_a_real_worker_hears_and_rests(shelf: Path, tmp_path: Path) -> None:
     """The process that listens goes when it is idle, and comes back."""
-    from studio.execution import ToolDone
     from studio.execution.process import WorkerProcess
 
     sound.save(tmp_path / "a.wav", (0.1 * np.sin(np.arange(48_000) / 20)).astype(np.float32))
@@ -170,3 +173,43 @@ def test_a_voice_in_a_real_worker_hears_and_rests(shelf: Path, tmp_path: Path) -
     finally:
         worker.close()
     assert json.loads((shelf / "folders.json").read_text("utf-8"))
+
+
+# ------------------------------------------------------------------------------------------------ subtitles
+def heard_words(text: str, gap: float = 0.4) -> list[tuple[float, float, str]]:
+    return [(n * gap, n * gap + 0.3, word) for n, word in enumerate(text.split(" "))]
+
+
+def test_words_become_phrases_that_can_be_read() -> None:
+    text = "The lamp is lit. Nobody sails past this cape any more since the spring came with its long grey storms"
+    found = phrases(heard_words(text))
+    assert found[0][2] == "The lamp is lit." and " ".join(words for _, _, words in found) == text
+    assert all(len(words) <= 42 and end - start <= 6 for start, end, words in found)
+    chinese = phrases(heard_words(" ".join("今天晚上的风很大我们一起回家吧妈妈在等你"), 0.2))
+    assert all(len(words) <= 16 for _, _, words in chinese) and "".join(words for _, _, words in chinese).isalpha()
+    slow = phrases([(0.0, 0.4, "Wait"), (2.0, 2.4, "there")])
+    assert [words for _, _, words in slow] == ["Wait", "there"]
+    assert all(end - start <= 6 for start, end, _ in phrases(heard_words("so it is as it was and on it is", 0.7)))
+
+
+def test_the_subtitles_of_a_recording_are_what_was_heard_in_it(
+    studio: Studio, tmp_path: Path, picture: Path, ear: list[Any]
+) -> None:
+    ref, queue = (
+        recording(studio, tmp_path),
+        studio.queues.create("Q", frame={"width": 256, "height": 144, "fps": 24})["id"],
+    )
+    face = f"asset:{studio.library.add(picture, 'a.png')['sha256']}"
+    scene = {"task_type": "talking_avatar", "prompt": "x", "input_image": face, "input_audio": ref, "engine": "instant"}
+    studio.scenes.add(queue, scene)
+    studio.runs.run(queue)
+    studio.drain()
+    studio.listening.beat()
+    store = studio._store
+    film = CutLists(store).of(store.queues.get(queue), store.queues.scenes(queue), {}).arguments()
+    assert film["lines"] == [
+        {"path": None, "clip": 0, "start": 0.1, "duration": 0.4, "character": "", "text": "Nobody"}
+    ]  # fmt: skip
+    assert film["clips"][0]["own_sound"] is True  # it is not heard twice
+    done = use("captions", {**film, "out": str(tmp_path / "film.srt")}, lambda event: None, lambda: False)
+    assert isinstance(done, ToolDone) and "Nobody" in (tmp_path / "film.srt").read_text("utf-8")

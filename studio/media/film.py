@@ -41,7 +41,7 @@ class Shot:
 class FilmLine:
     """A line on the clock of its clip."""
 
-    path: Path
+    path: Path | None  # None: it is heard in the clip's own sound, and only read here
     clip: int  # index into the shots
     start: float  # seconds from the clip's first frame
     duration: float
@@ -121,13 +121,13 @@ class Laid:
         return Sounds(self.seconds, dialogue, list(self._effects()), self._music())
 
     def _lines(self) -> list[Heard]:
-        found = [(line, self._heard(line)) for line in self.film.lines]
+        found = [(line.path, self._heard(line)) for line in self.film.lines]
         return [
             Heard(
-                line.path, at.start, at.skip, at.seconds if at.cut_off else None,
+                path, at.start, at.skip, at.seconds if at.cut_off else None,
                 fade_in=CUT_FADE if at.skip else mix.EDGE, fade_out=CUT_FADE if at.cut_off else mix.EDGE,
             )
-            for line, at in found if at
+            for path, at in found if path and at
         ]  # fmt: skip
 
     def _heard(self, line: FilmLine) -> plan.Heard | None:

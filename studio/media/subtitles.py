@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 COLUMNS = 42  # per line, two lines per cue: what broadcasters found readable; a Chinese character takes two columns
 BREATH = 10  # columns
+CHARACTERS = 16  # of Chinese in a phrase
+PHRASE_SECONDS, PAUSE_SECONDS = 6.0, 0.8  # the longest phrase, and the silence that ends one
+_STOPS = (".", "!", "?", "…", "。", "！", "？")
+_WIDE = re.compile(r"[\u3000-\u9fff\uac00-\ud7af\uff00-\uffef]")
 _SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’»)]*\s+|[。！？]+[”’」』）]*|$)", re.DOTALL)
 _TOKEN = re.compile(  # a word with its spaces, or one wide character with the punctuation that may not begin a line
     r"[\u2e80-\u9fff\uac00-\ud7af][，。！？、；：”’）」』…—]*|[^\s\u2e80-\u9fff\uac00-\ud7af]{1,40}\s*|\s+|."
@@ -32,6 +36,23 @@ def cues_of(text: str, start: float, duration: float, character: str = "", wide:
         cues.append(Cue(round(at, 3), round(end, 3), two_lines(chunk, wide), character))
         at = end
     return cues
+
+
+def phrases(words: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
+    """(start, end, text) of words that were heard one by one, together as they are read: one line of COLUMNS, or of
+    CHARACTERS where a word is Chinese, no longer than PHRASE_SECONDS, ended by a full stop or a pause."""
+    found: list[tuple[float, float, str]] = []
+    for start, end, word in words:
+        if found:
+            begun, last, text = found[-1]
+            joined = text + ("" if _WIDE.match(word) and _WIDE.search(text[-1:]) else " ") + word
+            wide = 2 * CHARACTERS if _WIDE.search(joined) else COLUMNS
+            full = columns(joined) > wide or end - begun > PHRASE_SECONDS
+            if not (full or start - last > PAUSE_SECONDS or text.endswith(_STOPS)):
+                found[-1] = (begun, end, joined)
+                continue
+        found.append((start, end, word))
+    return found
 
 
 def columns(text: str) -> int:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.domain import Effect, Frame, SceneBase, Take, Transition, lay_lines
+from studio.domain import RECORDINGS, Effect, Frame, SceneBase, Take, Transition, lay_lines
 from studio.errors import NotFound
 from studio.media.plan import STILL_SECONDS, Place, Wanted, film_frames, heard, lay_out
+from studio.media.subtitles import phrases
 from studio.service.stale import heard_anew
 from studio.service.views import View, title_of
 from studio.store import Queue, SceneRow, Store
@@ -56,6 +57,7 @@ class Clip:
     seconds: float
     voices: Sequence[Voice]
     effects: Sequence[tuple[Effect, Sound]]
+    heard: Sequence[tuple[float, float, str]] = ()  # (start, end, words) of recordings, which the clip itself sounds
 
     @property
     def wanted(self) -> Wanted:
@@ -99,7 +101,7 @@ class CutList:
             "frame": self.frame.model_dump(),
             "loudness": cut.loudness,
             "clips": [_clip(clip) for clip in self.clips],
-            "lines": [_line(voice, n) for n, clip in enumerate(self.clips) for voice in clip.voices],
+            "lines": [line for n, clip in enumerate(self.clips) for line in _lines(clip, n)],
             "effects": [_effect(*pair, n) for n, clip in enumerate(self.clips) for pair in clip.effects],
             "music": {"path": self.music.file()} | music.model_dump(exclude={"ref"}) if music and self.music else None,
             "title": {"text": cut.title, "below": cut.subtitle, "seconds": self.head} if self.head else None,
@@ -128,7 +130,7 @@ class CutLists:
         if take is None:
             return Clip(row, None, card_seconds(row.scene), (), effects)
         seconds = take.duration if take.kind == "video" else STILL_SECONDS
-        return Clip(row, take, seconds, self._voices(row, take), effects)
+        return Clip(row, take, seconds, self._voices(row, take), effects, self._recorded(take))
 
     def _voices(self, row: SceneRow, take: Take) -> Sequence[Voice]:
         """The lines of a take from their own files, at full quality; none: the clip's own sound counts."""
@@ -146,6 +148,20 @@ class CutLists:
             )
             for line in lines
         ]
+
+    def _recorded(self, take: Take) -> Sequence[tuple[float, float, str]]:
+        """What was heard in the recordings that a picture was made for, on its clock."""
+        if not take.facts.get("recording"):
+            return ()
+        scene, found, begins = self._store.takes.settings(take.id), list[tuple[float, float, str]](), 0.0
+        refs = [scene[field] for field in RECORDINGS if str(scene.get(field) or "").startswith("asset:")]
+        known = self._store.voices.transcripts(refs)
+        for ref in refs:
+            words = known[ref]["words"] if ref in known else []
+            found += [(begins + start, begins + end, text) for start, end, text in phrases(words)]
+            if scene.get("audio_order") == "in_turn":
+                begins += self._store.takes.asset(ref.removeprefix("asset:")).duration
+        return sorted(found)
 
     def spoken_anew(self, row: SceneRow, take: Take) -> Sequence[Voice]:
         """The voices that count now, where others were heard when the picture was made."""
@@ -213,6 +229,16 @@ def _line(voice: Voice, clip: int) -> dict[str, Any]:
         "path": str(voice.take.path), "clip": clip, "start": voice.start, "duration": voice.duration,
         "character": voice.character, "text": voice.text,
     }  # fmt: skip
+
+
+def _lines(clip: Clip, number: int) -> list[dict[str, Any]]:
+    """Lines from their own files; recordings as words over the clip's own sound."""
+    if clip.voices:
+        return [_line(voice, number) for voice in clip.voices]
+    return [
+        {"path": None, "clip": number, "start": start, "duration": end - start, "character": "", "text": text}
+        for start, end, text in clip.heard
+    ]
 
 
 def _effect(effect: Effect, sound: Sound, clip: int) -> dict[str, Any]:
