@@ -18,6 +18,7 @@ from studio.domain import State
 from studio.pipelines import engine_class
 from studio.pipelines.base import Machine
 from studio.service import Studio, planner
+from studio.service.preflight import Gate
 
 BAD, GOOD = "wan2.1-t2v-1.3b", "sd-turbo"
 WAN, TURBO = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "stabilityai/sd-turbo"
@@ -200,7 +201,7 @@ def test_files_that_are_exchanged_after_preflight_fail_in_the_same_words(
     studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, told = with_bad_files(studio, tmp_path)
-    monkeypatch.setattr(studio.preflight, "gate", lambda *args, **named: set())
+    monkeypatch.setattr(studio.preflight, "gate", lambda *args, **named: Gate(set(), {}))
     studio.runs.run(queue)
     studio.drain()
     *bad, good = studio.queues.get(queue)["scenes"]
