@@ -95,6 +95,14 @@ def test_words_have_times_on_the_clock_of_the_whole_recording(recording: Path) -
     assert any(start > 20 for start, _, _ in found["words"])  # heard in the second piece
 
 
+def test_a_later_piece_is_heard_at_its_own_seconds(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"language": "en", "text": "a", "words": [(0.5, 1.0, "a")]}
+    monkeypatch.setattr(whisper._Ear, "hear", lambda self, samples, language, alive: told)
+    first, second = whisper.transcribe(recording, WHISPER)["words"]
+    assert first == [0.5, 1.0, "a"] and second[1] - second[0] == pytest.approx(0.5, abs=0.01)
+    assert 20.0 < second[0] - 0.5 < 20.6  # it is cut in the pause
+
+
 def test_a_language_that_is_told_is_not_guessed(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whisper._Ear, "_language", lambda self, samples: pytest.fail("guessed"))
     assert whisper.transcribe(recording, WHISPER, "pt")["language"] == "pt"
