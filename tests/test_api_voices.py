@@ -12,6 +12,7 @@ import soundfile
 from starlette.testclient import TestClient
 
 from studio.domain import Line
+from studio.pipelines.base import Speaks
 from studio.pipelines.draft.speech import VOICES, speak
 from studio.service import Studio
 
@@ -74,11 +75,11 @@ def test_names_are_one_whatever_their_case_and_follow_a_change(client: TestClien
     voice = good(client.post("/voices", json={"name": "Inês"}), 201)
     assert code(client.post("/voices", json={"name": " INÊS "})) == (409, "voice.exists")
     queue = studio.queues.create("Pier")["id"]
-    scene = studio.scenes.add(
-        queue, {"task_type": "text_to_video", "prompt": "x", "lines": [{"text": "Hello.", "voice": "Inês"}]}
-    )
+    lines = [{"text": "Hello.", "voice": name} for name in ("Inês", "INÊS", "inês", "Inêsita")]
+    scene = studio.scenes.add(queue, {"task_type": "text_to_video", "prompt": "x", "lines": lines})
     good(client.patch(f"/voices/{voice['id']}", json={"name": "Maya"}))
-    assert studio.scenes.get(scene["id"])["scene"]["lines"][0]["voice"] == "Maya"
+    named = [line["voice"] for line in studio.scenes.get(scene["id"])["scene"]["lines"]]
+    assert named == ["Maya", "Maya", "Maya", "Inêsita"]
 
 
 def test_a_character_speaks_with_it_and_a_change_is_heard(
@@ -115,6 +116,33 @@ def test_say_something_with_any_engine(client: TestClient, studio: Studio, looke
     assert take[0]["engine"] == "draft" and take[0]["duration"] > 0.4
     refused = client.post(f"/voices/{voice['id']}/say", json={"text": "🎉🎉"}).json()["error"]
     assert refused["params"]["why"]["code"] == "speech.nothing_to_say"
+
+
+def test_an_engines_own_voice_is_the_one_that_is_heard(client: TestClient, studio: Studio) -> None:
+    """By what was made of it, and by its plain name in a line."""
+    for name, preset in (("Inês", "man-2"), ("Tio", "child-1")):
+        voice = good(client.post("/voices", json={"name": name, "engine": "draft", "preset": preset}), 201)
+        by_voice = good(client.post(f"/voices/{voice['id']}/say", json={"text": "Good night."}), 201)["id"]
+        line = {"text": "Good night.", "voice": preset}
+        by_name = studio.scenes.generate({"task_type": "speech", "engine": "draft", "lines": [line]})["id"]
+        studio.drain()
+        for scene in (by_voice, by_name):
+            (take,) = studio.scenes.get(scene)["line_takes"].values()
+            facts = studio.takes.get(take["id"])["facts"]
+            assert facts["voice"]["variant"] == VOICES[preset]["variant"]
+
+
+def test_a_line_that_names_an_engines_own_voice_is_spoken_by_it(
+    studio: Studio, instant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instant.Instant, "speaks", Speaks(presets=("George", "Sarah")))
+    asked: list[str] = []
+    monkeypatch.setattr(instant, "ON_RUN", [lambda scene, run: asked.append(run.inputs.speaker.preset)])
+    for name in ("Sarah", "Nobody"):
+        line = {"text": "Good night.", "voice": name}
+        studio.scenes.generate({"task_type": "speech", "engine": "instant", "lines": [line]})
+        studio.drain()
+    assert asked == ["Sarah", ""]
 
 
 def test_a_recording_is_tried_with_another_engine_than_its_own(client: TestClient, looked: dict[str, Any]) -> None:

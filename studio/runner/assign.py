@@ -17,6 +17,7 @@ from studio import __version__, naming
 from studio.domain import RECORDINGS, Input, Job, Line, SceneBase, Speech, SpokenLine, Take, lay_lines, slug
 from studio.errors import NotFound, Refused
 from studio.execution import Assignment
+from studio.pipelines import engine_class
 from studio.pipelines.base import Inputs, Plan, Speaker
 from studio.pipelines.speech.sentences import language_of
 from studio.store import Queue, SceneRow, Speakers, Store, fingerprint
@@ -171,8 +172,9 @@ class Assigner:
             voice=speakers.name(line), character=line.character, said=speakers.said(line, language), print=sound,
             reading=sum(take.fingerprint == letters for take in before),
         )  # fmt: skip
-        if voice is None:
-            return speaker
+        if voice is None:  # the name may be that of a voice which the engine brings along
+            speaks = engine_class(engine).speaks
+            return replace(speaker, preset=speaker.voice) if speaks and speaker.voice in speaks.presets else speaker
         sample = self._store.takes.asset(voice.sample) if voice.sample else None
         if sample and not sample.path.is_file():
             raise NotFound("voice.sample_gone", name=voice.name)

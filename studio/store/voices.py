@@ -56,14 +56,18 @@ class Voices:
             with self._c.write():
                 self._c.execute(f"update voices set {sets} where id = :id", {**values, "id": voice_id})  # noqa: S608
                 if key_of(fields.name) != key_of(before.name):
-                    for table in ("characters", "lines"):
-                        self._c.execute(
-                            f"update {table} set voice = ? where voice = ?",  # noqa: S608
-                            [fields.name, before.name],
-                        )
+                    self._rename(key_of(before.name), fields.name)
                 self._tell(fields.name)
         except sqlite3.IntegrityError as error:
             raise Conflict("voice.exists", name=fields.name) from error
+
+    def _rename(self, key: str, name: str) -> None:
+        """However it is spelled where it is named."""
+        for table in ("characters", "lines"):
+            spelled = self._c.rows(f"select distinct voice from {table} where voice != ''")  # noqa: S608
+            for row in spelled:
+                if key_of(row["voice"]) == key:
+                    self._c.execute(f"update {table} set voice = ? where voice = ?", [name, row["voice"]])  # noqa: S608
 
     def delete(self, voice_id: str) -> None:
         """Whoever named it goes on naming it, and is told that it is gone."""

@@ -103,9 +103,9 @@ class Draft(Engine):
     def _speech(self, scene: Any, run: Run) -> Made:
         from studio.pipelines.draft.speech import speak, voice_settings
 
-        line = scene.lines[0]
-        voice = {**voice_settings(line.voice, line.character), **run.inputs.speaker.settings}
-        samples, rate, facts = speak(line, voice, run.seed, run.inputs.speaker.said)
+        line, speaker = scene.lines[0], run.inputs.speaker
+        voice = {**voice_settings(speaker.preset or line.voice, line.character), **speaker.settings}
+        samples, rate, facts = speak(line, voice, run.seed, speaker.said)
         return Made(run.save_audio(samples, rate), facts)
 
     def _still(self, take: Take) -> Made:
