@@ -73,14 +73,14 @@ def test_what_cannot_be_measured_is_left_out_and_the_take_is_made(
 
 
 def test_likeness_is_measured_of_voices_with_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from studio.media import voices
-
     profile, alike = {"pitch_hz": 180.0}, {"pitch_cents": 20, "spectrum_db": 3.1, "speaker": None}
-    monkeypatch.setattr(voices, "similarity", lambda path, asked: alike if asked == profile else None)
+    asked = []
+    monkeypatch.setattr(likeness, "similarity", lambda *given: asked.append(given) or alike)
     plain = order(tmp_path, "speech", Inputs(), lines=[Line(character="Ana", text="The lamp is lit.").model_dump()])
-    assert "similarity" not in done(plain).facts
+    assert "similarity" not in done(plain).facts and asked == []
     given = replace(plain, inputs=Inputs(speaker=Speaker("Ana", profile=profile)), out=tmp_path / "other")
     assert done(given).facts["similarity"] == alike
+    assert [one[1:] for one in asked] == [(profile, None)]
 
 
 def test_pictures_of_other_tasks_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
