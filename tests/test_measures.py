@@ -18,6 +18,7 @@ from studio.execution.work import perform, sidecar_path
 from studio.media import lipsync, sound
 from studio.pipelines.base import Inputs, Plan, Speaker
 from studio.pipelines.manager import PipelineManager
+from studio.pipelines.speech import likeness
 from studio.service import Studio
 
 MEASURED = {"lag_ms": 12, "correlation": 0.8, "in_sync": True, "mouth": "found", "closed_in_silence": True}
