@@ -10,6 +10,7 @@ import sys
 import time
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from studio.api.compat import add_peers
 from studio.api.guard import UPLOADS
 from studio.errors import EngineError
 from studio.pipelines import ENGINES
+from studio.pipelines.base import Limits
 from studio.service import Studio
 from studio.service.digital_humans import MODELS
 
@@ -102,6 +104,19 @@ def test_the_engine_that_cloning_names_may_be_sent_back(human: DigitalHuman, rec
     voice = human.clone(recording)
     job = human.start(voice["voice_id"], portrait, SCRIPT, preferred_engine=voice["engine"])
     assert human.wait(job["job_id"])["status"] == "completed"
+
+
+def test_no_part_of_a_script_is_taken_for_the_whole(
+    studio: Studio, human: DigitalHuman, recording: bytes, portrait: bytes, instant: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A job has one video: what its engine cannot say in one go is refused, and is not split into many."""
+    monkeypatch.setattr(instant.Instant, "limits", replace(Limits(), seconds={"talking_avatar": (0.4, 4.5)}))
+    uri = "data:image/png;base64," + base64.b64encode(portrait).decode()
+    script = " ".join([SCRIPT] * 8)
+    asked = {"voice_id": human.clone(recording)["voice_id"], "avatar_url": uri, "script_mode": "manual"}
+    answer = human.http.post("/api/jobs", json={**asked, "script_input": script, "preferred_engine": "instant"})
+    refused(answer, 400, "preflight.speech_long")
 
 
 def test_the_readmes_spelling_for_whoever_asks(

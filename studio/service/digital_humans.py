@@ -186,8 +186,12 @@ class DigitalHumans:
             return str(self._library.add(part, "portrait")["ref"])
 
     def _queue(self) -> str:
+        """Its scenes stay whole: a job has one video."""
         found = next((queue["id"] for queue in self._queues.list() if queue["name"] == QUEUE), None)
-        return str(found or self._queues.create(QUEUE)["id"])
+        if found is None:
+            found = self._queues.create(QUEUE)["id"]
+            self._queues.update(str(found), {"split_long": False})
+        return str(found)
 
     # ------------------------------------------------------------------------------------------ looking
     def get(self, job_id: str) -> View:
