@@ -172,6 +172,15 @@ def test_the_lag_is_finer_than_a_frame_at_any_rate(fps: float, late: float, tmp_
     assert found["correlation"] > 0.8 and found["closed_in_silence"]
 
 
+def test_so_short_a_film_is_not_called_out_of_sync(tmp_path: Path) -> None:
+    """In two seconds strangers' lips may look as alike: another rhythm gives no verdict there, and one in four seconds."""
+    for seconds, verdict in ((2.0, None), (4.0, False)):
+        at = np.arange(round(seconds * 25)) / 25
+        other = 0.5 + 0.5 * np.sin(2 * np.pi * 2.3 * at + 1)
+        found = lipsync.measure(film(tmp_path, f"other{seconds}", other, seconds=seconds))
+        assert (found["mouth"], found["lag_ms"], found["in_sync"]) == ("found", None, verdict)
+
+
 def test_a_mouth_that_does_not_move_is_none_however_the_head_does(tmp_path: Path) -> None:
     found = lipsync.measure(film(tmp_path, "still", np.zeros(100)))
     assert found == {

@@ -4,7 +4,8 @@ import { el, fmt, t } from "./core.js";
 
 /** In sync, off by so much, or that nothing could be measured; null where nobody measured. */
 export function lipsNode(lipsync, attributes = {}) {
-  if (!lipsync || (lipsync.mouth !== "none" && lipsync.in_sync === null)) return null; // nobody speaks in it
+  if (!lipsync) return null;
+  if (lipsync.mouth !== "none" && lipsync.in_sync === null) return tone("wait", t("avatar.lips.untold"), t("avatar.lips.about"), attributes);
   const { lag_ms: lag, in_sync: inSync, mouth, closed_in_silence: closed } = lipsync;
   if (mouth === "none") return tone("wait", t("avatar.lips.none"), t("avatar.lips.about"), attributes);
   const open = closed === false ? t("avatar.lips.open") : "";

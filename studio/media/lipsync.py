@@ -52,7 +52,7 @@ def measure(path: Path) -> dict[str, Any]:
     """{lag_ms, correlation, in_sync, mouth: "found" | "none", closed_in_silence} of a film with a speaking face.
 
     `lag_ms` is positive where the sound comes later than the picture; None where too little tells. `in_sync` and
-    `closed_in_silence` are None where there is no speech, or no silence. Raises MediaError."""
+    `closed_in_silence` are None where there is no speech, too little of it to tell, or no silence. Raises MediaError."""
     seen = _seen(path)
     opening = _opening(seen)
     if opening is None:
@@ -69,7 +69,10 @@ def _compared(lips: np.ndarray, vowels: np.ndarray, level: np.ndarray) -> dict[s
         return {"lag_ms": None, "correlation": 0.0, "in_sync": None}
     lag, likeness = _lag(_syllables(lips), _syllables(vowels))
     lag_ms = round(1000 * (lag - LEAD_SECONDS))
-    enough = likeness >= float(np.clip(CHANCE / np.sqrt(len(lips) / HZ), *LIKENESS))
+    chance, (least, most) = CHANCE / float(np.sqrt(len(lips) / HZ)), LIKENESS
+    enough = likeness >= min(max(chance, least), most)
+    if not enough and chance > most:  # so short that strangers may be as alike: nobody can say that it is out of sync
+        return {"lag_ms": None, "correlation": round(max(0.0, likeness), 3), "in_sync": None}
     return {
         "lag_ms": lag_ms if enough else None, "correlation": round(max(0.0, likeness), 3),
         "in_sync": enough and abs(lag_ms) <= IN_SYNC_MS,
