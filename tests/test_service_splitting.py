@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studio.domain import AIR_AFTER, AIR_BEFORE, Line, lay_lines
+from studio.domain import AIR_AFTER, AIR_BEFORE, Line, SceneAdapter, lay_lines
 from studio.pipelines.base import Limits
 from studio.service import Studio
-from studio.service.splitting import parts_of
+from studio.service.splitting import parts_of, scenes_of
 from studio.service.spoken import Speaking
 
 SENTENCES = [
@@ -106,6 +107,25 @@ def test_preflight_shows_the_parts_and_a_run_makes_them(studio: Studio, limited:
     assert all(one["take_list"][0]["duration"] <= 4.5 for one in made[1:-1])
 
 
+LEFT, RIGHT = (0.05, 0.1, 0.45, 0.9), (0.55, 0.1, 0.95, 0.9)
+
+
+def test_each_part_shows_those_who_speak_in_it_where_they_are(studio: Studio, limited: Any, portrait: str) -> None:
+    """A place in a portrait is no place in a frame of the film, so each part begins with the portrait."""
+    limited(talking_avatar=(0.4, 5.0))
+    said = [("Inês", SENTENCES[0]), ("Tio", SENTENCES[1]), ("Tio", SENTENCES[2]), ("Inês", SENTENCES[3])]
+    lines = [{"character": who, "text": f"{text} {text}"} for who, text in said]
+    scene = {"task_type": "talking_avatar", "engine": "draft", "input_image": portrait, "lines": lines}
+    parts = parts_of(
+        [Line(id=str(number), **one) for number, one in enumerate(lines)], [3.0, 2.0, 4.0, 3.0], 6.0, SPEAKING
+    )
+    whole = SceneAdapter.validate_python({**scene, "speaker_boxes": [LEFT, RIGHT]})
+    made = scenes_of(whole, parts, "first", 0.4)
+    assert [[one.character for one in part.lines] for part in made] == [["Inês", "Tio"], ["Tio"], ["Inês"]]
+    assert [part.speaker_boxes for part in made] == [[LEFT, RIGHT], [RIGHT], [LEFT]]  # type: ignore[attr-defined]
+    assert {part.input_image for part in made} == {portrait}  # type: ignore[attr-defined]
+
+
 def test_one_undo_puts_it_back(studio: Studio, limited: Any, portrait: str) -> None:
     limited(image_to_video=(0.2, 4.5))
     shot = {"task_type": "image_to_video", "input_image": portrait, "end_image": portrait, "duration": 1,
@@ -129,6 +149,36 @@ def test_a_queue_may_forbid_it(studio: Studio, limited: Any) -> None:
     assert (problem["level"], problem["code"]) == ("error", "preflight.speech_long")
 
 
+def test_nobody_begins_a_picture_while_it_is_being_split(
+    studio: Studio, limited: Any, instant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another lane may be free at the moment in which the last line is spoken."""
+    limited(text_to_video=(0.2, 16.0))
+    monkeypatch.setattr(instant, "SECONDS_PER_LETTER", 0.2)
+    queue = queue_of(studio, {"task_type": "text_to_video", "duration": 1, "lines": [{"text": LONG}]})
+    store, voices = studio._store, studio._store.survey.voices
+    seen: list[int] = []
+
+    def claim() -> None:
+        assert store.jobs.claim("cpu", None, studio.runs.now())
+        seen.append(len(store.queues.scenes(queue)))
+
+    def slowly() -> Any:
+        other = Thread(target=claim)
+        other.start()
+        other.join(timeout=0.3)
+        others.append(other)
+        return voices()
+
+    others: list[Thread] = []
+    studio.runs.run(queue)
+    monkeypatch.setattr(store.survey, "voices", slowly)
+    studio.drain(1)
+    assert len(others) == 1
+    others[0].join()
+    assert seen == [2]
+
+
 def test_what_turns_out_too_long_once_it_is_spoken_is_split_then(
     studio: Studio, limited: Any, instant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +186,9 @@ def test_what_turns_out_too_long_once_it_is_spoken_is_split_then(
     limited(text_to_video=(0.2, 16.0))
     monkeypatch.setattr(instant, "SECONDS_PER_LETTER", 0.2)
     queue = queue_of(studio, {"task_type": "text_to_video", "duration": 1, "lines": [{"text": LONG}]})
-    assert [problem["code"] for problem in studio.preflight.queue(queue)["scenes"][0]["problems"]] == ["preflight.grows"]
+    assert [problem["code"] for problem in studio.preflight.queue(queue)["scenes"][0]["problems"]] == [
+        "preflight.grows"
+    ]
     studio.runs.run(queue)
     studio.drain()
     made = scenes(studio, queue)

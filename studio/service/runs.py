@@ -206,8 +206,11 @@ class Runs:
 
     def _after_speech(self, job: Job) -> None:
         """Lines were spoken anew under a picture that stays: if they no longer fit, it is made again."""
-        row = self._store.queues.scene(job.scene_id)
-        if self._split_spoken(row):
+        with self._store.together():  # nobody may begin its picture, or edit it, before it is split
+            row = self._store.queues.scene(job.scene_id)
+            split = self._split_spoken(row)
+        if split:
+            self._runner.wake()
             return
         if row.state is not State.DONE or not self._stale.one(row).too_short:
             return
@@ -221,7 +224,8 @@ class Runs:
         self._runner.wake()
 
     def _split_spoken(self, row: SceneRow) -> bool:
-        """Now that all of a scene is spoken: is it longer than the engine of its picture can make? Then it is split."""
+        """Now that all of a scene is spoken: is it longer than the engine of its picture can make? Then it is split.
+        Called inside a transaction of the caller's."""
         jobs = self._store.jobs.live(scene_id=row.id)
         picture = next((job for job in jobs if job.layer == "picture" and job.state is State.QUEUED), None)
         voices = self._store.takes.selected([row.id], "voice")
@@ -235,12 +239,10 @@ class Runs:
         parts = parts_of(row.scene.lines, seconds, span[1], Speaking(self._store.survey.voices()))
         if not parts:
             return False
-        with self._store.together():  # in between nothing may wait, and the run must not take that for its end
-            by_hand = bool(self._store.jobs.asked_by_hand([row.id]))
-            self._store.jobs.unqueue([row.id])
-            rows = self._store.queues.scenes(queue.id, self._splitting.split(row, parts, span[0]))
-            self._store.jobs.enqueue(self._all_jobs(rows, queue, False, None), by_hand=by_hand)
-        self._runner.wake()
+        by_hand = bool(self._store.jobs.asked_by_hand([row.id]))
+        self._store.jobs.unqueue([row.id])  # in between nothing may wait, and the run must not take that for its end
+        rows = self._store.queues.scenes(queue.id, self._splitting.split(row, parts, span[0]))
+        self._store.jobs.enqueue(self._all_jobs(rows, queue, False, None), by_hand=by_hand)
         return True
 
     def now(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studio.domain import AIR_AFTER, AIR_BEFORE, AIR_BETWEEN, Line, SceneBase
+from studio.domain import AIR_AFTER, AIR_BEFORE, AIR_BETWEEN, Box, Line, SceneBase, TalkingAvatar
 from studio.pipelines.speech.sentences import stops
 from studio.service.spoken import Speaking
 from studio.service.views import title_of
@@ -93,8 +93,10 @@ def scenes_of(scene: SceneBase, parts: Sequence[Part], scene_id: str, least: flo
     that the engine makes at all."""
     task: str = scene.task_type  # type: ignore[attr-defined]
     field, name = GOES_ON.get(task), title_of(scene.label, scene.prompt)
-    if task == "talking_avatar" and getattr(scene, "input_video", None):
-        field = None  # people in a video are where they were at the beginning
+    if isinstance(scene, TalkingAvatar) and (
+        scene.input_video or scene.speaker_boxes or any("face" in knobs for knobs in scene.options.values())
+    ):
+        field = None  # who was pointed at is there in what was given, and not where the part before ended
     made: list[SceneBase] = []
     for number, part in enumerate(parts, start=1):
         last = number == len(parts)
@@ -104,12 +106,21 @@ def scenes_of(scene: SceneBase, parts: Sequence[Part], scene_id: str, least: flo
         }
         if getattr(scene, "duration", None) is not None:
             values["duration"] = least
+        if isinstance(scene, TalkingAvatar) and scene.speaker_boxes:
+            values["speaker_boxes"] = _boxes(scene, part.lines)
         if not last:
             values |= {"transition": "cut", **({"end_image": None} if hasattr(scene, "end_image") else {})}
         if number > 1 and field:
             values[field] = f"scene:{scene_id}" if number == 2 else f"{{{{new:{number - 3}}}}}"
         made.append(scene.model_copy(update=values))
     return made
+
+
+def _boxes(scene: TalkingAvatar, lines: Sequence[Line]) -> list[Box]:
+    """Where those are who say these lines, in the order in which they begin."""
+    people = dict.fromkeys(line.character for line in scene.lines)
+    where = dict(zip(people, scene.speaker_boxes, strict=False))
+    return [where[name] for name in dict.fromkeys(line.character for line in lines) if name in where]
 
 
 class Splitting:
