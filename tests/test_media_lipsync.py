@@ -173,7 +173,7 @@ def test_the_lag_is_finer_than_a_frame_at_any_rate(fps: float, late: float, tmp_
 
 
 def test_so_short_a_film_is_not_called_out_of_sync(tmp_path: Path) -> None:
-    """In two seconds strangers' lips may look as alike: another rhythm gives no verdict there, and one in four seconds."""
+    """In two seconds strangers' lips may be as alike: another rhythm gives a verdict in four seconds only."""
     for seconds, verdict in ((2.0, None), (4.0, False)):
         at = np.arange(round(seconds * 25)) / 25
         other = 0.5 + 0.5 * np.sin(2 * np.pi * 2.3 * at + 1)

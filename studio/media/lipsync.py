@@ -52,7 +52,7 @@ def measure(path: Path) -> dict[str, Any]:
     """{lag_ms, correlation, in_sync, mouth: "found" | "none", closed_in_silence} of a film with a speaking face.
 
     `lag_ms` is positive where the sound comes later than the picture; None where too little tells. `in_sync` and
-    `closed_in_silence` are None where there is no speech, too little of it to tell, or no silence. Raises MediaError."""
+    `closed_in_silence` are None where there is no speech, too little of it, or no silence. Raises MediaError."""
     seen = _seen(path)
     opening = _opening(seen)
     if opening is None:
