@@ -108,6 +108,25 @@ def test_a_character_speaks_with_it_and_a_change_is_heard(
     assert [problem["code"] for problem in problems] == ["preflight.voice_unknown"]
 
 
+def test_what_another_engine_would_heed_changes_no_line(
+    client: TestClient, studio: Studio, looked: dict[str, Any]
+) -> None:
+    """A line may have been paid for."""
+    voice = make(client, looked)
+    queue = studio.queues.create("Pier")["id"]
+    line = {"text": "Hello.", "voice": voice["name"]}
+    scene = studio.scenes.add(queue, {"task_type": "speech", "engine": "instant", "lines": [line]})["id"]
+    studio.runs.run(queue)
+    studio.drain()
+    for harmless in ({"settings": {"elsewhere": {"speed": 2}}}, {"language": "pt"}, {"engine": "instant"}):
+        good(client.patch(f"/voices/{voice['id']}", json=harmless))
+        assert studio.scenes.get(scene)["changed"] == []
+    for heard in ({"settings": {"instant": {"grey": 5}}}, {"engine": "draft"}):
+        good(client.patch(f"/voices/{voice['id']}", json=heard))
+        assert studio.scenes.get(scene)["changed"] == ["voice"]
+        good(client.patch(f"/voices/{voice['id']}", json={"settings": {}, "engine": "auto"}))
+
+
 def test_say_something_with_any_engine(client: TestClient, studio: Studio, looked: dict[str, Any]) -> None:
     voice = make(client, looked)
     said = good(client.post(f"/voices/{voice['id']}/say", json={"text": "Good night.", "engine": "draft"}), 201)

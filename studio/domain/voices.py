@@ -43,10 +43,11 @@ class Voice:
     note: str = ""
     created: str = ""
 
-    @property
-    def print(self) -> str:
-        """A few letters of all that is heard of it: two that differ sound differently."""
-        heard = [self.engine, self.sample, self.transcript, self.preset, dict(self.settings)]
+    def print(self, engine: str) -> str:
+        """A few letters of all that is heard of it where this engine speaks: two that differ sound differently, or it
+        is another engine that should speak."""
+        other = self.engine if self.engine not in ("auto", engine) else ""
+        heard = [other, self.sample, self.transcript, self.preset, self.settings.get(engine, {})]
         return hashlib.sha256(json.dumps(heard, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -86,7 +86,7 @@ class Stale:
         if row.queue_id not in known.speakers:
             known.speakers[row.queue_id] = self._store.speakers(self._store.queues.get(row.queue_id).project_id)
         speakers = known.speakers[row.queue_id]
-        sound = speakers.print(line, language_of(line))
+        sound = speakers.print(line, language_of(line), take["engine"])
         now = fingerprint.of_voice(line, speakers.name(line), row.scene, take["engine"], sound)
         return take["fingerprint"] in ("", now)
 

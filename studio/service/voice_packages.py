@@ -44,12 +44,12 @@ class VoicePackages:
         self._cache = cache / "voices"
 
     def pack(self, voice_id: str) -> Path:
-        """A zip with everything that another studio needs; made again where the voice was changed."""
+        """A zip with everything that another studio needs, as the voice is now."""
         voice = self._store.voices.get(voice_id)
         fields = VoiceFields.model_validate(
             {name: getattr(voice, name) for name in VoiceFields.model_fields} | {"sample": voice.sample or None}
         )
-        out = self._cache / f"{voice.id}-{voice.print}.zip"
+        out = self._cache / f"{voice.id}.zip"
         files = []
         if voice.sample:
             files = [{"path": str(self._voices.sample(voice_id)), "suffix": ".wav", "places": [["samples", 0]],

@@ -41,12 +41,13 @@ class Speakers:
         }
         return tuple(sorted(found.items(), key=lambda pair: -len(pair[0])))
 
-    def print(self, line: Line, language: str) -> str:
-        """Letters of how it sounds beside its text: another voice, or words said otherwise. Empty: as it is written."""
+    def print(self, line: Line, language: str, engine: str) -> str:
+        """Letters of how it sounds by an engine beside its text: another voice, or words said otherwise. Empty: as it
+        is written."""
         voice, said = self.voice(line), self.said(line, language)
         if voice is None and not said:
             return ""
-        heard = json.dumps([voice.print if voice else "", said], ensure_ascii=False)
+        heard = json.dumps([voice.print(engine) if voice else "", said], ensure_ascii=False)
         return hashlib.sha256(heard.encode()).hexdigest()[:16]
 
 
