@@ -222,8 +222,10 @@ WALK = [  # in this order; {name} is an id of the world
 ]  # fmt: skip
 VOICES = {  # tests/test_api_voices.py
     ("GET", "/voices"), ("POST", "/voices"), ("POST", "/voices/look"), ("GET", "/voices/{}"), ("PATCH", "/voices/{}"),
-    ("DELETE", "/voices/{}"), ("GET", "/voices/{}/sample"), ("GET", "/voices/{}/package"), ("POST", "/voices/import"), ("POST", "/voices/{}/say"), ("GET", "/characters"),
-    ("POST", "/voices/{}/characters"), ("DELETE", "/voices/{}/characters/{}"), ("GET", "/projects/{}/pronunciations"), ("PUT", "/projects/{}/pronunciations"),
+    ("DELETE", "/voices/{}"), ("GET", "/voices/{}/sample"), ("GET", "/voices/{}/package"),
+    ("POST", "/voices/import"), ("POST", "/voices/{}/say"), ("GET", "/characters"), ("POST", "/voices/{}/characters"),
+    ("DELETE", "/voices/{}/characters/{}"), ("GET", "/projects/{}/pronunciations"),
+    ("PUT", "/projects/{}/pronunciations"),
 }  # fmt: skip
 AVATARS = {("POST", "/portraits/look"), ("POST", "/portraits/crop"), ("POST", "/avatars")}  # test_service_avatars.py
 LISTENING = {("POST", "/transcripts"), ("GET", "/takes/{}/transcript")}  # test_service_listening.py

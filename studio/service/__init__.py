@@ -150,8 +150,8 @@ class Studio:
             voices=voices,
             listening=Listening(store, runner, library),
             digital_humans=DigitalHumans(
-                store, library, scenes, queues, runs, takes, voices, engines, models, system,
-            ),
+                store, library, scenes, queues, runs, takes, voices, engines, models, system
+            ),  # fmt: skip
             voice_packages=VoicePackages(store, runner, library, voices, settings.cache_dir),
             avatars=Avatars(store, runner, library, scenes, queues, runs),
             relink=Relink(store, runner, library, queues, editing),
