@@ -158,6 +158,18 @@ def test_what_cannot_be_heard_is_not_asked_for_ever(
     assert studio.listening.beat() is True and studio.listening.beat() is False
 
 
+@pytest.mark.parametrize("settings", [{}, {"lines": []}, {"lines": [{"character": "Inês"}]}, {"lines": "Hello."}])
+def test_a_take_of_another_program_keeps_nobody_else_from_being_heard(
+    studio: Studio, ear: list[Any], monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    """A package may bring takes whose settings name no line."""
+    first, second = spoken(studio, "instant"), spoken(studio, "instant")
+    known = studio._store.takes.settings
+    monkeypatch.setattr(studio._store.takes, "settings", lambda take: settings if take == second else known(take))
+    assert [studio.listening.beat() for _ in range(3)] == [True, True, False]
+    assert studio.listening.of_take(first)["text"] == "Nobody sails past"
+
+
 def test_a_voice_in_a_real_worker_hears_and_rests(shelf: Path, tmp_path: Path) -> None:
     """The process that listens goes when it is idle, and comes back."""
     from studio.execution.process import WorkerProcess

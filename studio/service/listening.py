@@ -11,7 +11,9 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Any
 
-from studio.domain import Language
+from pydantic import ValidationError
+
+from studio.domain import Language, Line
 from studio.errors import NotFound, Refused, StudioError
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.parts import Shelf, one_look
@@ -110,10 +112,13 @@ class Listening:
         take = self._store.takes.get(name)
         if not take.path.is_file():
             raise NotFound("take.file_gone", name=take.path.name)
-        line = self._store.takes.settings(name)["lines"][0]
-        language = line.get("language") or take.facts.get("language")
+        try:
+            line = Line.model_validate(self._store.takes.settings(name)["lines"][0])
+        except (LookupError, TypeError, ValidationError) as error:  # of another program
+            raise NotFound("listening.nothing") from error
+        language = line.language or take.facts.get("language")
         found = self._hear(take.path, str(language) if language else None, JOB)
-        return {**found, "missing": missing_words(line["text"], found["text"])}
+        return {**found, "missing": missing_words(line.text, found["text"])}
 
     def _hear(self, path: Path, language: str | None, job: str) -> dict[str, Any]:
         model, places = self.model, self._runner.lanes.listening
