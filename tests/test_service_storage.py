@@ -10,6 +10,7 @@ import pytest
 from drawing import draw
 from starlette.testclient import TestClient
 
+from studio.domain import VoiceFields
 from studio.errors import Conflict, NotFound
 from studio.service import Studio
 
@@ -299,6 +300,22 @@ def test_uploads_that_nothing_names_go(studio: Studio, queue: str, tmp_path: Pat
     again = studio.library.add(draw(tmp_path / "again.png", (66, 48)), "again.png")  # it may come back
     assert studio.library.file(again["sha256"]).is_file()
     studio.scenes.delete(scene["id"])
+
+
+def test_that_somebody_listened_to_an_upload_keeps_it_not(studio: Studio, tmp_path: Path) -> None:
+    """Nor what was heard in it, once it is gone."""
+    heard = {"language": "en", "text": "My own words", "words": [], "model": "whisper-base"}
+    spoken, sample = (
+        studio.library.add(draw(tmp_path / f"{name}.png", (width, 48)), f"{name}.png")
+        for name, width in (("spoken", 64), ("sample", 66))
+    )
+    studio._store.voices.add(VoiceFields(name="Inês", sample=sample["sha256"]), {"by": "Me"}, {})
+    for upload in (spoken, sample):
+        studio._store.voices.heard(upload["ref"], heard)
+    with studio._store.storage._c.write() as db:
+        db.conn.execute("update assets set created = '2001-01-01T00:00:00.000Z'")
+    assert studio.storage.remove_uploads()["files"] == 1
+    assert list(studio._store.voices.transcripts([spoken["ref"], sample["ref"]])) == [sample["ref"]]
 
 
 def test_an_upload_that_comes_again_is_new(studio: Studio, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from studio.store.database import Connection, Row, now
 _HASH = re.compile(r"[0-9a-f]{64}")
 # where the library keeps what was sent: a file that the user keeps below data/ and named by its path is not ours
 _UPLOAD = "root = 'data' and path like 'assets/__/' || sha256 || '%'"
-_NO_REFERENCES = {"assets", "events", "answers", "leftovers", "timings", "deliveries"}
+_NO_REFERENCES = {"assets", "events", "answers", "leftovers", "timings", "deliveries", "transcripts"}
 
 
 class Storage:
@@ -116,6 +116,7 @@ class Storage:
             for row in rows:
                 self._doom("take", row["id"], row, row["queue"])
                 self._c.execute("delete from takes where id = ?", [row["id"]])
+                self._forget_words(f"take:{row['id']}")
                 self._forget_assets(row)
                 self._changes.scene(row["queue_id"], row["scene_id"])
             if rows:
@@ -131,6 +132,7 @@ class Storage:
                 assert asset
                 self._doom("upload", asset["sha256"], {**asset, "bytes": asset["size"]}, "")
                 self._c.execute("delete from assets where sha256 = ?", [asset["sha256"]])
+                self._forget_words(f"asset:{asset['sha256']}")
         return len(rows)
 
     def doom_leftovers(self, queue: str | None) -> int:
@@ -153,6 +155,10 @@ class Storage:
     def _forget_assets(self, file: Row) -> None:
         """A file that is going may have been somebody's input once: nothing names that any more."""
         self._c.execute("delete from assets where root = ? and path = ?", [file["root"], file["path"]])
+
+    def _forget_words(self, subject: str) -> None:
+        """That were heard in what is going."""
+        self._c.execute("delete from transcripts where subject = ?", [subject])
 
     def _used(self) -> str:
         return json.dumps(sorted(self.used()))
