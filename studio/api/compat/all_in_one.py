@@ -5,26 +5,20 @@ Its README and its code say the same in two spellings. Both are understood; what
 README's for whoever asks with `?spelling=readme` (docs/api.md, "Clients of All-in-one"). Errors are `{detail, code}`.
 """
 
-import logging
-from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
-from fastapi.routing import APIRoute
+from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 
 from studio.api.answers import Told, language, studio_of
+from studio.api.compat.route import route_that_tells
 from studio.api.uploads import kept
 from studio.errors import MediaError, Refused, StudioError
 from studio.service import Studio
 from studio.service.digital_humans import USUAL_MODEL, Wish
-
-log = logging.getLogger(__name__)
 
 View = dict[str, Any]
 Spelling = Literal["code", "readme"]
@@ -45,32 +39,7 @@ class ModelIn(BaseModel):
     model_id: str = Field(min_length=1, max_length=200)
 
 
-class Route(APIRoute):
-    """Whatever goes wrong is told the way FastAPI tells it: `detail`, in the caller's language."""
-
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-        handle = super().get_route_handler()
-
-        async def spoken(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except StudioError as error:
-                return _refusal(request, error)
-            except RequestValidationError as error:
-                first = error.errors()[0]
-                field = ".".join(str(part) for part in first["loc"][1:]) or "body"
-                return _refusal(request, Refused("request.invalid", field=field, reason=first["msg"]), 422)
-            except HTTPException as error:
-                why = StudioError("request.failed", path=request.url.path, reason=str(error.detail))
-                return _refusal(request, why, error.status_code)
-            except Exception:
-                log.exception("%s %s", request.method, request.url.path)
-                return _refusal(request, StudioError("request.broken"))
-
-        return spoken
-
-
-def _refusal(request: Request, error: StudioError, status: int = 0) -> JSONResponse:
+def _refusal(request: Request, error: StudioError, status: int) -> JSONResponse:
     studio = studio_of(request)
     said = studio.words.error(error, language(request, studio))
     if error.code == "preflight.errors":  # of the one scene that a job is
@@ -80,7 +49,7 @@ def _refusal(request: Request, error: StudioError, status: int = 0) -> JSONRespo
     return Told({"detail": " ".join(filter(None, (said["message"], said["hint"]))), "code": said["code"]}, status)
 
 
-router = APIRouter(tags=["All-in-one"], route_class=Route)
+router = APIRouter(tags=["All-in-one"], route_class=route_that_tells(_refusal))
 
 
 # ------------------------------------------------------------------------------------------------ voices
