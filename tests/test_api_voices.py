@@ -127,6 +127,23 @@ def test_what_another_engine_would_heed_changes_no_line(
         good(client.patch(f"/voices/{voice['id']}", json={"settings": {}, "engine": "auto"}))
 
 
+def test_knobs_of_a_voice_that_its_engine_does_not_know_are_told_before_the_run(
+    client: TestClient, studio: Studio, instant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instant.Instant, "speaks", Speaks())
+    voice = {"name": "Robot", "engine": "instant", "settings": {"instant": {"grey": "loud"}, "draft": {"pitch": 9}}}
+    robot = good(client.post("/voices", json=voice), 201)
+    queue = studio.queues.create("Pier")["id"]
+    line = {"text": "Hello.", "voice": "Robot"}
+    studio.scenes.add(queue, {"task_type": "text_to_video", "prompt": "x", "duration": 2, "lines": [line]})
+    (problem,) = studio.preflight.queue(queue)["scenes"][0]["problems"]
+    assert (problem["level"], problem["code"], problem["params"]["option"]) == ("error", "voice.settings", "grey")
+    refused = client.post(f"/voices/{robot['id']}/say", json={"text": "Hello."}).json()["error"]
+    assert refused["params"]["why"]["code"] == "voice.settings"
+    good(client.patch(f"/voices/{robot['id']}", json={"settings": {"instant": {"grey": 7}, "draft": {"pitch": 9}}}))
+    assert studio.preflight.queue(queue)["scenes"][0]["problems"] == []
+
+
 def test_say_something_with_any_engine(client: TestClient, studio: Studio, looked: dict[str, Any]) -> None:
     voice = make(client, looked)
     said = good(client.post(f"/voices/{voice['id']}/say", json={"text": "Good night.", "engine": "draft"}), 201)

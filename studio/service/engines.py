@@ -261,6 +261,9 @@ def voice_problems(
         yield Refused("engine.limit_language", field="lines", engine=cls.id, language=line.language, known=known)
     if voice is not None and voice.engine not in ("auto", cls.id) and not (named and voice.sample):
         yield Refused("voice.other_engine", field="lines", engine=cls.id, voice=voice.name, wanted=voice.engine)
+    if voice is not None and not cls.draft and (wrong := _wrong_knob(cls, voice.settings.get(cls.id, {}))):
+        option, why = wrong
+        yield Refused("voice.settings", field="lines", engine=cls.id, voice=voice.name, option=option, why=why)
     if voice is None or not voice.sample:
         if speaks.needs_sample:
             yield Refused("voice.needs_sample", field="lines", engine=cls.id, voice=voice.name if voice else "")
@@ -290,12 +293,17 @@ def _avatar_problems(cls: type[Engine], scene: TalkingAvatar) -> Iterator[Refuse
 
 def bad_options(cls: type[Engine], scene: SceneBase) -> Refused | None:
     """The first of an engine's knobs that a scene sets to what the engine does not know."""
+    if wrong := _wrong_knob(cls, scene.options.get(cls.id, {})):
+        option, why = wrong
+        return Refused("engine.options", field=f"options.{cls.id}.{option}", engine=cls.id, why=why)
+    return None
+
+
+def _wrong_knob(cls: type[Engine], knobs: Mapping[str, Any]) -> tuple[str, View] | None:
+    """(its name, what is wrong with it) of the first that the engine does not know or that is not what it takes."""
     try:
-        cls.Options.model_validate(scene.options.get(cls.id, {}))
+        cls.Options.model_validate(knobs)
     except ValidationError as error:
         first = problems_of(error)[0]
-        return Refused(
-            "engine.options", field=f"options.{cls.id}.{first.field}", engine=cls.id,
-            why={"code": first.code, "params": first.params},
-        )  # fmt: skip
+        return first.field, {"code": first.code, "params": first.params}
     return None
