@@ -368,7 +368,7 @@ class Settings(BaseSettings):
             told[name] = str(self.root / Path(told[name]).expanduser())
         for name in PROGRAMS:
             given = getattr(self, name).strip()
-            told[f"LANTERNA_{name.upper()}"] = str(self.inside(Path(given))) if given else ""
+            told[f"LANTERNA_{name.upper()}"] = str(self.root / Path(given).expanduser()) if given else ""
         before = json.loads(environment.get(EXPORTED, "{}"))
         for name, value in told.items():
             if value:

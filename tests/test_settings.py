@@ -177,3 +177,14 @@ def test_every_setting_is_in_the_docs_with_its_names():
 def test_the_example_names_only_settings():
     lines = [line.lstrip("# ").partition("=")[0] for line in EXAMPLE.read_text("utf-8").splitlines() if "=" in line]
     assert lines and set(lines) <= set(names())
+
+
+def test_a_python_of_an_environment_keeps_its_place(tmp_path: Path) -> None:
+    """It is a link to another Python, and knows its packages only by where it lies."""
+    (tmp_path / "env" / "bin").mkdir(parents=True)
+    python = tmp_path / "env" / "bin" / "python"
+    python.symlink_to("/bin/sh")
+    for name in ("qwen3_tts_python", "wan2gp_python"):
+        told: dict[str, str] = {}
+        Settings(root=tmp_path, **{name: "env/bin/python"}).export(told)
+        assert told[f"LANTERNA_{name.upper()}"] == str(python)

@@ -20,8 +20,7 @@ LEAST = 1.0  # seconds; a shorter one has no speaker
 
 
 class WavLMSpeaker(Engine):
-    """A model that makes no scene: the cosine beside each clone. The same speaker has 0.86 and more, as its authors
-    say."""
+    """A model that makes no scene: the cosine beside each clone. Two of them can be compared; one alone says little."""
 
     id = "wavlm-sv"
     tasks = frozenset()
