@@ -243,6 +243,25 @@ def test_what_was_cancelled_stays_cancelled_however_it_ended(studio: Studio, que
     assert studio.scenes.get(scene)["state"] == "cancelled"
 
 
+def test_what_is_cancelled_while_the_next_one_is_looked_for_is_cancelled(
+    studio: Studio, queue: str, engines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = studio._runner
+    find = runner.next_engine
+
+    def slowly(job: Any, failed: Any) -> Any:
+        found = find(job, failed)
+        studio.runs.stop(queue)
+        return found
+
+    monkeypatch.setattr(runner, "next_engine", slowly)
+    add(studio, queue)
+    engines["first"] = broken()
+    studio.runs.run(queue)
+    studio.drain()
+    assert states(studio, queue) == ["cancelled"] and instant_engine.MADE == []
+
+
 def test_a_queue_that_stops_at_an_error_goes_on_where_another_engine_takes_over(
     studio: Studio, queue: str, engines: Any
 ) -> None:

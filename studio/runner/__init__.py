@@ -321,7 +321,10 @@ class Runner:
             return False
         engine, lane = found
         log.warning("%s failed (%s): %s takes over", job.engine, error["code"], engine)
-        return self.store.ends.hand_over(job, error, engine, lane, stand_in.reason(engine, passed, error))
+        with self.store.together():  # to look for it took a while: whoever cancelled meanwhile wants none of it
+            if job.id in self._cancelled:
+                return self.store.ends.cancelled(job)
+            return self.store.ends.hand_over(job, error, engine, lane, stand_in.reason(engine, passed, error))
 
     def _give_up(self, job: Job, error: Mapping[str, Any]) -> None:
         if self.store.ends.fail(job, error):
