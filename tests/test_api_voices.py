@@ -82,6 +82,12 @@ def test_names_are_one_whatever_their_case_and_follow_a_change(client: TestClien
     assert named == ["Maya", "Maya", "Maya", "Inêsita"]
 
 
+def test_a_name_is_one_line(client: TestClient) -> None:
+    assert good(client.post("/voices", json={"name": " Tia\n\x00Inês\u202e "}), 201)["name"] == "Tia Inês"
+    for name in (" \x00 ", "", 7, None):
+        assert client.post("/voices", json={"name": name}).status_code == 422
+
+
 def test_a_character_speaks_with_it_and_a_change_is_heard(
     client: TestClient, studio: Studio, looked: dict[str, Any]
 ) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from studio.domain.words import JSON, Language
+from studio.domain.words import JSON, Language, one_line
 
 
 class VoiceFields(BaseModel):
@@ -24,6 +24,11 @@ class VoiceFields(BaseModel):
     preset: str = Field("", max_length=120, description="a voice of the engine's own, by its name there")
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="knobs, keyed by engine id")
     note: str = Field("", max_length=1000)
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _is_one_line(cls, name: Any) -> Any:
+        return one_line(name, len(name)) if isinstance(name, str) else name
 
 
 @dataclass(frozen=True, slots=True)
