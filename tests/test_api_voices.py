@@ -286,3 +286,72 @@ def test_no_strange_file_becomes_a_voice(client: TestClient, looked: dict[str, A
     answer = client.post("/voices/import", files={"file": ("x.zip", packed)})
     assert 400 <= answer.status_code < 500 and answer.json()["error"]["hint"]
     assert good(client.get("/voices"))["voices"] == before
+
+
+def test_a_voice_that_is_called_otherwise_sounds_the_same(
+    client: TestClient, studio: Studio, looked: dict[str, Any]
+) -> None:
+    """No line is spoken again for a name, and nothing is paid twice; one that is made of nothing is its name."""
+    voice, plain = make(client, looked), good(client.post("/voices", json={"name": "Deep"}), 201)
+    queue = studio.queues.create("Pier")["id"]
+    lines = [{"text": "Hello.", "voice": "Inês"}, {"text": "Goodbye.", "voice": "Deep"}]
+    scene = studio.scenes.add(queue, {"task_type": "speech", "lines": lines})["id"]
+    studio.runs.run(queue)
+    studio.drain()
+    good(client.patch(f"/voices/{voice['id']}", json={"name": "Maya"}))
+    assert studio.scenes.get(scene)["changed"] == []
+    good(client.patch(f"/voices/{plain['id']}", json={"name": "Low"}))
+    assert studio.scenes.get(scene)["changed"] == ["voice"]
+    assert good(client.post(f"/queues/{queue}/speak"))["jobs"] == 1
+
+
+def test_its_language_is_spoken_where_the_words_tell_nothing(client: TestClient, studio: Studio) -> None:
+    voice = good(client.post("/voices", json={"name": "Tomás", "engine": "draft", "language": "pt"}), 201)
+    queue = studio.queues.create("Pier")["id"]
+    lines = [{"text": text, "voice": "tomás"} for text in ("Lisboa, 1974.", "The lamp is lit, and this is the light.")]
+    scene = studio.scenes.add(queue, {"task_type": "speech", "lines": lines})["id"]
+    studio.runs.run(queue)
+    studio.drain()
+    takes = studio.scenes.get(scene)["line_takes"].values()
+    spoken = {take["id"]: studio.takes.get(take["id"])["facts"]["language"] for take in takes}
+    assert sorted(spoken.values()) == ["en", "pt"] and studio.scenes.get(scene)["changed"] == []
+    good(client.patch(f"/voices/{voice['id']}", json={"language": "en"}))
+    assert good(client.post(f"/queues/{queue}/speak"))["jobs"] == 1  # the line that is now said in English
+
+
+def test_only_whole_words_are_said_otherwise(client: TestClient, studio: Studio) -> None:
+    queue = studio.queues.create("Pier")["id"]
+    lines = [{"text": "O sol nasceu."}, {"text": "Há uma solução."}]
+    studio.scenes.add(queue, {"task_type": "speech", "lines": lines})
+    studio.runs.run(queue)
+    studio.drain()
+    entries = [{"word": "sol", "said": "sóu", "language": None}]
+    good(client.put("/projects/Default/pronunciations", json={"entries": entries}))
+    assert good(client.post(f"/queues/{queue}/speak"))["jobs"] == 1
+
+
+def test_a_deleted_voice_leaves_no_package_and_a_character_holds_it_in_any_spelling(
+    client: TestClient, studio: Studio, looked: dict[str, Any], tmp_path: Path
+) -> None:
+    voice = make(client, looked)
+    client.get(f"/voices/{voice['id']}/package")
+    assert list((tmp_path / "data" / "cache" / "voices").glob("*.zip"))
+    studio._store.queues.add_character(studio._store.projects.default(), "Keeper", "INÊS")
+    assert code(client.delete(f"/voices/{voice['id']}")) == (409, "voice.used")
+    good(client.delete(f"/voices/{voice['id']}?force=true"), 204)
+    assert not list((tmp_path / "data" / "cache" / "voices").glob("*.zip"))
+
+
+def test_a_package_for_an_engine_that_speaks_nothing_brings_no_sample(
+    client: TestClient, studio: Studio, looked: dict[str, Any], tmp_path: Path
+) -> None:
+    voice = make(client, looked)
+    packed = zipfile.ZipFile(io.BytesIO(client.get(f"/voices/{voice['id']}/package").content))
+    content = json.loads(packed.read("voice.json"))
+    content["voice"]["engine"] = "svd-xt"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in packed.namelist():
+            archive.writestr(name, json.dumps(content) if name == "voice.json" else packed.read(name))
+    answer = client.post("/voices/import", files={"file": ("x.zip", buffer.getvalue())})
+    assert code(answer) == (422, "engine.wrong_task") and len(good(client.get("/voices"))["voices"]) == 1

@@ -27,7 +27,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OPEN_PATHS = ("/sign-in", "/health", "/healthz", "/ready")  # before signing in; they tell nothing about the library
 UPLOADS = re.compile(
-    r"/(api/assets|api/voice/clone|api/queues/(import|check)|gradio_api/upload|generate|projects/[^/]+/upload/\w+)"
+    r"/(api/assets|api/voice/clone|api/voices/import|api/queues/(import|check)|gradio_api/upload|generate|projects/[^/]+/upload/\w+)"
 )  # written to disk as it comes
 PLAIN_BYTES = 25_000_000  # of any other body: it is held in memory; an episode may have 20 MB
 LOCAL = "lanterna.local"  # in the scope: this request comes from the command line of the user who runs the studio

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from studio.domain import AVATAR_AUDIO_SECONDS, CUT_PREFIXES, JSON, Frame, Lane, SpokenLine
+from studio.domain import AVATAR_AUDIO_SECONDS, CUT_PREFIXES, JSON, Frame, Lane, Language, SpokenLine
 from studio.errors import Cancelled, Refused
 from studio.pipelines.parts import Part, Shelf
 
@@ -96,6 +96,8 @@ class Speaker:
     profile: Mapping[str, Any] = field(default_factory=dict)  # of the sample
     said: tuple[tuple[str, str], ...] = ()  # (word, as it is said) of this line's language
     print: str = ""  # letters of all of this: two that differ sound differently
+    sound: str = ""  # letters of the voice alone, whatever it is called
+    language: Language | None = None  # that it speaks here; None: read from the line
     reading: int = 0  # how many readings there are already of these words by this voice: 0, then 1, 2 …
 
 

@@ -19,7 +19,6 @@ from studio.errors import NotFound, Refused
 from studio.execution import Assignment
 from studio.pipelines import engine_class
 from studio.pipelines.base import Inputs, Plan, Speaker
-from studio.pipelines.speech.sentences import language_of
 from studio.store import Queue, SceneRow, Speakers, Store, fingerprint
 
 # stand in a print in another form, or change nothing; a profile may (8 bit), and whoever asks for another one means it
@@ -164,12 +163,13 @@ class Assigner:
 
     def _speaker(self, row: SceneRow, line: Line, engine: str, speakers: Speakers) -> Speaker:
         """Raises NotFound where the sample of its voice is gone."""
-        voice, language = speakers.voice(line), language_of(line)
+        voice, language = speakers.voice(line), speakers.language(line)
         sound = speakers.print(line, language, engine)
         letters = fingerprint.of_voice(line, speakers.name(line), row.scene, engine, sound)
         before = [take for take in self._store.takes.of_scene(row.id) if take.line_id == line.id]
         speaker = Speaker(
             voice=speakers.name(line), character=line.character, said=speakers.said(line, language), print=sound,
+            sound=speakers.sound(line, engine), language=language,
             reading=sum(take.fingerprint == letters for take in before),
         )  # fmt: skip
         if voice is None:  # the name may be that of a voice which the engine brings along

@@ -236,13 +236,15 @@ class DigitalHumans:
         """Between its speech and its picture a job goes on: it waits for nobody but its own next step."""
         jobs = self._store.jobs.latest([row.id]).get(row.id, [])
         state = STATES[row.state]
+        if row.state is State.DRAFT and not any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
+            return "cancelled", jobs  # somebody changed it to what cannot run: nothing goes on
         begun = any(job.state in (State.RUNNING, State.DONE) or job.degraded_reason for job in jobs)
         return ("running" if state == "queued" and begun else state), jobs
 
     def _progress(self, row: SceneRow, state: str, jobs: list[Job]) -> int:
-        if state == "completed":
-            self._shown.pop(row.id, None)
-            return 100
+        if state in ("completed", "failed", "cancelled"):
+            told = self._shown.pop(row.id, 0)
+            return 100 if state == "completed" else told
         live = self._system.progress(row.queue_id).get(row.id)
         spoken = any(job.layer == "voice" and job.state is State.DONE for job in jobs)
         now = float(VOICE_SHARE if spoken else 0)

@@ -41,18 +41,20 @@ class Choice:
         if not self.others:
             return self
         later = MISSING if unfinished else frozenset()
-        for cls in _speaking_first((self.engine, *self.others), scene):
+        for cls in _speaking_first((self.engine, *self.others), scene, voice):
             if all(problem.code in later for problem in limit_problems(cls, scene, voice)):
                 return replace(self, engine=cls, why="stand_in" if cls.draft else self.why)
         return self
 
 
-def _speaking_first(engines: Sequence[type[Engine]], scene: SceneBase) -> Sequence[type[Engine]]:
+def _speaking_first(
+    engines: Sequence[type[Engine]], scene: SceneBase, voice: Voice | None
+) -> Sequence[type[Engine]]:  # fmt: skip
     """Of speech: those that speak the line's language before those that do not; else, or while nothing is said yet, as
     they stand."""
     if not isinstance(scene, Speech) or not scene.lines:
         return engines
-    language = language_of(scene.lines[0])
+    language = language_of(scene.lines[0], voice.language if voice else None)
     return sorted(engines, key=lambda cls: language not in cls.limits.languages)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from studio.domain import Layer, Line, SceneBase, State, Take, TalkingAvatar, lay_lines
-from studio.service.spoken import language_of
 from studio.store import SceneRow, Speakers, Store, fingerprint
 
 FITS_SECONDS = 0.05  # speech may be longer than its picture by so much, a frame or two, and be heard to its end
@@ -86,7 +85,7 @@ class Stale:
         if row.queue_id not in known.speakers:
             known.speakers[row.queue_id] = self._store.speakers(self._store.queues.get(row.queue_id).project_id)
         speakers = known.speakers[row.queue_id]
-        sound = speakers.print(line, language_of(line), take["engine"])
+        sound = speakers.print(line, speakers.language(line), take["engine"])
         now = fingerprint.of_voice(line, speakers.name(line), row.scene, take["engine"], sound)
         return take["fingerprint"] in ("", now)
 

@@ -12,7 +12,7 @@ from studio.errors import Refused
 from studio.runner import Runner
 from studio.service.library import Library
 from studio.service.views import View
-from studio.service.voices import Voices
+from studio.service.voices import Voices, check
 from studio.store import Store
 from studio.store.voices import key_of
 
@@ -42,6 +42,7 @@ class VoicePackages:
     def __init__(self, store: Store, runner: Runner, library: Library, voices: Voices, cache: Path) -> None:
         self._store, self._runner, self._library, self._voices = store, runner, library, voices
         self._cache = cache / "voices"
+        voices.gone.append(self._forget)
 
     def pack(self, voice_id: str) -> Path:
         """A zip with everything that another studio needs, as the voice is now."""
@@ -70,15 +71,21 @@ class VoicePackages:
         found = self._runner.ask(tools, "look_into", look)
         packed = _read(found["content"])
         fields, consent = packed.voice, packed.consent
+        check(fields)
         if fields.sample:
-            self._bring(path, fields.sample, found["sizes"])
             if consent is None:
                 raise Refused("voice.consent", name=fields.name)
+            self._bring(path, fields.sample, found["sizes"])
         fields = fields.model_copy(update={"name": self._free_name(fields.name)})
         agreed: dict[str, Any] = {}
         if fields.sample and consent:
             agreed = consent.model_dump() | {"brought": datetime.now(UTC).isoformat(timespec="seconds")}
         return self._voices.keep(fields, agreed)
+
+    def _forget(self, voice_id: str) -> None:
+        """What was packed of a voice that is gone holds its sample."""
+        for path in self._cache.glob(f"{voice_id}*.zip"):
+            path.unlink(missing_ok=True)
 
     def _bring(self, path: Path, sha256: str, sizes: Mapping[str, int]) -> None:
         """Its sample becomes an asset."""

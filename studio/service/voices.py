@@ -4,7 +4,7 @@ A recording becomes a sample in two steps: `look` prepares and measures it (cut,
 wrong with it; `create` keeps it under a name. A clone wants somebody's consent, which is written down with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from studio.store import Store
 class Voices:
     def __init__(self, store: Store, runner: Runner, library: Library, scenes: Scenes) -> None:
         self._store, self._runner, self._library, self._scenes = store, runner, library, scenes
+        self.gone: list[Callable[[str], None]] = []  # told of voices that were deleted, by their ids
 
     # ------------------------------------------------------------------------------------------ reading
     def list(self) -> list[View]:
@@ -105,10 +106,11 @@ class Voices:
             names = ", ".join(str(row["name"]) for row in users[:5])
             raise Conflict("voice.used", name=voice.name, count=len(users), characters=names)
         self._store.voices.delete(voice_id)
+        for forget in self.gone:
+            forget(voice_id)
 
     def _agreed(self, fields: VoiceFields, consent: str, before: Mapping[str, Any]) -> Mapping[str, Any]:
-        if fields.engine not in ("auto", *ENGINES) or not _speaks(fields.engine):
-            raise Refused("engine.wrong_task", field="engine", engine=fields.engine, task="speech")
+        check(fields)
         if not fields.sample:
             return {}
         self._store.takes.asset(fields.sample)
@@ -175,6 +177,12 @@ class Voices:
         """How words are said in a project, in place of what was said of it before."""
         self._store.voices.pronounce(self._store.projects.named(project)["id"], entries)
         return self.pronunciations(project)
+
+
+def check(fields: VoiceFields) -> None:
+    """Raises Refused("engine.wrong_task") where its engine speaks no line."""
+    if fields.engine not in ("auto", *ENGINES) or not _speaks(fields.engine):
+        raise Refused("engine.wrong_task", field="engine", engine=fields.engine, task="speech")
 
 
 def _fields(values: Mapping[str, Any]) -> VoiceFields:

@@ -34,7 +34,7 @@ def of_picture(scene: SceneBase, engine: str, template: Mapping[str, str] | None
 def of_voice(line: Line, voice: str, scene: SceneBase, engine: str, sound: str = "") -> str:
     """`voice`: the one that speaks, after a look at the cast. `sound`: what it sounds like, where somebody made it, and
     how words of this line are said."""
-    said = [line.text, voice, line.direction, line.language, scene.options.get(engine) or {}]
+    said = [line.text, "" if sound else voice, line.direction, line.language, scene.options.get(engine) or {}]
     return _letters([*said, sound] if sound else said)
 
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from studio.domain import Line, Pronunciation, Voice, slug
+from studio.domain import Language, Line, Pronunciation, Voice, slug
+from studio.pipelines.speech.sentences import language_of, pronounced
 from studio.store.database import Row
 from studio.store.queues import Queues
 from studio.store.voices import Voices, key_of
@@ -33,11 +34,10 @@ class Speakers:
 
     def said(self, line: Line, language: str) -> tuple[tuple[str, str], ...]:
         """(word, how it is said) of the words that are in the line, the longest first."""
-        text = line.text.casefold()
         found = {
             entry.word: entry.said
             for entry in self.pronunciations
-            if entry.language in (None, language) and entry.word.casefold() in text
+            if entry.language in (None, language) and pronounced(line.text, [(entry.word, "")]) != line.text
         }
         return tuple(sorted(found.items(), key=lambda pair: -len(pair[0])))
 
@@ -47,8 +47,20 @@ class Speakers:
         voice, said = self.voice(line), self.said(line, language)
         if voice is None and not said:
             return ""
-        heard = json.dumps([voice.print(engine) if voice else "", said], ensure_ascii=False)
+        other = language if language != language_of(line) else ""
+        heard = json.dumps([self.sound(line, engine), voice.print(engine) if voice else "", said, other])
         return hashlib.sha256(heard.encode()).hexdigest()[:16]
+
+    def sound(self, line: Line, engine: str) -> str:
+        """Letters of the voice alone. A voice that is made of something may be called otherwise; any other is its
+        name."""
+        voice = self.voice(line)
+        return voice.print(engine) if voice and (voice.sample or voice.preset) else self.name(line)
+
+    def language(self, line: Line) -> Language:
+        """That the line is spoken in: its own, what its words tell, or its voice's."""
+        voice = self.voice(line)
+        return language_of(line, voice.language if voice else None)
 
 
 def speakers_of(voices: Voices, queues: Queues, project_id: str) -> Speakers:

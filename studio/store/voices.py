@@ -78,22 +78,25 @@ class Voices:
 
     def used_by(self, name: str) -> list[Row]:
         """{id, name, project} of the characters that speak with it."""
-        return self._c.rows(
-            "select c.id, c.name, p.name as project from characters c join projects p on p.id = c.project_id"
-            " where c.voice = ? collate nocase order by p.name, c.name",
-            [name],
+        rows = self._c.rows(
+            "select c.id, c.name, c.voice, p.name as project from characters c join projects p on p.id = c.project_id"
+            " where c.voice != '' order by p.name, c.name"
         )
+        return [
+            {key: row[key] for key in ("id", "name", "project")} for row in rows if key_of(row["voice"]) == key_of(name)
+        ]
 
     def _tell(self, name: str) -> None:
         """Scenes whose lines it speaks may have changed."""
+        rows = self._c.rows("select project_id, slug, voice from characters where voice != ''")
+        cast = {(row["project_id"], row["slug"]): row["voice"] for row in rows}
         for row in self._c.rows(
-            "select distinct s.id, s.queue_id from scenes s join lines l on l.scene_id = s.id"
-            " join queues q on q.id = s.queue_id"
-            " left join characters c on c.project_id = q.project_id and c.name = l.character collate nocase"
-            " where l.voice = :name collate nocase or (l.voice = '' and c.voice = :name collate nocase)",
-            {"name": name},
+            "select distinct s.id, s.queue_id, q.project_id, l.voice, l.character from lines l"
+            " join scenes s on s.id = l.scene_id join queues q on q.id = s.queue_id"
         ):
-            self._changes.scene(row["queue_id"], row["id"])
+            spoken = row["voice"] or cast.get((row["project_id"], slug(row["character"])), "")
+            if spoken and key_of(spoken) == key_of(name):
+                self._changes.scene(row["queue_id"], row["id"])
 
     # ------------------------------------------------------------------------------------------ characters
     def characters(self, project_id: str | None = None) -> list[Row]:

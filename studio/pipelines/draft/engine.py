@@ -105,6 +105,7 @@ class Draft(Engine):
 
         line, speaker = scene.lines[0], run.inputs.speaker
         voice = {**voice_settings(speaker.preset or line.voice, line.character), **speaker.settings}
+        line = line.model_copy(update={"language": speaker.language or line.language})
         samples, rate, facts = speak(line, voice, run.seed, speaker.said)
         return Made(run.save_audio(samples, rate), facts)
 

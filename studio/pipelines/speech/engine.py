@@ -69,7 +69,7 @@ class SpeechEngine(Engine):
     def run(self, scene: Any, options: Any, run: Run) -> Made:
         line, speaker = scene.lines[0], run.inputs.speaker
         options = self.Options.model_validate({**speaker.settings, **options.model_dump(exclude_unset=True)})
-        sentences = sentences_of(line, speaker.said)
+        sentences = sentences_of(line.model_copy(update={"language": speaker.language or line.language}), speaker.said)
         if not sentences:
             raise Refused("speech.nothing_to_say", text=line.text[:80])
         kept, reading, spoken = Kept.here(), _Reading(self.rate), 0
@@ -102,7 +102,7 @@ class SpeechEngine(Engine):
         reading is asked for; said twice in one line, it is read in two ways."""
         before: Counter[str] = Counter()
         for sentence in sentences:
-            told = [sentence.text, speaker.voice, speaker.reading, seed, before[sentence.text]]
+            told = [sentence.text, speaker.sound or speaker.voice, speaker.reading, seed, before[sentence.text]]
             before[sentence.text] += 1
             letters = hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).digest()
             how = ", ".join(filter(None, (direction.strip(), sentence.direction)))
@@ -114,7 +114,8 @@ class SpeechEngine(Engine):
         speaker = asked.speaker
         return {
             "text": asked.text, "language": asked.language, "direction": asked.direction,
-            "voice": [speaker.voice, speaker.print, "" if speaker.voice else speaker.character],
+            # not `print`: in it are words as they are said, which stand in the text already
+            "voice": [speaker.sound or [speaker.voice, speaker.print], "" if speaker.voice else speaker.character],
             "options": {name: value for name, value in options.model_dump(mode="json").items()
                         if name != "speed" or self.speaks.speed},
             "seed": asked.seed,

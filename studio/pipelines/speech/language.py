@@ -38,8 +38,8 @@ def is_han(letter: str) -> bool:
     return "\u3400" <= letter <= "\u9fff" or "\uf900" <= letter <= "\ufaff" or "\U00020000" <= letter <= "\U0003ffff"
 
 
-def detect_language(text: str) -> Language:
-    """The language of a line, by its letters and its small words. English where nothing tells."""
+def detect_language(text: str, usual: Language = "en") -> Language:
+    """The language of a line, by its letters and its small words; the usual one where nothing tells."""
     han = sum(is_han(letter) for letter in text)
     words = [word.lower() for word in WORD.findall(text)]
     if 3 * han >= sum(len(word) for word in words if not is_han(word[0])) and han:  # one character is one syllable
@@ -47,6 +47,8 @@ def detect_language(text: str) -> Language:
     english = sum(word in ENGLISH_WORDS for word in words)
     portuguese: float = sum(word in PORTUGUESE_WORDS for word in words)
     portuguese += 0.8 * sum(bool(PORTUGUESE_LETTERS.search(word)) for word in words)
+    if portuguese == english:
+        return usual
     return "pt" if portuguese > english else "en"
 
 

@@ -84,9 +84,10 @@ def pause_seconds(text: str) -> float:
     return sum(silence for _, silence in passages_of(Line.model_construct(text=text, language="en")))
 
 
-def language_of(line: Line) -> Language:
-    """That a line is spoken in. A direction may be written in another one."""
-    return line.language or detect_language(without_directions(PAUSE.sub(" ", line.text)))
+def language_of(line: Line, usual: Language | None = None) -> Language:
+    """That a line is spoken in; `usual`: its voice's, where the words tell nothing. A direction may be written in
+    another one."""
+    return line.language or detect_language(without_directions(PAUSE.sub(" ", line.text)), usual or "en")
 
 
 def without_directions(text: str) -> str:

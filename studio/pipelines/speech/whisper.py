@@ -5,7 +5,7 @@ memory than half a minute. Works on the CPU: the device belongs to whoever rende
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def transcribe(
     words: list[list[Any]] = []
     texts: list[str] = []
     for begins, samples in pieces(_mono(path)):
-        heard = _Ear.of(str(folder)).hear(samples, language, lambda begins=begins: step(begins, total))
+        heard = _Ear.of(str(folder)).hear(samples, language, partial(step, begins, total))
         language = language or heard["language"]
         texts.append(heard["text"])
         words += [[round(begins + start, 3), round(begins + end, 3), word] for start, end, word in heard["words"]]
@@ -145,7 +145,7 @@ class _Ear:
         """{language, text, words} of at most half a minute. `alive` is asked at each token and may raise."""
         language = language or self._language(samples)
         wish = {"task": "transcribe", "language": language, "stopping_criteria": [_Asks(alive)]}
-        told = self._listen(
+        told: Any = self._listen(
             {"raw": samples, "sampling_rate": RATE}, return_timestamps="word", generate_kwargs=wish
         )  # fmt: skip
         words, length = [], len(samples) / RATE  # what is heard in the padding after the end is no word
