@@ -11,14 +11,14 @@ import pytest
 import tiny_whisper
 from starlette.testclient import TestClient
 
-from studio.errors import Refused
+from studio.errors import Refused, Unavailable
 from studio.execution import ToolDone
 from studio.execution.work import use
 from studio.media import sound
 from studio.media.subtitles import phrases
 from studio.pipelines.parts import SHELF
 from studio.pipelines.speech import whisper
-from studio.service import Studio
+from studio.service import Studio, listening
 from studio.service.cut_list import CutLists
 from studio.service.missing import missing_words
 
@@ -225,3 +225,15 @@ def test_the_subtitles_of_a_recording_are_what_was_heard_in_it(
     assert film["clips"][0]["own_sound"] is True  # it is not heard twice
     done = use("captions", {**film, "out": str(tmp_path / "film.srt")}, lambda event: None, lambda: False)
     assert isinstance(done, ToolDone) and "Nobody" in (tmp_path / "film.srt").read_text("utf-8")
+
+
+def test_who_asks_while_another_is_heard_waits_no_longer_than_that(
+    studio: Studio, ear: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "PATIENCE_SECONDS", 0.05)
+    sound.save(tmp_path / "a.wav", np.full(48_000, 0.1, np.float32))
+    ref = str(studio.library.add(tmp_path / "a.wav", "a.wav")["ref"])
+    with studio.listening._asking, pytest.raises(Unavailable) as refused:
+        studio.listening.transcribe(ref)
+    assert refused.value.code == "listening.busy" and ear == []
+    assert studio.listening.transcribe(ref)["text"] == "Nobody sails past"

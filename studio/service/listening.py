@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from studio.domain import Language, Line
-from studio.errors import NotFound, Refused, StudioError
+from studio.errors import NotFound, Refused, StudioError, Unavailable
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.parts import Shelf, one_look
 from studio.runner import Runner
@@ -26,6 +26,7 @@ from studio.store import Store
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 5.0
+PATIENCE_SECONDS = 20.0  # that somebody who asks waits for what is being heard
 LAST_SECONDS = 3.0  # that closing the studio waits
 JOB = "listening"  # what is heard by itself, for `cancel`
 
@@ -49,7 +50,7 @@ class Listening:
     # ------------------------------------------------------------------------------------------ the verbs
     def transcribe(self, ref: str, language: Language | None = None, *, trusted: bool = False) -> View:
         """{language, text, words: [[start, end, word]], model} of a recording, a film or a scene's take. What was heard
-        once is kept. Raises Refused("listening.no_model")."""
+        once is kept. Raises Refused("listening.no_model"), Unavailable("listening.busy")."""
         path, _ = self._library.sounding(ref, trusted=trusted)
         subject = ref if ref.startswith("asset:") else ""
         known = self._store.voices.transcripts([subject]).get(subject) if subject else None
@@ -125,8 +126,12 @@ class Listening:
         if model is None or not places:
             raise Refused("listening.no_model")
         order = {"path": str(path), "model": model, "language": language}
-        with self._asking:
+        if not self._asking.acquire(timeout=-1 if job else PATIENCE_SECONDS):  # who waits holds a thread of the server
+            raise Unavailable("listening.busy")
+        try:
             return dict(self._runner.ask(places[0], "transcribe", order, job_id=job))
+        finally:
+            self._asking.release()
 
     def _rest(self) -> None:
         """The process and the model in it go; the next thing to hear brings them back."""
