@@ -137,6 +137,13 @@ def _cropped(
     width, height = size
     rows, columns = bgr.shape[:2]
     if columns / rows < 0.8 * width / height:
+        if rows > height:  # no larger than it is going to be seen: wings are grown of what is left
+            less = height / rows
+            bgr, people = (
+                cv2.resize(bgr, None, fx=less, fy=less, interpolation=cv2.INTER_AREA),
+                [marks.moved(less, 0, 0) for marks in people],
+            )
+            rows, columns = bgr.shape[:2]
         wing = (round(rows * width / height) - columns) // 2 + 1
         bgr, people = _winged(bgr, wing), [marks.moved(1.0, wing, 0) for marks in people]
         columns = bgr.shape[1]
