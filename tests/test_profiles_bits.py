@@ -14,10 +14,11 @@ from studio.domain import CUT_PREFIXES
 from studio.pipelines import ENGINES, engine_class
 from studio.pipelines.base import Inputs, Machine, Plan
 from studio.pipelines.diffusion.embeddings import CACHE
+from studio.pipelines.diffusion.engine import DiffusersEngine
 from studio.pipelines.memory.profiles import PROFILES, every
 from studio.pipelines.parts import SHELF
 
-WITH_WEIGHTS = [name for name in ENGINES if engine_class(name).footprint]
+WITH_WEIGHTS = [name for name in ENGINES if issubclass(engine_class(name), DiffusersEngine)]
 LARGE = Machine(8, 1000.0, "Test card", 1000.0, ram_free_gb=1000.0, vram_free_gb=1000.0)
 NO_GPU = replace(LARGE, gpu="", vram_gb=0.0)
 SECONDS = 0.3

@@ -73,7 +73,7 @@ def _rendered(studio: Studio) -> None:
     store = studio._store
     last: dict[str, str] = {}
     while job := store.jobs.claim("cpu", "instant"):
-        needs = store.queues.needs(job.scene_id)
+        needs = store.queues.needs(job.scene_id) if job.layer == "picture" else ()  # voices come before any picture
         sources = {scene: last[scene] for scene in needs}
         take = store.ends.finish(job, _take(job.layer, {"sources": sources}))
         if take and job.layer == "picture":

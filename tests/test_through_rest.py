@@ -15,10 +15,14 @@ from studio.api import make_api
 from studio.app import build_studio
 from studio.domain import CUT_PREFIXES
 from studio.pipelines import ENGINES, engine_class
+from studio.pipelines.diffusion.engine import DiffusersEngine
 from studio.settings import Settings
 
 PAIRS = [
-    (engine, task) for engine in ENGINES if engine_class(engine).parts for task in sorted(engine_class(engine).tasks)
+    (engine, task)
+    for engine in ENGINES
+    if issubclass(engine_class(engine), DiffusersEngine)
+    for task in sorted(engine_class(engine).tasks)
 ]
 STEPS = 2
 
