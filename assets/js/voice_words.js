@@ -10,7 +10,7 @@ const SAVE_MS = 600;
 
 export class Pronunciations {
   #rows = [];
-  #saving = 0;
+  #wanted = 0; // how often saving was asked for since the last request began
 
   constructor() {
     this.project = el("select", { class: "l-select", id: "words-project", "aria-label": t("voice.words.project"), onchange: () => this.#open(this.project.value) });
@@ -22,7 +22,7 @@ export class Pronunciations {
       el("header", { class: "l-vhead" }, el("div", {}, el("h1", {}, t("voice.words")), el("p", { class: "l-hint" }, t("voice.words.about")))),
       el("div", { class: "l-vrow" }, this.project, this.voice, this.said), this.table,
       el("div", { class: "l-vrow" }, button(t("voice.words.add"), () => this.#add(), { iconName: "plus", id: "words-add" })), this.heard);
-    this.#start();
+    this.ready = this.#start();
   }
 
   close() {
@@ -84,7 +84,8 @@ export class Pronunciations {
       })));
   }
 
-  #add() {
+  async #add() {
+    await this.ready; // what comes with the project would take the new row away
     this.#rows.push({ word: "", said: "", language: null });
     this.#draw();
     this.table.lastChild.querySelector("input").focus();
@@ -98,14 +99,20 @@ export class Pronunciations {
     else this.#send();
   }
 
-  /** A row that is half written waits until it is whole. */
+  /** A row that is half written waits until it is whole. One request after the other: an older one never comes last. */
   async #send() {
-    const turn = (this.#saving += 1);
-    const whole = this.#rows.filter((row) => row.word.trim() && row.said.trim());
+    this.#wanted += 1;
+    if (this.#wanted > 1) return;
     try {
-      await api("PUT", `/projects/${encodeURIComponent(this.name)}/pronunciations`, { entries: whole });
-      if (turn === this.#saving) setText(this.said, whole.length < this.#rows.length ? t("voice.words.half") : t("settings.saved"));
+      while (this.#wanted) {
+        this.#wanted = 1;
+        const whole = this.#rows.filter((row) => row.word.trim() && row.said.trim());
+        await api("PUT", `/projects/${encodeURIComponent(this.name)}/pronunciations`, { entries: whole });
+        this.#wanted -= 1;
+        if (!this.#wanted) setText(this.said, whole.length < this.#rows.length ? t("voice.words.half") : t("settings.saved"));
+      }
     } catch (error) {
+      this.#wanted = 0;
       setText(this.said, "");
       toastError(error);
     }
