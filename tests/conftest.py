@@ -25,6 +25,17 @@ from studio.service import Studio
 from studio.settings import Settings
 
 RAM, CORES = (64 * 10**9, 48 * 10**9), 8  # bytes in all and free
+ORDER = tuple(ENGINES)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Any:
+    """An engine that a test took out of the table is put back at its end; `auto` goes by the order of the table."""
+    result = yield
+    there = dict(ENGINES)
+    ENGINES.clear()
+    ENGINES.update({name: there.pop(name) for name in ORDER if name in there} | there)
+    return result
 
 
 @pytest.fixture(scope="module", autouse=True)
