@@ -88,7 +88,9 @@ def _trouble(prompt: str) -> int | None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         say(f"\nchild {child.pid}")
         if log := os.environ.get("FAKE_WAN2GP_LOG"):
-            Path(log).with_suffix(".child").write_text(str(child.pid))
+            begun = Path(log).with_suffix(".part")
+            begun.write_text(str(child.pid))
+            begun.replace(Path(log).with_suffix(".child"))  # whole, or not there: it may be ended at any moment
     if "family" in prompt or "hang" in prompt:
         time.sleep(600)
     return None
