@@ -214,6 +214,12 @@ def _named(cls: type[Engine], task: str, policy: Mapping[str, Any], ready: Readi
     return Choice(cls, "named")
 
 
+def engine_of_line(scene: SceneBase, voice: Voice | None) -> str:
+    """That a line of a scene asks for: a speech scene's own, where it names one, or its voice's, or "auto"."""
+    named = scene.engine if scene.kind == "audio" else "auto"
+    return voice.engine if named == "auto" and voice else named
+
+
 # ------------------------------------------------------------------------------------------------ rules of an engine
 def limit_problems(cls: type[Engine], scene: SceneBase, voice: Voice | None = None) -> Iterator[Refused]:
     """Everything that keeps an engine from taking a scene as it is written, each naming its field. `voice`: that speaks

@@ -19,7 +19,7 @@ from studio.media.files import free_bytes
 from studio.pipelines.base import Engine, Inputs, Speaks
 from studio.pipelines.base import Plan as MemoryPlan
 from studio.runner import Runner
-from studio.service.engines import Choice, Engines, bad_options, voice_problems
+from studio.service.engines import Choice, Engines, bad_options, engine_of_line, voice_problems
 from studio.service.estimates import MEGA, Paces, Room, Span
 from studio.service.library import Library
 from studio.service.planner import Planner
@@ -289,10 +289,8 @@ def _memory(
 def _voice(scene: SceneBase, number: int, casting: Casting, findings: list[Finding]) -> Choice | None:
     """Who speaks a line, and what that engine has against the scene's knobs."""
     line = scene.lines[number]
-    voice, wish = casting.speakers.voice(line), scene.engine if isinstance(scene, Speech) else "auto"
-    if wish == "auto" and voice:
-        wish = voice.engine
-    choice = casting.of("speech", wish)
+    voice = casting.speakers.voice(line)
+    choice = casting.of("speech", engine_of_line(scene, voice))
     if isinstance(choice, StudioError):
         if not isinstance(scene, Speech):  # there the scene's own engine has been found wanting already
             refused = type(choice)(choice.code, **{**choice.params, "field": f"lines.{number}"})

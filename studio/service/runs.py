@@ -10,7 +10,7 @@ from studio.errors import NotFound, Refused, StudioError
 from studio.media.fetch import check_url
 from studio.pipelines import engine_class
 from studio.runner import Runner
-from studio.service.engines import Engines, Picks, Readiness
+from studio.service.engines import Engines, Picks, Readiness, engine_of_line
 from studio.service.preflight import Preflight
 from studio.service.splitting import Splitting, parts_of
 from studio.service.spoken import Speaking
@@ -195,10 +195,7 @@ class Runs:
     def _spoken(self, row: SceneRow, line: Line, known: _Known) -> Wanted:
         """The job that says a line: by its voice's own engine, unless the scene names another."""
         voice = known.speakers.voice(line)
-        engine = row.scene.engine if row.scene.kind == "audio" else "auto"
-        if engine == "auto" and voice:
-            engine = voice.engine
-        speech = Speech(lines=[line], engine=engine, options=row.scene.options)
+        speech = Speech(lines=[line], engine=engine_of_line(row.scene, voice), options=row.scene.options)
         return Wanted(row.id, line.id, "voice", *self._chosen(speech, known, voice))
 
     def _chosen(self, scene: SceneBase, known: _Known, voice: Voice | None = None) -> tuple[str, Lane]:

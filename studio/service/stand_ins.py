@@ -9,7 +9,7 @@ from studio.domain import Job, Lane, SceneBase, Speech, Voice
 from studio.errors import StudioError
 from studio.pipelines import engine_class
 from studio.pipelines.base import Availability
-from studio.service.engines import Engines, Readiness
+from studio.service.engines import Engines, Readiness, engine_of_line
 from studio.store import SceneRow, Store
 
 log = logging.getLogger(__name__)
@@ -55,9 +55,7 @@ class StandIns:
         if line is None:
             return None, None
         voice = self._store.speakers(project_id).voice(line)
-        wish = row.scene.engine if row.scene.kind == "audio" else "auto"
-        engine = voice.engine if wish == "auto" and voice else wish
-        return Speech(lines=[line], engine=engine, options=row.scene.options), voice
+        return Speech(lines=[line], engine=engine_of_line(row.scene, voice), options=row.scene.options), voice
 
 
 def _without(ready: Readiness, failed: Collection[str], drafts: bool) -> Readiness:
