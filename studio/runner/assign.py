@@ -164,7 +164,7 @@ class Assigner:
     def _speaker(self, row: SceneRow, line: Line, engine: str, speakers: Speakers) -> Speaker:
         """Raises NotFound where the sample of its voice is gone."""
         voice, language = speakers.voice(line), speakers.language(line)
-        sound = speakers.print(line, language, engine)
+        sound = speakers.print(line, engine)
         letters = fingerprint.of_voice(line, speakers.name(line), row.scene, engine, sound)
         before = [take for take in self._store.takes.of_scene(row.id) if take.line_id == line.id]
         speaker = Speaker(

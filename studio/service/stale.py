@@ -85,7 +85,7 @@ class Stale:
         if row.queue_id not in known.speakers:
             known.speakers[row.queue_id] = self._store.speakers(self._store.queues.get(row.queue_id).project_id)
         speakers = known.speakers[row.queue_id]
-        sound = speakers.print(line, speakers.language(line), take["engine"])
+        sound = speakers.print(line, take["engine"])
         now = fingerprint.of_voice(line, speakers.name(line), row.scene, take["engine"], sound)
         return take["fingerprint"] in ("", now)
 

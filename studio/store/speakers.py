@@ -41,10 +41,14 @@ class Speakers:
         }
         return tuple(sorted(found.items(), key=lambda pair: -len(pair[0])))
 
-    def print(self, line: Line, language: str, engine: str) -> str:
+    def print(self, line: Line, engine: str) -> str:
         """Letters of how it sounds by an engine beside its text: another voice, or words said otherwise. Empty: as it
         is written."""
-        voice, said = self.voice(line), self.said(line, language)
+        voice = self.voice(line)
+        if voice is None and not self.pronunciations:  # asked of every line there is: no language is looked for
+            return ""
+        language = self.language(line)
+        said = self.said(line, language)
         if voice is None and not said:
             return ""
         other = language if language != language_of(line) else ""
