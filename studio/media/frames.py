@@ -72,12 +72,17 @@ def _frame_at(path: Path, facts: Facts, seconds: float, early: float) -> av.Vide
 def save_frame(path: Path, which: Which, out: Path) -> tuple[int, int]:
     """PNG of one frame; (width, height). Raises MediaError, Refused, DiskFull."""
     picture = Image.fromarray(picture_of(path, which))
+    write_png(picture, out)
+    return picture.size
+
+
+def write_png(picture: Image.Image, out: Path) -> None:
+    """It is there whole, or not at all. Raises DiskFull."""
     part = out.with_name(out.name + ".part")
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_or_gone(part):
         picture.save(part, format="PNG", compress_level=3)
         replace(part, out)
-    return picture.size
 
 
 def make_posters(path: Path, stem: Path) -> list[Path]:

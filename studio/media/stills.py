@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from studio.errors import MediaError
-from studio.media.files import replace, whole_or_gone
-from studio.media.frames import Which, picture_of
+from studio.media.frames import Which, picture_of, write_png
 from studio.media.probe import STILLS, probe
 
 LONGEST = 4096  # pixels of a side that is saved; engines read far less
@@ -54,11 +53,7 @@ def save_still(path: Path, out: Path, which: Which = "first", box: Box | None = 
     if box is not None:
         image = image.crop(pixels(box, image.size))
     image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    part = out.with_name(out.name + ".part")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_or_gone(part):
-        image.save(part, format="PNG", compress_level=3)
-        replace(part, out)
+    write_png(image, out)
     return image.size
 
 
