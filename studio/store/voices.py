@@ -28,11 +28,6 @@ class Voices:
             raise NotFound("voice.unknown", voice=voice_id[:40])
         return _voice(row)
 
-    def named(self, name: str) -> Voice | None:
-        """The one of this name, whatever its case; None: there is none."""
-        row = self._c.row("select * from voices where key = ?", [key_of(name)]) if name else None
-        return _voice(row) if row else None
-
     def add(self, fields: VoiceFields, consent: Mapping[str, JSON], profile: Mapping[str, JSON]) -> str:
         """Its id. Raises Conflict("voice.exists")."""
         voice_id = new_id()
