@@ -1,10 +1,11 @@
 """The words every other module speaks: scenes, lines, jobs, takes, frames. Knows no file format, SQL, engine or screen.
 
 What strangers send is pydantic (scenes.py, queues.py, voices.py); facts inside the house are frozen dataclasses
-(facts.py).
+(facts.py, people.py).
 """
 
 from studio.domain.facts import Asset, Job, SpokenLine, Take, lay_lines
+from studio.domain.people import ROLES, Role, Visitor, Way
 from studio.domain.queues import NAME_FIELDS, CutSettings, Frame, Music, Policy
 from studio.domain.scenes import (
     SCENE_CLASSES,
@@ -82,9 +83,11 @@ __all__ = [
     "ProfileName",
     "Pronunciation",
     "RECORDINGS",
+    "ROLES",
     "Ref",
     "ReferenceToVideo",
     "Resolution",
+    "Role",
     "SCENE_CLASSES",
     "SIZES",
     "Scene",
@@ -103,8 +106,10 @@ __all__ = [
     "TextToImage",
     "TextToVideo",
     "Transition",
+    "Visitor",
     "Voice",
     "VoiceFields",
+    "Way",
     "ids_after",
     "lay_lines",
     "new_id",

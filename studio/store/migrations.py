@@ -42,6 +42,54 @@ def m004_voices(db: Database) -> None:
             db.execute(statement)
 
 
+@migrations()
+def m005_people(db: Database) -> None:
+    for statement in _PEOPLE.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_PEOPLE = """
+create table people (
+    id text primary key, name text not null, key text not null unique, role text not null,
+    password text not null default '', origin text not null default 'invited', invitation_id text,
+    queue_id text references queues (id) on delete cascade, created text not null);
+create table invitations (
+    id text primary key, role text not null, note text not null default '', digest text not null unique,
+    queue_id text references queues (id) on delete cascade, most integer not null default 1, expires text not null,
+    revoked text, created_by text not null default '', created text not null);
+create table sessions (
+    id text primary key, person_id text not null references people (id) on delete cascade, digest text not null unique,
+    way text not null, address text not null default '', agent text not null default '', created text not null,
+    seen text not null, expires text not null);
+create index sessions_by_person on sessions (person_id);
+create table audit (
+    id integer primary key, at text not null, person_id text not null, name text not null, role text not null,
+    way text not null, address text not null default '', what text not null, subject text not null default '',
+    facts text not null default '{}');
+create table reviews (
+    id text primary key, queue_id text not null unique references queues (id) on delete cascade,
+    open integer not null default 1, created text not null);
+create table versions (
+    id text primary key, review_id text not null references reviews (id) on delete cascade, number integer not null,
+    export_id text not null, seconds real not null, fps real not null, scenes text not null,
+    changed text not null default '{}', created text not null, unique (review_id, number));
+create table comments (
+    id text primary key, review_id text not null references reviews (id) on delete cascade,
+    version_id text not null references versions (id) on delete cascade, scene_id text not null default '',
+    at real not null, region text, text text not null, wish text not null default 'comment',
+    state text not null default 'open', person_id text not null default '', author text not null,
+    origin text not null default 'page', frame text, created text not null);
+create index comments_by_review on comments (review_id, at);
+create index comments_by_scene on comments (scene_id, state);
+create table verdicts (
+    review_id text not null references reviews (id) on delete cascade, author text not null,
+    scene_id text not null default '', version_id text not null references versions (id) on delete cascade,
+    approved integer not null, person_id text not null default '', at text not null,
+    primary key (review_id, author, scene_id)) without rowid;
+"""
+
+
 _VOICES = """
 drop table voices;
 create table voices (
