@@ -1,0 +1,110 @@
+"""Where Lanterna lies on this computer, and what is installed there. Knows nobody who installs.
+
+a checkout                     a bundle (bundle.json lies beside launch.py)
+launch.py          root        app/launch.py     root
+.venv              venv        .venv             venv: an update that replaces app/ keeps it
+data, outputs      user        the user's folder for programs' data: never inside the bundle
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PARTS = {"app": "requirements.txt", "dev": "requirements-dev.txt"}
+
+
+@dataclass(frozen=True)
+class Place:
+    root: Path  # the folder of launch.py
+    home: Path  # the folder of .venv
+    user: Path  # the folder of data/ and outputs/, unless the user sets others
+    windows: bool = os.name == "nt"
+
+    @classmethod
+    def at(cls, root: Path, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Place:
+        if not (root / "bundle.json").exists():
+            return cls(root, root, root, platform == "win32")
+        return cls(root, root.parent, users_folder(environ, platform), platform == "win32")
+
+    @property
+    def bundled(self) -> bool:
+        return (self.root / "bundle.json").exists()
+
+    @property
+    def launcher(self) -> Path:
+        return self.root / "launch.py"
+
+    @property
+    def venv(self) -> Path:
+        return self.home / ".venv"
+
+    @property
+    def python(self) -> Path:
+        return self.venv / ("Scripts/python.exe" if self.windows else "bin/python")
+
+    @property
+    def stamp(self) -> Path:
+        """What is installed; written last, so that an interrupted install is simply run again."""
+        return self.venv / "lanterna.json"
+
+    @property
+    def data(self) -> Path:
+        return self.user / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.data / "logs" / "install.log"
+
+    def requirements(self, part: str) -> Path:
+        """`part` is "app" or "dev"."""
+        return self.root / PARTS[part]
+
+    @property
+    def version(self) -> str:
+        found = re.search(r'__version__ = "(.+)"', (self.root / "studio" / "__init__.py").read_text(encoding="utf-8"))
+        return found[1] if found else "?"
+
+    # ------------------------------------------------------------------------------------------- what is installed
+    def wanted(self, part: str) -> str:
+        """Changes whenever `part` has to be installed anew."""
+        return hashlib.sha256(self.requirements(part).read_bytes()).hexdigest()[:16]
+
+    def installed(self) -> dict[str, str]:
+        """part -> what `wanted(part)` was when it was installed. Empty when .venv is of no use."""
+        try:
+            stamp: dict[str, str] = json.loads(self.stamp.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return stamp if self.python.exists() and stamp.get("python") == self.venv_python() else {}
+
+    def write_down(self, installed: Mapping[str, str]) -> None:
+        unfinished = self.stamp.with_suffix(".part")
+        unfinished.write_text(json.dumps({**installed, "python": self.venv_python()}), encoding="utf-8")
+        os.replace(unfinished, self.stamp)
+
+    def venv_python(self) -> str:
+        """`3.11.7 /usr/bin`: which Python .venv was made with. A changed one means another .venv."""
+        try:
+            lines = (self.venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return ""
+        facts = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+        interpreter = Path(facts.get("executable", sys.executable))
+        return f"{facts.get('version', '')} {facts.get('home', '')}" if interpreter.exists() else ""
+
+
+def users_folder(environ: Mapping[str, str], platform: str) -> Path:
+    """Where this user's programs keep what is the user's."""
+    home = Path(environ.get("USERPROFILE" if platform == "win32" else "HOME") or Path.home())
+    if platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "Lanterna"
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "Lanterna"
+    return Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "lanterna"

@@ -1,0 +1,87 @@
+"""A simulated computer for tests of the installer: what is asked of it is written down, what happens is chosen."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from installer import Outside, Place, Said
+
+
+class Computer(Outside):
+    """In place of programs, pip, venv, disk and network."""
+
+    def __init__(self, place: Place, platform: str = "linux", home: Path | None = None, **facts: object) -> None:
+        super().__init__()
+        self.place, self.platform, self.arch = place, platform, "x86_64"
+        self.home = home or place.home
+        self.environ = {"HOME": str(self.home)}
+        self.asked: list[str] = []  # in words
+        self.commands: list[list[str]] = []  # as they were given
+        self.fail_on, self.failure = "", Said(1, "something nobody has seen before")
+        self.interrupt = False  # instead of failing
+        self.reachable: tuple[str, ...] = ()  # addresses that answer, by their beginning
+        self.there: set[str] = set()  # files beside the project's own
+        self.programs: dict[str, str] = {}  # name -> what it says
+        self.free = 500e9
+        vars(self).update(facts)
+
+    # ------------------------------------------------------------------------------------------- what it is asked
+    def run(self, command: Sequence[str]) -> Said:
+        self.commands.append(list(command))
+        words = " ".join(command[1:])
+        if words.startswith("-m venv"):
+            return self._venv()
+        if words == "-m pip --version":
+            return Said(0 if self.place.python.exists() else 1, "pip 24.2")
+        name = Path(command[0]).name
+        if name in self.programs:
+            return self._failed(name) or Said(0, self.programs[name])
+        return Said(127, f"{command[0]} is not there")
+
+    def listen(self, command: Sequence[str], heard: Callable[[str], None]) -> int:
+        self.commands.append(list(command))
+        words = [Path(word).name if "requirements" in word else word for word in command]
+        words = words[words.index("install") + 1 :] if "install" in words else words[1:]
+        told = {"--disable-pip-version-check", "--no-input", "--prefer-binary", "--progress-bar", "raw", "off"}
+        what = " ".join(word for word in words if word not in told)
+        self.asked.append(what)
+        failed = self._failed(what)
+        for line in failed.text.splitlines() if failed else []:
+            heard(line)
+        return failed.code if failed else 0
+
+    def become(self, command: Sequence[str], folder: Path | None = None) -> int:
+        self.asked.append("start " + " ".join(command[1:]).replace(str(self.place.root), ""))
+        return 7
+
+    def answers(self, url: str, seconds: float = 3.0) -> bool:
+        return bool(self.reachable) and url.startswith(self.reachable)
+
+    def which(self, program: str) -> str | None:
+        return f"/usr/bin/{program}" if program in self.programs else None
+
+    def exists(self, path: str) -> bool:
+        return path in self.there
+
+    def free_bytes(self, folder: Path) -> int:
+        return int(self.free)
+
+    # ------------------------------------------------------------------------------------------- what happens
+    def _failed(self, what: str) -> Said | None:
+        if not self.fail_on or self.fail_on not in what:
+            return None
+        if self.interrupt:
+            raise KeyboardInterrupt
+        return self.failure
+
+    def _venv(self) -> Said:
+        self.asked.append("venv")
+        if failed := self._failed("venv"):
+            return failed
+        self.place.python.parent.mkdir(parents=True, exist_ok=True)
+        self.place.python.write_text("")
+        version = ".".join(str(number) for number in self.python)
+        (self.place.venv / "pyvenv.cfg").write_text(
+            f"home = /usr/bin\nversion = {version}\nexecutable = {sys.executable}\n"
+        )
+        return Said(0, "")
