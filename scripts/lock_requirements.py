@@ -96,7 +96,7 @@ def pins(text: str) -> list[Pin]:
         if block.strip():
             lines = [line for line in block.splitlines() if not line.strip().startswith("#")]
             hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})(?=\s|$)", block)
-            requirement = Requirement(lines[0].rstrip(" \\"))
+            requirement = Requirement(lines[0].split(" --hash")[0].rstrip(" \\"))
             found.append(Pin(requirement, "\n".join(lines).rstrip(" \\\n"), hashes))
     return found
 
