@@ -17,7 +17,6 @@ from studio import cli as command_line
 from studio.api import make_api
 from studio.api.guard import Guard, Hosts
 from studio.cli import desk, main
-from studio.cli.doctor import CHECKS
 from studio.errors import NotFound, StudioError, Unavailable
 from studio.lock import Holder, StudioLock
 from studio.service import Studio
@@ -360,31 +359,6 @@ def test_an_episode_that_is_not_there_is_told(home):
 
 
 # ------------------------------------------------------------------------------------------------ doctor and docs
-@pytest.mark.parametrize("lang", ["en", "pt", "zh"])
-def test_doctor_finds_this_machine_well(home, capsys, lang):
-    (home / "data").mkdir()
-    assert main(["doctor", "--lang", lang]) == 0
-    said = capsys.readouterr().out
-    lines = [line for line in said.splitlines() if line[:4].strip() in ("ok", "warn", "bad")]
-    assert len(lines) >= len(CHECKS)
-    assert "doctor." not in said, "every line has its words"
-    assert not [line for line in lines if line.startswith("bad")], said
-
-
-def test_doctor_says_1_and_the_cure_when_something_is_bad(home, capsys, monkeypatch):
-    monkeypatch.setenv("HOST", "0.0.0.0")
-    assert main(["doctor"]) == 1
-    said = capsys.readouterr().out
-    assert "bad" in said and "auth" in said
-
-
-def test_doctor_names_a_package_that_is_not_there(home, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as if it were not installed
-    assert main(["doctor"]) == 1
-    said = capsys.readouterr().out
-    assert "imageio_ffmpeg" in said and "SQLite" in said, "and the other checks go on"
-
-
 def test_every_verb_and_flag_is_in_the_docs():
     import typer
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studio.cli.flags import Engine, Flag, Out, verb
+from studio.cli.flags import Engine, Flag, Json, Out, verb
 
 if TYPE_CHECKING:
     from studio.cli.speech import Speaker
@@ -101,6 +101,7 @@ def doctor(
     ] = None,
     device: Annotated[str, Flag("--device", help="With --golden: auto (the first GPU), cpu or cuda:0 …")] = "auto",
     dtype: Annotated[str, Flag("--dtype", help="With --golden: auto, float32 or bfloat16.")] = "auto",
+    json: Json = False,
 ) -> int:
     """Look at this computer and say what is missing, with the cure. With --golden: compute, and compare."""
     if golden is not None:
@@ -111,7 +112,7 @@ def doctor(
         return compare(settings, speaker, golden.absolute(), device, dtype)
     from studio.cli.doctor import examine
 
-    return examine(settings, speaker)
+    return examine(settings, speaker, json)
 
 
 def bench_draft(settings: "Settings", speaker: "Speaker") -> int:
