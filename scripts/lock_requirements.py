@@ -92,7 +92,7 @@ def wanted(text: str) -> list[Requirement]:
 
 def pins(text: str) -> list[Pin]:
     found = []
-    for block in re.split(r"\n(?=[a-zA-Z0-9])", re.sub(r"^#.*\n", "", text, flags=re.M)):
+    for block in re.split(r"\n(?=[a-zA-Z0-9])", re.sub(r"^[#-].*\n", "", text, flags=re.M)):
         if block.strip():
             lines = [line for line in block.splitlines() if not line.strip().startswith("#")]
             hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})(?=\s|$)", block)
