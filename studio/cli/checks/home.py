@@ -71,7 +71,9 @@ def database(settings: Settings) -> Iterator[Found]:
 
 def examined(path: Path) -> tuple[str, list[str]]:
     """("ok" or what SQLite finds wrong, names of the migrations that were applied)."""
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+    # a database that was closed well has no log, and is read as it lies: else SQLite would make one to look for it
+    how = "mode=ro" if log_of(path).exists() else "immutable=1"
+    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=5)) as db:
         wrong = str(db.execute("pragma quick_check(1)").fetchone()[0])
         table = db.execute("select 1 from sqlite_master where name = '_sqlite_migrations'").fetchone()
         applied = db.execute("select name from _sqlite_migrations where migration_set = 'studio'") if table else ()
@@ -82,13 +84,18 @@ def _understood(path: Path, applied: list[str]) -> Found:
     from studio.store.migrations import migrations
 
     known = [migration.name for migration in migrations._migrations]
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     value = f"{path.stat().st_size / MB:.1f} MB · WAL {log.stat().st_size / MB if log.is_file() else 0:.1f} MB"
     if newer := sorted(set(applied) - set(known)):
         return Found("bad", "database", f"{value} · {', '.join(newer)}", "database.newer")
     if older := [name for name in known if name not in applied]:
         return Found("ok", "database", f"{value} · + {', '.join(older)}", "database.older")
     return Found("ok", "database", f"{value} · {applied[-1] if applied else '-'}")
+
+
+def log_of(database: Path) -> Path:
+    """What was written and is not in the file yet."""
+    return database.with_name(database.name + "-wal")
 
 
 def backups(settings: Settings) -> list[Path]:
