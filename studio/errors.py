@@ -7,6 +7,7 @@
     + TooLarge               413  an upload, a picture or a clip over its limit
   x Conflict                 409  somebody else changed it first, or it is in the wrong state
   x Cancelled                409  the user stopped it
+  x TooOften                 429  asked for more often than anybody needs it
   x Unavailable              503  a worker, port or lock is not to be had now
   x EngineError              502  one engine failed; another may take over
     + OutOfMemory
@@ -71,6 +72,10 @@ class Cancelled(StudioError):
 
     def __init__(self, code: str = "cancelled", **params: Any) -> None:
         super().__init__(code, **params)
+
+
+class TooOften(StudioError):
+    status = 429
 
 
 class NotYet(StudioError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.domain import RECORDINGS, Effect, Frame, SceneBase, Take, Transition, lay_lines
+from studio.domain.reviews import Placed
 from studio.errors import NotFound
 from studio.media.plan import STILL_SECONDS, Place, Wanted, film_frames, heard, lay_out
 from studio.media.subtitles import phrases
@@ -40,6 +41,7 @@ class Sound:
     name: str  # as the user called it
     duration: float
     field: str  # where the queue or the scene names it
+    take_id: str | None = None  # where another scene says it
 
     def file(self) -> str:
         """Raises NotFound when somebody moved it away."""
@@ -70,6 +72,12 @@ class Clip:
     def title(self) -> str:
         return title_of(self.row.scene.label, self.row.scene.prompt)
 
+    @property
+    def takes(self) -> Sequence[str]:
+        """All that is seen and heard in it; a card is no take."""
+        heard = [voice.take.id for voice in self.voices] + [sound.take_id for _, sound in self.effects]
+        return [take for take in (self.take and self.take.id, *heard) if take]
+
 
 @dataclass(frozen=True, slots=True)
 class CutList:
@@ -92,6 +100,16 @@ class CutList:
         """Of title card, clips and credits, in this order."""
         cards = [[Wanted(seconds)] if seconds else [] for seconds in (self.head, self.tail)]
         return lay_out([*cards[0], *(clip.wanted for clip in self.clips), *cards[1]], self.frame.fps)
+
+    def scenes(self) -> Sequence[Placed]:
+        """Where each scene stands in the film, and what it is made of."""
+        places = self.places()[1 if self.head else 0 :]
+        return [_placed(clip, place, self.frame.fps) for clip, place in zip(self.clips, places, strict=False)]
+
+    def takes(self) -> Sequence[str]:
+        """Of all scenes, and of the music where a scene says it."""
+        music = [self.music.take_id] if self.music and self.music.take_id else []
+        return list(dict.fromkeys([*(take for clip in self.clips for take in clip.takes), *music]))
 
     def arguments(self) -> dict[str, Any]:
         """For the tools that make films: files and numbers only, they know no scenes. Raises NotFound where a file is
@@ -183,7 +201,7 @@ class CutLists:
         kind, _, rest = ref.partition(":")
         if kind == "scene":
             said = self._store.takes.selected([rest.partition("#")[0]], "voice").values()
-            return next((Sound(ref, take.path, take.path.name, take.duration, field) for take in said), None)
+            return next((Sound(ref, take.path, take.path.name, take.duration, field, take.id) for take in said), None)
         asset = self._store.takes.asset(rest)
         return Sound(ref, asset.path, asset.name, asset.duration, field)
 
@@ -212,6 +230,13 @@ class CutLists:
 def card_seconds(scene: SceneBase) -> float:
     """How long a card stands in for a scene."""
     return getattr(scene, "duration", None) or CARD_SECONDS
+
+
+def _placed(clip: Clip, place: Place, fps: int) -> Placed:
+    trim = [clip.wanted.trim_start, clip.wanted.trim_end]
+    start, seconds = _rounded(place.start / fps), _rounded(place.num_frames / fps)
+    take_id = clip.take.id if clip.take and clip.take.id else None
+    return Placed(clip.row.id, take_id, clip.takes, clip.row.position + 1, clip.title, start, seconds, trim)
 
 
 def _clip(clip: Clip) -> dict[str, Any]:

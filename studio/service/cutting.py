@@ -81,7 +81,8 @@ class Cutting:
         used = [row for row in rows if row.id not in gone or row.id in drawn]
         tool, suffix = TOOL[wish.kind]
         shape = shaped(frame, wish.aspect)
-        arguments = self._lists.of(queue, used, drawn).arguments() | {
+        found = self._lists.of(queue, used, drawn)
+        arguments = found.arguments() | {
             "frame": shape.model_dump(), "reframed": shape != frame, "burnt": wish.subtitles == "burnt",
             "captioned": wish.subtitles == "file", "owner": export_id, "cache": str(self._cache / "conform"),
             "out": str(wish.out or self._name(queue, shape, suffix)),
@@ -92,6 +93,7 @@ class Cutting:
         facts = {
             **made, "missing": left_out, "cards": len(drawn), "bytes": Path(made["path"]).stat().st_size,
             "aspect": wish.aspect, "subtitles": wish.subtitles, "width": shape.width, "height": shape.height,
+            "fps": shape.fps, "scenes": [scene.as_dict() for scene in found.scenes()], "takes": found.takes(),
         }  # fmt: skip
         return Path(made["path"]), facts
 

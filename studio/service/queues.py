@@ -16,6 +16,8 @@ from studio.service.views import View, card, queue_view
 from studio.store import Queue, SceneRow, Store
 from studio.store.database import stamp
 
+NO_COMMENTS: Mapping[str, int] = {"open": 0, "retake": 0}
+
 
 class QueueChanges(Policy):
     """What may be changed about a queue; what is not named stays."""
@@ -68,12 +70,13 @@ class Queues:
         queues = {row.queue_id for row in rows if row.state is State.QUEUED}
         blockers = {scene: row for queue in queues for scene, row in self._store.queues.blockers(queue).items()}
         changed, reviews = self._stale.of(rows, takes), self._store.review.states(ids)
+        comments = self._store.reviews.counts(ids)
         return [
             card(
                 row, takes.get(row.id) or _spoken(row, voices), counts.get(row.id, 0), _blocked(blockers.get(row.id)),
                 changed[row.id].layers, changed[row.id].heard,
             )
-            | {"review": reviews.get(row.id, "")}
+            | {"review": reviews.get(row.id, ""), "comments": comments.get(row.id, NO_COMMENTS)}
             for row in rows
         ]  # fmt: skip
 

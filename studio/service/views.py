@@ -121,6 +121,19 @@ def take_view(take: Take, where: Mapping[str, Any]) -> View:
     }
 
 
+def comment_view(row: Mapping[str, Any], frame: bool) -> View:
+    """What somebody said of a film. `frame`: there is a picture of it; `imported`: it came back in a file."""
+    names = (
+        "id", "review_id", "version", "at", "scene_id", "number", "region", "text", "wish", "state", "author",
+        "created",
+    )  # fmt: skip
+    return {
+        **{name: row[name] for name in names},
+        "imported": row["origin"] == "file",
+        "frame": frame,
+    }
+
+
 def queue_state(queue: Queue, counts: Mapping[str, int], now: str) -> str:
     """idle | running | paused | scheduled | done | failed, from its scenes."""
     busy = counts[State.RUNNING] + counts[State.QUEUED]
@@ -171,6 +184,6 @@ def export_view(row: Mapping[str, Any], facts: Mapping[str, Any], error: Any, pa
         "seconds": facts.get("duration", 0),
         "bytes": facts.get("bytes", 0),
         "missing": facts.get("missing", []),
-        "facts": facts,
+        "facts": {name: fact for name, fact in facts.items() if name not in ("scenes", "takes")},  # for reviews
         "created": row["created"],
     }

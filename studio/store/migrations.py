@@ -72,21 +72,27 @@ create table reviews (
     open integer not null default 1, created text not null);
 create table versions (
     id text primary key, review_id text not null references reviews (id) on delete cascade, number integer not null,
-    export_id text not null, seconds real not null, fps real not null, scenes text not null,
-    changed text not null default '{}', created text not null, unique (review_id, number));
+    export_id text not null, seconds real not null, fps real not null, width integer not null, height integer not null,
+    scenes text not null, changed text not null default '{}', created text not null, unique (review_id, number));
+create table version_takes (
+    version_id text not null references versions (id) on delete cascade, take_id text not null,
+    primary key (version_id, take_id)) without rowid;
+create table private_takes (take_id text primary key) without rowid;
+create trigger takes_stay_private before delete on takes when old.private = 1 begin
+    insert or ignore into private_takes (take_id) values (old.id); end;
 create table comments (
     id text primary key, review_id text not null references reviews (id) on delete cascade,
     version_id text not null references versions (id) on delete cascade, scene_id text not null default '',
-    at real not null, region text, text text not null, wish text not null default 'comment',
+    number integer, at real not null, region text, text text not null, wish text not null default 'comment',
     state text not null default 'open', person_id text not null default '', author text not null,
-    origin text not null default 'page', frame text, created text not null);
+    origin text not null default 'page', created text not null);
 create index comments_by_review on comments (review_id, at);
 create index comments_by_scene on comments (scene_id, state);
 create table verdicts (
     review_id text not null references reviews (id) on delete cascade, author text not null,
     scene_id text not null default '', version_id text not null references versions (id) on delete cascade,
     approved integer not null, person_id text not null default '', at text not null,
-    primary key (review_id, author, scene_id)) without rowid;
+    primary key (review_id, person_id, author, scene_id)) without rowid;
 """
 
 

@@ -33,6 +33,23 @@ class Review:
                 " and trashed is null",
                 [note, scene_id],
             )
+            if note is None:
+                self._heed(scene_id)
+            self._changes.scene(str(queue_id), scene_id)
+
+    def _heed(self, scene_id: str) -> None:
+        """The note has gone: what reviewers wished for with it is dealt with."""
+        self._c.execute(
+            "update comments set state = 'done' where scene_id = ? and wish = 'retake' and state = 'open'", [scene_id]
+        )
+
+    def reword(self, scene_id: str, note: str | None) -> None:
+        """Change what a note says, or withdraw it. Takes that answered it still do."""
+        if note is None:
+            return self.ask_again(scene_id, None)
+        with self._c.write():
+            queue_id = self._c.value("select queue_id from scenes where id = ?", [scene_id])
+            self._c.execute("update scenes set retake = ? where id = ?", [note, scene_id])
             self._changes.scene(str(queue_id), scene_id)
 
     def settle(self, take_id: str) -> None:
@@ -45,6 +62,7 @@ class Review:
             )
             if scene:
                 self._c.execute("update scenes set retake = null, retake_at = null where id = ?", [scene["id"]])
+                self._heed(scene["id"])
                 self._changes.scene(scene["queue_id"], scene["id"])
 
     def states(self, scene_ids: Iterable[str]) -> dict[str, Reviewed]:

@@ -1,0 +1,203 @@
+"""Films that are open for review: versions, comments, verdicts. Knows rows; who may see them, others know."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from studio.domain import new_id
+from studio.domain.reviews import Changes as Differences
+from studio.domain.reviews import Placed
+from studio.errors import NotFound
+from studio.store.changes import Changes
+from studio.store.database import Connection, Row, now
+
+
+class Reviews:
+    def __init__(self, connection: Connection, changes: Changes) -> None:
+        self._c, self._changes = connection, changes
+
+    # ------------------------------------------------------------------------------------------ reading
+    def get(self, review_id: str) -> Row:
+        """With the queue's name. Raises NotFound."""
+        row = self._c.row(_REVIEWS + " where r.id = ?", [review_id])
+        if row is None:
+            raise NotFound("review.unknown", review=review_id[:60])
+        return row
+
+    def of_queue(self, queue_id: str) -> Row | None:
+        return self._c.row(_REVIEWS + " where r.queue_id = ?", [queue_id])
+
+    def all(self) -> list[Row]:
+        """Newest first."""
+        return self._c.rows(_REVIEWS + " order by r.id desc")
+
+    def versions(self, review_id: str) -> list[Row]:
+        """Oldest first. `withheld`: a take in it is private now, or was when it went for ever."""
+        rows = self._c.rows(f"select v.*, {_WITHHELD} as withheld from versions v where v.review_id = ?"
+                            " order by v.number", [review_id])  # fmt: skip
+        return [_version(row) for row in rows]
+
+    def takes_of(self, version_id: str) -> list[str]:
+        rows = self._c.rows("select take_id from version_takes where version_id = ?", [version_id])
+        return [row["take_id"] for row in rows]
+
+    def private(self, take_ids: Iterable[str]) -> set[str]:
+        """Those of these takes that nobody but the makers may see."""
+        rows = self._c.rows(_PRIVATE, {"ids": json.dumps(list(take_ids))})
+        return {row["id"] for row in rows}
+
+    def comments(self, review_id: str) -> list[Row]:
+        """Of all versions, by time."""
+        return [_comment(row) for row in self._c.rows(_COMMENTS + " where c.review_id = ? order by c.at, c.rowid",
+                                                      [review_id])]  # fmt: skip
+
+    def of_scene(self, scene_id: str) -> list[Row]:
+        """Newest first."""
+        return [_comment(row) for row in self._c.rows(_COMMENTS + " where c.scene_id = ? order by c.rowid desc",
+                                                      [scene_id])]  # fmt: skip
+
+    def comment(self, comment_id: str) -> Row:
+        found = self.find_comment(comment_id)
+        if found is None:
+            raise NotFound("comment.unknown", comment=comment_id[:60])
+        return found
+
+    def find_comment(self, comment_id: str) -> Row | None:
+        row = self._c.row(_COMMENTS + " where c.id = ?", [comment_id])
+        return _comment(row) if row else None
+
+    def counts(self, scene_ids: Iterable[str]) -> dict[str, dict[str, int]]:
+        """By scene {open, retake}: comments that nobody has dealt with, and those that wish for another take."""
+        rows = self._c.rows(
+            "select scene_id, count(*) as open, sum(wish = 'retake') as retake from comments where state = 'open'"
+            " and scene_id in (select value from json_each(?)) group by scene_id",
+            [json.dumps(list(scene_ids))],
+        )
+        return {row["scene_id"]: {"open": row["open"], "retake": row["retake"]} for row in rows}
+
+    def open_comments(self) -> dict[str, int]:
+        """By review."""
+        rows = self._c.rows("select review_id, count(*) as n from comments where state = 'open' group by 1")
+        return {row["review_id"]: row["n"] for row in rows}
+
+    def written(self, review_id: str) -> int:
+        return int(self._c.value("select count(*) from comments where review_id = ?", [review_id]))
+
+    def written_since(self, person_id: str, since: str) -> int:
+        """How many comments somebody wrote on the page since then."""
+        return int(
+            self._c.value(
+                "select count(*) from comments where person_id = ? and origin = 'page' and created > ?",
+                [person_id, since],
+            )
+        )
+
+    def verdicts(self, review_id: str) -> list[Row]:
+        return self._c.rows(
+            "select d.author, d.person_id, d.scene_id, v.number as version, d.approved, d.at from verdicts d"
+            " join versions v on v.id = d.version_id where d.review_id = ? order by d.at, d.author, d.scene_id",
+            [review_id],
+        )
+
+    # ------------------------------------------------------------------------------------------ writing
+    def publish(
+        self, queue_id: str, export_id: str, facts: Mapping[str, Any], scenes: Sequence[Placed], changed: Differences
+    ) -> str:
+        """The next version of a queue's review, which is begun where there is none. The review's id."""
+        with self._c.write():
+            found = self.of_queue(queue_id)
+            review_id = str(found["id"]) if found else new_id()
+            if not found:
+                self._c.insert("reviews", {"id": review_id, "queue_id": queue_id, "created": now()})
+            number = self._c.value("select coalesce(max(number), 0) + 1 from versions where review_id = ?", [review_id])
+            version_id = new_id()
+            self._c.insert(
+                "versions",
+                {
+                    "id": version_id, "review_id": review_id, "number": number, "export_id": export_id,
+                    "seconds": facts["duration"], "fps": facts["fps"], "width": facts["width"],
+                    "height": facts["height"], "scenes": json.dumps([scene.as_dict() for scene in scenes]),
+                    "changed": json.dumps({"scenes": changed.scenes, "removed": changed.removed}), "created": now(),
+                },
+            )  # fmt: skip
+            self._c.execute_many(
+                "insert into version_takes (version_id, take_id) values (?, ?)",
+                [[version_id, take] for take in facts["takes"]],
+            )
+            self._changes.queue()
+        return review_id
+
+    def set_open(self, review_id: str, is_open: bool) -> None:
+        with self._c.write():
+            self._c.execute("update reviews set open = ? where id = ?", [int(is_open), review_id])
+            self._changes.queue()
+
+    def add_comment(self, row: Mapping[str, Any]) -> None:
+        """{id, review_id, version_id, scene_id, number, at, region, text, wish, person_id, author, origin}"""
+        region = json.dumps(row["region"]) if row["region"] else None
+        with self._c.write():
+            self._c.insert("comments", {**row, "region": region, "created": now()})
+            self._tell(row["scene_id"])
+
+    def set_state(self, comment_id: str, state: str) -> None:
+        with self._c.write():
+            self._c.execute("update comments set state = ? where id = ?", [state, comment_id])
+            self._tell(self.comment(comment_id)["scene_id"])
+
+    def delete_comment(self, comment_id: str) -> None:
+        with self._c.write():
+            scene_id = self.comment(comment_id)["scene_id"]
+            self._c.execute("delete from comments where id = ?", [comment_id])
+            self._tell(scene_id)
+
+    def judge(
+        self, review_id: str, version_id: str, scene_id: str, approved: bool | None, *, person_id: str, author: str
+    ) -> None:
+        """Approve, ask for a retake, or take that back (None). A person, or the author of a file that came back, has
+        one verdict on each scene, and one on the film ("")."""
+        with self._c.write():
+            self._c.execute(
+                "delete from verdicts where review_id = ? and scene_id = ? and person_id = ?"
+                " and (person_id != '' or author = ?)",
+                [review_id, scene_id, person_id, author],
+            )
+            if approved is not None:
+                self._c.insert(
+                    "verdicts",
+                    {
+                        "review_id": review_id, "author": author, "scene_id": scene_id, "version_id": version_id,
+                        "approved": int(approved), "person_id": person_id, "at": now(),
+                    },
+                )  # fmt: skip
+            self._changes.queue()
+
+    def _tell(self, scene_id: str) -> None:
+        queue_id = self._c.value("select queue_id from scenes where id = ?", [scene_id])
+        if queue_id:
+            self._changes.scene(queue_id, scene_id)
+        self._changes.queue()
+
+
+def _version(row: Row) -> Row:
+    return {**row, "scenes": json.loads(row["scenes"]), "changed": json.loads(row["changed"]),
+            "withheld": bool(row["withheld"])}  # fmt: skip
+
+
+def _comment(row: Row) -> Row:
+    return {**row, "region": json.loads(row["region"]) if row["region"] else None}
+
+
+_REVIEWS = "select r.*, q.name, q.inbox from reviews r join queues q on q.id = r.queue_id"
+_COMMENTS = (
+    "select c.*, v.number as version, r.queue_id from comments c join versions v on v.id = c.version_id"
+    " join reviews r on r.id = c.review_id"
+)
+_HIDDEN = (  # a take that went for ever stays what it was: the film still shows it
+    "(exists (select 1 from takes k where k.id = {take} and k.private = 1)"
+    " or (exists (select 1 from private_takes p where p.take_id = {take})"
+    " and not exists (select 1 from takes k where k.id = {take})))"
+)
+_WITHHELD = "exists (select 1 from version_takes m where m.version_id = v.id and {})".format(
+    _HIDDEN.format(take="m.take_id")
+)
+_PRIVATE = "select t.value as id from json_each(:ids) t where " + _HIDDEN.format(take="t.value")
