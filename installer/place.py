@@ -3,7 +3,7 @@
 a checkout                     a bundle (bundle.json lies beside launch.py)
 launch.py          root        app/launch.py     root
 .venv              venv        .venv             venv: an update that replaces app/ keeps it
-data, outputs      user        the user's folder for programs' data: never inside the bundle
+data, outputs      user        ~/Lanterna       user: never inside the bundle
 """
 
 from __future__ import annotations
@@ -100,8 +100,10 @@ class Place:
         return f"{facts.get('version', '')} {facts.get('home', '')}" if interpreter.exists() else ""
 
 
-def users_folder(environ: Mapping[str, str], platform: str) -> Path:
-    """Where this user's programs keep what is the user's."""
+def users_folder(environ: Mapping[str, str], platform: str, bundle: Path) -> Path:
+    """Where a bundle's user finds films, settings and models: Lanterna in their home, or what LANTERNA_HOME names."""
+    if named := environ.get("LANTERNA_HOME"):
+        return Path(named).expanduser()
     home = Path(environ.get("USERPROFILE" if platform == "win32" else "HOME") or Path.home())
     if platform == "win32":
         return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "Lanterna"

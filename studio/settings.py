@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from studio.errors import Refused
+from installer.place import Place
 from studio.naming import DEFAULT_TAKE, check_take_name
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py
@@ -48,6 +49,11 @@ def _named(field: str, *peers: str, default: Any = None, **more: Any) -> Any:
 
 def _split(value: Any) -> Any:
     """`a,b` as environments write lists; a list of the TOML file stays what it is."""
+def users_root() -> Path:
+    """Beside launch.py; of a bundle in the user's home (`~/Lanterna`, or LANTERNA_HOME): updates replace its folder."""
+    return Place.at(ROOT).user
+
+
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -57,7 +63,9 @@ class Settings(BaseSettings):
     # case_sensitive: without it the field `lang` would listen to LANG=C.UTF-8, `auth` to AUTH and so on
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, validate_default=True, case_sensitive=True)
 
-    root: Path = Field(ROOT, description="the folder that holds outputs/ and data/ unless they are set")
+    root: Path = Field(
+        default_factory=users_root, description="the folder that holds outputs/ and data/ unless they are set"
+    )
 
     host: str = _named("host", "HOST", default="127.0.0.1", description="address to listen on")
     port: int = _named("port", "PORT", default=7860, ge=1, le=65535, description="port to listen on")
@@ -394,7 +402,7 @@ def _files(
     cls: type[BaseSettings], flags: Mapping[str, Any]
 ) -> tuple[EnvSettingsSource, DotEnvSettingsSource, TomlConfigSettingsSource]:
     """Environment, .env and settings.toml. The last lies in the data folder, which the others may move."""
-    root = Path(flags.get("root", ROOT)).expanduser().resolve()
+    root = Path(flags.get("root") or users_root()).expanduser().resolve()
     env = EnvSettingsSource(cls)
     env.env_vars = _given(env.env_vars)
     dotenv = DotEnvSettingsSource(cls, env_file=root / ".env")
