@@ -101,7 +101,7 @@ def test_the_page_asks_nobody_outside() -> None:
 
 
 def test_fonts_are_bundled_with_their_licences() -> None:
-    fonts = {name for _, name in found(r"/ui/fonts/([\w.-]+)", STYLES)}
+    fonts = {name for _, name in found(r"\.\./fonts/([\w.-]+)", STYLES)}
     assert fonts and all((ASSETS / "fonts" / name).is_file() for name in fonts)
     licensed = tuple(path.stem.removeprefix("LICENSE-") for path in (ASSETS / "fonts").glob("LICENSE-*.txt"))
     assert [name for name in fonts if not name.startswith(licensed)] == []

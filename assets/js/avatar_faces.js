@@ -1,5 +1,5 @@
 // Where portraits come from: a file that is chosen, dropped or pasted, a character, a picture of the gallery.
-import { api, currentTab, el, icon, keyed, on, setText, t, toastError, urls } from "./core.js";
+import { address, api, currentTab, el, icon, keyed, on, setText, t, toastError, urls } from "./core.js";
 import { change, desk, setPortrait } from "./avatar_desk.js";
 import { sendFile } from "./rest_upload.js";
 
@@ -82,7 +82,7 @@ export class Faces {
     }
     const seen = cast.filter((one) => one.portrait?.startsWith("asset:"));
     keyed(this.characters, this.#cast, seen, (one) => one.id,
-      (one) => face(`/api/assets/${one.portrait.slice(6)}/poster`, one.name, () => takeCharacter(one)),
+      (one) => face(address(`/api/assets/${one.portrait.slice(6)}/poster`), one.name, () => takeCharacter(one)),
       (node, one) => setText(node.lastChild, one.name));
     keyed(this.pictures, this.#pictures, takes, (take) => take.id,
       (take) => face(urls.poster(take.id), take.title, () => takePicture(take)), () => {});

@@ -1,6 +1,6 @@
 // The portrait on the Avatar tab's stage: the faces found in it, what could be better, cutting it out, mouth and eyes by
 // three clicks, and who is where. What is decided goes to the desk.
-import { api, button, el, errorWords, icon, iconButton, on, setText, t, toastError } from "./core.js";
+import { address, api, button, el, errorWords, icon, iconButton, on, setText, t, toastError } from "./core.js";
 import { Box } from "./avatar_box.js";
 import { PEOPLE, change, desk, faceOf, people, ratioOf, round, setPortrait, shapeOf } from "./avatar_desk.js";
 import { chooseFile } from "./avatar_faces.js";
@@ -15,7 +15,7 @@ const LEVELS = { error: "triangle-alert", warning: "triangle-alert", info: "info
 const percent = (share) => `${share * 100}%`;
 
 /** Where a portrait's picture is. */
-export const pictureOf = (ref) => (ref.startsWith("asset:") ? `/api/assets/${ref.slice(6)}/file` : "");
+export const pictureOf = (ref) => (ref.startsWith("asset:") ? address(`/api/assets/${ref.slice(6)}/file`) : "");
 
 export class Portrait {
   #mode = ""; // "" | "crop" | "marks"

@@ -1,6 +1,6 @@
 // What the portrait says: a script with a voice per line, the user's recordings, or many lines of which each becomes a
 // scene. How long it will take is said beside it, by the studio's own estimate.
-import { api, button, debounce, el, fmt, iconButton, keyed, on, setText, t, toastError } from "./core.js";
+import { address, api, button, debounce, el, fmt, iconButton, keyed, on, setText, t, toastError } from "./core.js";
 import { MODES, PEOPLE, addLine, change, desk, pasted, people, removeLine, setLine, written } from "./avatar_desk.js";
 import { sendFile } from "./rest_upload.js";
 import { Recorder } from "./voice_record.js";
@@ -217,7 +217,7 @@ export class Speech {
   }
 
   #sound({ ref, name, seconds: length }, who, remove) {
-    const src = ref.startsWith("asset:") ? `/api/assets/${ref.slice(6)}/file` : null;
+    const src = ref.startsWith("asset:") ? address(`/api/assets/${ref.slice(6)}/file`) : null;
     return el("div", { class: "l-av-sound", role: "listitem" },
       el("div", { class: "l-av-sound-head" }, el("b", {}, [who, name || t("avatar.recording")].filter(Boolean).join(" · ")), el("span", { class: "l-mono l-hint" }, length ? fmt.seconds(length) : ""),
         iconButton("x", t("form.well.remove"), remove)),

@@ -1,6 +1,7 @@
 // What every module of the screen builds on, in one import. Keep this surface stable.
 import "./pictures.js";
 
+export { address } from "./address.js";
 export { on, emit } from "./bus.js";
 export { command, commandOfKey, commandsOf, menuOf, paramsOf } from "./commands.js";
 export { ask, confirmDialog, openDialog, openMenu, promptDialog, toast, toastError } from "./dialogs.js";

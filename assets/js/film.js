@@ -1,5 +1,5 @@
 // The Film button of the stage: how far the film is, and what can be done with it. Knows no player.
-import { button, command, el, fmt, menuOf, on, openMenu, setText, t } from "./core.js";
+import { address, button, command, el, fmt, menuOf, on, openMenu, setText, t } from "./core.js";
 import { openFilm } from "./film_dialog.js";
 import { cancelExport, fileOf, filmInWork, save } from "./film_exports.js";
 import { state } from "./queues.js";
@@ -43,7 +43,7 @@ const facts = () => ({ facts: [fmt.clock(film().seconds), film().bytes ? fmt.byt
 
 command("film.play", { label: "film.play", icon: "play", menu: "film", group: 10, when: () => Boolean(film()), run: (target) => target?.play(film()) });
 command("film.download", { label: "film.download.facts", params: facts, icon: "download", menu: "film", group: 10, when: () => Boolean(film()), run: () => save(`${fileOf(film())}?download=1`) });
-command("film.subtitles", { label: "film.subtitles", icon: "scroll-text", menu: "film", group: 10, when: () => Boolean(film()), run: () => save(`/api/exports/${film().id}/subtitles.vtt`, `${film().file_name}.vtt`) });
+command("film.subtitles", { label: "film.subtitles", icon: "scroll-text", menu: "film", group: 10, when: () => Boolean(film()), run: () => save(address(`/api/exports/${film().id}/subtitles.vtt`), `${film().file_name}.vtt`) });
 command("film.cancel", { label: "film.cancel", icon: "x", menu: "film", group: 20, danger: true, when: making, run: () => cancelExport(filmInWork(state.queue.id).id) });
 for (const [section, icon] of Object.entries({ export: "clapperboard", sound: "music", titles: "scroll-text", frame: "sliders-horizontal" }))
   command(`film.open_${section}`, { label: `film.open.${section}`, icon, menu: "film", group: 30, when: some, run: () => openFilm(section) });

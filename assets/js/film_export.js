@@ -1,5 +1,5 @@
 // The exports of a film in the Film dialog: shape, subtitles and name of the next one, and all earlier ones.
-import { api, button, confirmDialog, debounce, el, emit, errorWords, fmt, icon, iconButton, keyed, on, setAttr, setIcon, setText, t, toastError } from "./core.js";
+import { address, api, button, confirmDialog, debounce, el, emit, errorWords, fmt, icon, iconButton, keyed, on, setAttr, setIcon, setText, t, toastError } from "./core.js";
 import { cancelExport, exportsOf, fileOf, inWork, isFinal, makeExport, save } from "./film_exports.js";
 
 const ASPECTS = ["own", "16:9", "9:16", "1:1"];
@@ -138,7 +138,7 @@ export class ExportSection {
       document.querySelector(".l-film-dialog")?.close();
       emit("film:play", one);
     })] : [];
-    const vtt = one.kind === "subtitles" ? [button("VTT", () => save(`/api/exports/${one.id}/subtitles.vtt`, `${one.file_name.replace(/\.srt$/, "")}.vtt`), { class: "l-btn l-btn-small" })] : [];
+    const vtt = one.kind === "subtitles" ? [button("VTT", () => save(address(`/api/exports/${one.id}/subtitles.vtt`), `${one.file_name.replace(/\.srt$/, "")}.vtt`), { class: "l-btn l-btn-small" })] : [];
     return [...play, ...vtt, iconButton("download", t("generate.download"), () => save(`${fileOf(one)}?download=1`)), drop];
   }
 

@@ -1,7 +1,7 @@
 // Exports of queues and takes: begun, followed with every beat of the pulse, offered when they are done. Emits "exports"
 // when something about them changed, "export:over" with one that ended, "film:done" with a finished film. Draws nothing but
 // questions and toasts.
-import { api, ask, el, emit, fmt, on, t, toast, toastError } from "./core.js";
+import { address, api, ask, el, emit, fmt, on, t, toast, toastError } from "./core.js";
 import { state } from "./queues.js";
 
 const making = new Map(); // export id -> ExportView that waits or is being made
@@ -65,7 +65,7 @@ export function save(href, name = "") {
   el("a", { href, download: name }).click();
 }
 
-export const fileOf = (one) => `/api/exports/${one.id}/file`;
+export const fileOf = (one) => address(`/api/exports/${one.id}/file`);
 
 function begun(one) {
   making.set(one.id, { ...one, mine: true });

@@ -1,6 +1,6 @@
 // The music of a film: a file, which part of it, how loud. Handles on its waveform say where it begins and stops.
 // A piece of the Film dialog: holds a draft, saves nothing but the file, which goes to the library at once.
-import { api, button, el, fmt, iconButton, setAttr, setIcon, setText, t, toastError } from "./core.js";
+import { address, api, button, el, fmt, iconButton, setAttr, setIcon, setText, t, toastError } from "./core.js";
 import { assetPeaks, drawWave, waveOf } from "./waves.js";
 
 const LEVELS = { min: -40, max: -10, step: 1 }; // LUFS of the music where nobody speaks
@@ -163,7 +163,7 @@ class MusicField {
   /** From a second of the file, or on and off from where the music begins. */
   #listen(from = null) {
     if (from === null && !this.sound.paused) return this.sound.pause();
-    if (!this.sound.hasAttribute("src")) this.sound.src = `/api/assets/${this.#sha}/file`;
+    if (!this.sound.hasAttribute("src")) this.sound.src = address(`/api/assets/${this.#sha}/file`);
     this.sound.currentTime = from ?? this.music.start;
     this.sound.play().catch(() => {}); // another press came first
   }

@@ -1,6 +1,6 @@
 // What the form builder (studio/tabs/kit/form.py) cannot draw with Gradio's own parts: places to drop files into,
 // and the message beside a field. A well's value is a list of references; the files themselves go to the library.
-import { api, el, icon, iconButton, t, toast, toastError, urls } from "./core.js";
+import { address, api, el, icon, iconButton, t, toast, toastError, urls } from "./core.js";
 
 const ACCEPT = {
   image: "image/png,image/jpeg,image/webp,image/gif,image/bmp",
@@ -14,8 +14,8 @@ async function facesOf(ref, media) {
   const [kind, rest] = [ref.slice(0, ref.indexOf(":")), ref.slice(ref.indexOf(":") + 1)];
   if (kind === "asset") {
     return media === "audio"
-      ? { sound: `/api/assets/${rest}/file` }
-      : { picture: media === "image" ? `/api/assets/${rest}/file` : `/api/assets/${rest}/poster` };
+      ? { sound: address(`/api/assets/${rest}/file`) }
+      : { picture: media === "image" ? address(`/api/assets/${rest}/file`) : address(`/api/assets/${rest}/poster`) };
   }
   if (kind === "scene") {
     const [id, frame] = rest.split("#");

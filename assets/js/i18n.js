@@ -38,6 +38,6 @@ export function errorWords(error) {
 
 export function setLanguage(code) {
   localStorage.setItem("lanterna_lang", code);
-  document.cookie = `lanterna_lang=${code}; path=/; max-age=31536000; samesite=lax`;
+  document.cookie = `lanterna_lang=${code}; path=${page.base}/; max-age=31536000; samesite=lax`;
   location.reload();
 }

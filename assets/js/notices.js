@@ -1,6 +1,6 @@
 // The bell: what happened while nobody looked. A panel of recent notices, an unread dot, browser notifications, a sound.
 // What was seen and what was announced is remembered in the browser, so that several tabs speak once.
-import { api, el, emit, fmt, icon, iconButton, lang, on, setAttr, t } from "./core.js";
+import { address, api, el, emit, fmt, icon, iconButton, lang, on, setAttr, t } from "./core.js";
 import { openTelling, wishes } from "./telling.js";
 
 const SHOWN = 40;
@@ -61,7 +61,7 @@ function announce() {
   if (sound && fresh.some((notice) => notice.kind === "finished")) play(volume);
   if (!browser || !("Notification" in window) || Notification.permission !== "granted") return;
   for (const notice of fresh.slice(0, 3)) {
-    const shown = new Notification(notice.title, { body: notice.text, tag: `lanterna-${notice.id}`, icon: "/ui/favicon.svg", lang });
+    const shown = new Notification(notice.title, { body: notice.text, tag: `lanterna-${notice.id}`, icon: address("/ui/favicon.svg"), lang });
     shown.onclick = () => {
       window.focus();
       show(notice);
@@ -71,7 +71,7 @@ function announce() {
 }
 
 export function play(volume) {
-  const chime = new Audio("/ui/sounds/chime.wav");
+  const chime = new Audio(address("/ui/sounds/chime.wav"));
   chime.volume = volume;
   return chime.play().catch(() => {}); // a page that nobody has touched yet may not sound
 }
@@ -134,7 +134,7 @@ function row(notice) {
   return el("li", { dataset: { mood } }, icon(name), main, report);
 }
 
-export const reportUrl = (runId) => `/api/runs/${runId}/report.html?lang=${lang}`;
+export const reportUrl = (runId) => address(`/api/runs/${runId}/report.html?lang=${lang}`);
 
 function show(notice) {
   close();

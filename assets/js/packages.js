@@ -1,5 +1,5 @@
 // "Export package…": a queue as one zip, and a zip as a queue. Knows the queue by its id; the studio does the work.
-import { api, button, command, el, errorWords, fmt, icon, on, openDialog, setText, showTab, t, toast, toastError } from "./core.js";
+import { address, api, button, command, el, errorWords, fmt, icon, on, openDialog, setText, showTab, t, toast, toastError } from "./core.js";
 import { act, openNew, state } from "./queues.js";
 import { sendPackage } from "./rest_upload.js";
 
@@ -63,7 +63,7 @@ async function openExport(queue) {
 
   function offer() {
     bar.show(1, t("package.ready", { size: fmt.bytes(row.bytes) }));
-    const link = el("a", { class: "l-btn l-btn-primary", href: `/api/exports/${row.id}/file`, download: row.file_name, id: "package-file" },
+    const link = el("a", { class: "l-btn l-btn-primary", href: address(`/api/exports/${row.id}/file`), download: row.file_name, id: "package-file" },
       icon("download"), el("span", { class: "l-btn-label" }, t("package.download")));
     go.replaceWith(link);
     setText(cancel.querySelector(".l-btn-label") || cancel, t("common.close"));

@@ -6,7 +6,7 @@
 //               { at: 0, play: false });             from, to: only this part of the file, in seconds; duration is its length
 //   player.live(url, share, text, steps)   a preview picture while something is being made; player.empty(text, action, still)
 //   player.toggle() play() pause() seek(seconds) step(frames) jump(seconds) faster() mute() loop() fullscreen()
-import { el, fmt, icon, iconButton, setAttr, setIcon, setText, t } from "./core.js";
+import { address, el, fmt, icon, iconButton, setAttr, setIcon, setText, t } from "./core.js";
 
 const SPEEDS = [1, 2, 4];
 const HALF_FRAME_S = 0.02;
@@ -370,8 +370,8 @@ function subtitles(src) {
 /** A player's item from a take. */
 export function itemOf(take, { title = "", number = 0 } = {}) {
   return {
-    id: take.id, src: `/api/takes/${take.id}/file${take.heard ? `?heard=${take.heard}` : ""}`, kind: take.kind, duration: take.duration,
-    poster: take.kind === "audio" ? null : `/api/takes/${take.id}/poster`,
+    id: take.id, src: address(`/api/takes/${take.id}/file${take.heard ? `?heard=${take.heard}` : ""}`), kind: take.kind, duration: take.duration,
+    poster: take.kind === "audio" ? null : address(`/api/takes/${take.id}/poster`),
     width: take.width, height: take.height, fps: Math.round((take.fps || 0) * 100) / 100, title, number,
   };
 }

@@ -1,6 +1,7 @@
 // The single poller of the page: one request at a time, so that six tabs never exhaust the browser's connections.
 // Emits "now" (Now), "delta" ({queue, scenes, removed, progress, full}), "queues", "library" and "notices" when their
 // versions moved, "status" (Status) now and then, "offline" and "online". Knows no component.
+import { address } from "./address.js";
 import { emit } from "./bus.js";
 import { api } from "./rest.js";
 
@@ -52,7 +53,7 @@ class Pulse {
       if (error.status === 404 && queueId && queueId === this.queueId) {
         this.queueId = null;
         emit("gone", queueId);
-      } else if (error.status === 401) location.assign("/sign-in");
+      } else if (error.status === 401) location.assign(address("/sign-in"));
       else {
         if (this.#online) emit("offline", error);
         this.#online = false;

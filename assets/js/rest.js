@@ -1,4 +1,5 @@
 // The one door to the studio's REST API. Errors arrive as ApiError with words in the page's language.
+import { address } from "./address.js";
 import { lang, t } from "./i18n.js";
 
 export class ApiError extends Error {
@@ -28,7 +29,7 @@ export async function api(method, path, body = undefined, { headers = {}, signal
   const mark = path.includes("?") ? "&" : "?";
   let answer;
   try {
-    answer = await fetch(`/api${path}${method === "GET" ? "" : `${mark}lang=${lang}`}`, {
+    answer = await fetch(address(`/api${path}${method === "GET" ? "" : `${mark}lang=${lang}`}`), {
       method, headers: all, body: payload, signal, credentials: "same-origin",
     });
   } catch (error) {
@@ -43,10 +44,10 @@ export async function api(method, path, body = undefined, { headers = {}, signal
 
 /** Addresses of a take's files. */
 export const urls = {
-  file: (takeId) => `/api/takes/${takeId}/file`,
-  download: (takeId) => `/api/takes/${takeId}/file?download=1`,
-  poster: (takeId) => `/api/takes/${takeId}/poster`,
-  strip: (takeId) => `/api/takes/${takeId}/strip`,
-  still: (sha) => `/api/assets/${sha}/poster`, // of a picture in the library
-  preview: (sceneId) => `/api/scenes/${sceneId}/preview`,
+  file: (takeId) => address(`/api/takes/${takeId}/file`),
+  download: (takeId) => address(`/api/takes/${takeId}/file?download=1`),
+  poster: (takeId) => address(`/api/takes/${takeId}/poster`),
+  strip: (takeId) => address(`/api/takes/${takeId}/strip`),
+  still: (sha) => address(`/api/assets/${sha}/poster`), // of a picture in the library
+  preview: (sceneId) => address(`/api/scenes/${sceneId}/preview`),
 };

@@ -1,4 +1,5 @@
 // A large file on its way to REST, with how far it is: fetch cannot say that of what it sends.
+import { address } from "./address.js";
 import { lang, t } from "./i18n.js";
 import { ApiError, uniqueKey } from "./rest.js";
 
@@ -15,7 +16,7 @@ export function sendFile(path, file, more) {
 function send(path, body, { onprogress = () => {}, signal, type = "" }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", `/api${path}${path.includes("?") ? "&" : "?"}lang=${lang}`);
+    request.open("POST", address(`/api${path}${path.includes("?") ? "&" : "?"}lang=${lang}`));
     request.setRequestHeader("Accept", "application/json");
     if (type) request.setRequestHeader("Content-Type", type);
     request.setRequestHeader("Idempotency-Key", uniqueKey());

@@ -1,6 +1,6 @@
 // Choosing takes in the morning: stars by number, a retake with a note, the next scene that nobody has looked at; and
 // the question what to do when a take is exactly what was asked for. Knows cards and REST, draws only dialogs.
-import { api, ask, button, command, el, on, openDialog, t, toast, toastError } from "./core.js";
+import { address, api, ask, button, command, el, on, openDialog, t, toast, toastError } from "./core.js";
 import { act, card, openQueue, ordered, select, selectedCard, state } from "./queues.js";
 
 let focus = null; // the take that is looked at in a comparison; else it is the one on stage
@@ -118,6 +118,6 @@ command("review.next", { label: "review.next", icon: "chevron-right", key: "n", 
 for (const kind of ["html", "png"]) {
   command(`queue.sheet.${kind}`, {
     label: `queues.sheet.${kind}`, icon: "grid-3x3", menu: "queue", group: 25, when: () => Boolean(state.queue?.counts?.total),
-    run: () => open(`/api/queues/${state.queue.id}/contact-sheet.${kind}`, "_blank"),
+    run: () => open(address(`/api/queues/${state.queue.id}/contact-sheet.${kind}`), "_blank"),
   });
 }

@@ -1,6 +1,6 @@
 // "Cut": how one scene stands in the film. Transition, trims, the point that stays in sight, sounds laid under it.
 // Knows REST; another take is never needed for anything here.
-import { api, button, command, el, fmt, icon, iconButton, openDialog, setAttr, setText, t, toastError, urls } from "./core.js";
+import { address, api, button, command, el, fmt, icon, iconButton, openDialog, setAttr, setText, t, toastError, urls } from "./core.js";
 import { card, selectedCard } from "./queues.js";
 import { TRANSITIONS, changeScene } from "./timeline_edits.js";
 import { LEAST_S } from "./timeline_model.js";
@@ -132,7 +132,7 @@ class CutDialog {
     else setText(name, t("form.well.scene"));
     const said = el("span", { class: "l-mono" }, `${effect.level} LUFS`);
     const play = iconButton("play", t("player.play"), () => {
-      const src = `/api/assets/${sha}/file`;
+      const src = address(`/api/assets/${sha}/file`);
       if (this.sound.getAttribute("src") !== src) this.sound.src = src;
       if (this.sound.paused) this.sound.play();
       else this.sound.pause();

@@ -1,6 +1,6 @@
 // One scene on a stage, from waiting to playing: what it is called, the player, how far it is, what can be done with it.
 // Follows it over REST with every beat of the pulse. Knows no form and no list.
-import { api, button, el, errorWords, fmt, icon, on, pulse, setText, t, toastError, urls } from "./core.js";
+import { address, api, button, el, errorWords, fmt, icon, on, pulse, setText, t, toastError, urls } from "./core.js";
 import { LiveBar, paceWords } from "./live_bar.js";
 import { Player, itemOf, sizeText } from "./player.js";
 import { titleOf } from "./tiles.js";
@@ -128,7 +128,7 @@ export class SceneStage {
     const said = scene.error ? errorWords(scene.error) : { message: "", hint: "" };
     this.player.empty(t(`generate.${scene.state}`), el("div", { class: "l-result-why" },
       said.message ? el("p", { class: "l-bad" }, said.message) : null, said.hint ? el("p", { class: "l-hint" }, said.hint) : null, again,
-      el("a", { class: "l-link", href: `/api/scenes/${scene.id}/log`, target: "_blank" }, t("generate.log"))));
+      el("a", { class: "l-link", href: address(`/api/scenes/${scene.id}/log`), target: "_blank" }, t("generate.log"))));
   }
 
   async #done(scene) {

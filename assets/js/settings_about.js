@@ -1,19 +1,19 @@
 // Settings > About: which version this is, the machine, licences, where to read more, and what else can be set.
-import { api, el, fmt, icon, t } from "./core.js";
+import { address, api, el, fmt, icon, t } from "./core.js";
 import { block, facts, trouble, waiting } from "./settings_parts.js";
 import { drawRest } from "./settings_values.js";
 
 const LICENCES = [
-  ["Inter", "/ui/fonts/LICENSE-inter.txt"], ["Geist Mono", "/ui/fonts/LICENSE-geist-mono.txt"],
-  ["Instrument Serif", "/ui/fonts/LICENSE-instrument-serif.txt"], ["Noto Sans SC", "/ui/fonts/LICENSE-noto-sans-sc.txt"],
-  ["Lucide", "/ui/icons/LICENSE-lucide.txt"],
+  ["Inter", address("/ui/fonts/LICENSE-inter.txt")], ["Geist Mono", address("/ui/fonts/LICENSE-geist-mono.txt")],
+  ["Instrument Serif", address("/ui/fonts/LICENSE-instrument-serif.txt")], ["Noto Sans SC", address("/ui/fonts/LICENSE-noto-sans-sc.txt")],
+  ["Lucide", address("/ui/icons/LICENSE-lucide.txt")],
 ];
-const DOCS = [["about.docs.api", "/api/docs"], ["about.docs.shape", "/api/openapi.json"]];
+const DOCS = [["about.docs.api", address("/api/docs")], ["about.docs.shape", address("/api/openapi.json")]];
 
 export function drawAbout(root) {
   const machine = el("div", {}, waiting());
   root.append(
-    el("div", { class: "l-about" }, el("img", { src: "/ui/logo.svg", alt: "", width: 40, height: 40 }), el("div", {}, el("b", {}, "Lanterna"), el("p", { class: "l-hint" }, t("about.what")))),
+    el("div", { class: "l-about" }, el("img", { src: address("/ui/logo.svg"), alt: "", width: 40, height: 40 }), el("div", {}, el("b", {}, "Lanterna"), el("p", { class: "l-hint" }, t("about.what")))),
     block("about.machine", machine),
     block("about.docs", el("ul", { class: "l-set-links" }, DOCS.map(([key, href]) => link(t(key), href))),
       el("p", { class: "l-hint" }, t("about.docs.files"))),

@@ -1,5 +1,5 @@
 // The middle of the Queues tab: the title, the player, the queue's bar and its strip of shots; and the keyboard.
-import { button, commandOfKey, el, errorWords, fmt, iconButton, menuOf, on, openMenu, setAttr, setText, t, typing, urls } from "./core.js";
+import { address, button, commandOfKey, el, errorWords, fmt, iconButton, menuOf, on, openMenu, setAttr, setText, t, typing, urls } from "./core.js";
 import "./features.js";
 import { Compare } from "./compare.js";
 import { FilmButton } from "./film.js";
@@ -240,8 +240,8 @@ function playExport(film) {
   view = "film";
   const { width, height, fps } = state.queue.frame;
   player.load([{
-    id: film.id, src: `/api/exports/${film.id}/file`, kind: "video", duration: film.seconds, fps, title: film.file_name,
-    vtt: film.facts.subtitles === "file" ? `/api/exports/${film.id}/subtitles.vtt` : null,
+    id: film.id, src: address(`/api/exports/${film.id}/file`), kind: "video", duration: film.seconds, fps, title: film.file_name,
+    vtt: film.facts.subtitles === "file" ? address(`/api/exports/${film.id}/subtitles.vtt`) : null,
     width: film.facts.width || width, height: film.facts.height || height,
   }], { play: true });
   drawHead();

@@ -1,6 +1,6 @@
 // The list of voices at the left: found by name, kind and language, heard with one click. Knows what happens on a click by
 // a function.
-import { debounce, el, icon, iconButton, keyed, openMenu, setAttr, setIcon, setText, t } from "./core.js";
+import { address, debounce, el, icon, iconButton, keyed, openMenu, setAttr, setIcon, setText, t } from "./core.js";
 import { KINDS, LANGUAGES, kindName, languageName, summary } from "./voice_names.js";
 import { hush } from "./voice_sound.js";
 import { known } from "./voice_state.js";
@@ -70,7 +70,7 @@ export class VoiceList {
   }
 
   #play(id) {
-    const src = `/api/voices/${id}/sample`;
+    const src = address(`/api/voices/${id}/sample`);
     const same = this.audio.getAttribute("src") === src;
     if (same && !this.audio.paused) return this.audio.pause();
     hush();

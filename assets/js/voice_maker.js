@@ -1,6 +1,6 @@
 // A voice in the making, or one that is changed: where it comes from, how good the recording is, what it is called, who
 // speaks it, and who says that the speaker agreed. Create waits until all of that is there and says for what.
-import { api, button, debounce, el, errorWords, icon, setText, t, toast } from "./core.js";
+import { address, api, button, debounce, el, errorWords, icon, setText, t, toast } from "./core.js";
 import { note, waiting } from "./settings_parts.js";
 import { engineFacts, engineSelect, openModels } from "./voice_engines.js";
 import { LANGUAGES, checkWords, languageName, presetName, profileRows } from "./voice_names.js";
@@ -97,7 +97,7 @@ export class Maker {
   /** The recording that a voice has already; another may take its place. */
   #keepSample() {
     const bar = new SoundBar({ label: this.voice.name });
-    bar.load(`/api/voices/${this.voice.id}/sample`, { peaks: assetPeaks(this.voice.sample.sha256), duration: this.voice.sample.seconds });
+    bar.load(address(`/api/voices/${this.voice.id}/sample`), { peaks: assetPeaks(this.voice.sample.sha256), duration: this.voice.sample.seconds });
     this.source.element.hidden = true;
     this.kept.hidden = false;
     this.kept.replaceChildren(bar.element, el("div", {}, button(t("voice.sample.replace"), () => {
@@ -185,7 +185,7 @@ export class Maker {
 
   #found({ sample, profile, checks }) {
     const bar = new SoundBar({ label: t("voice.sample") });
-    bar.load(`/api/assets/${sample.sha256}/file`, { peaks: assetPeaks(sample.sha256), duration: sample.seconds });
+    bar.load(address(`/api/assets/${sample.sha256}/file`), { peaks: assetPeaks(sample.sha256), duration: sample.seconds });
     const rows = profileRows(profile).filter(([, value]) => value);
     return [
       el("div", { class: "l-vprepared" }, el("span", { class: "l-hint" }, t("voice.sample.prepared")), bar.element),

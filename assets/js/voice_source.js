@@ -1,6 +1,6 @@
 // Where a sample comes from: a file, the microphone, or the sound of a video or take. Ends with a reference, an address to
 // hear it at, and its length. Knows no voice.
-import { api, button, debounce, el, errorWords, fmt, icon, iconButton, openDialog, t, urls } from "./core.js";
+import { address, api, button, debounce, el, errorWords, fmt, icon, iconButton, openDialog, t, urls } from "./core.js";
 import { note, progressBar, waiting } from "./settings_parts.js";
 import { see, tile, titleOf } from "./tiles.js";
 import { Recorder } from "./voice_record.js";
@@ -58,7 +58,7 @@ export class Source {
         bar.fill(share);
         said.textContent = share < 1 ? `${fmt.percent(share)} · ${fmt.bytes(file.size)}` : t("voice.source.looking");
       } });
-      this.#chosen({ ref: asset.ref, src: `/api/assets/${asset.sha256}/file`, duration: asset.duration || 0, name: asset.name, coarse: asset.kind === "audio" ? () => api("GET", `/assets/${asset.sha256}/peaks`) : null });
+      this.#chosen({ ref: asset.ref, src: address(`/api/assets/${asset.sha256}/file`), duration: asset.duration || 0, name: asset.name, coarse: asset.kind === "audio" ? () => api("GET", `/assets/${asset.sha256}/peaks`) : null });
     } catch (error) {
       this.ask();
       if (error.name !== "AbortError") this.element.append(problem(error));

@@ -1,6 +1,6 @@
 // One line that was asked for: heard while it is made, then its take with what was measured of it. Follows one scene over
 // REST with every beat of the pulse. Knows the voice only by its facts.
-import { api, button, el, errorWords, fmt, icon, iconButton, on, pulse, setText, t, toastError, urls } from "./core.js";
+import { address, api, button, el, errorWords, fmt, icon, iconButton, on, pulse, setText, t, toastError, urls } from "./core.js";
 import { mark, note } from "./settings_parts.js";
 import { knobWords } from "./voice_options.js";
 import { hundredths, signed, speakerName, tenths } from "./voice_names.js";
@@ -97,7 +97,7 @@ export class Spoken {
   #listen() {
     if (!this.autoplay || this.#heard || this.sound.src) return;
     this.#heard = true;
-    this.sound.load(`/api/scenes/${this.sceneId}/sound`);
+    this.sound.load(address(`/api/scenes/${this.sceneId}/sound`));
     this.sound.play();
   }
 

@@ -1,5 +1,5 @@
 // One voice: what it is, what it can be told to say, how it sounds, who speaks with it. Knows a voice by its id.
-import { api, ask, button, confirmDialog, el, errorWords, fmt, icon, iconButton, openMenu, t, toast, toastError } from "./core.js";
+import { address, api, ask, button, confirmDialog, el, errorWords, fmt, icon, iconButton, openMenu, t, toast, toastError } from "./core.js";
 import { presetName, summary } from "./voice_names.js";
 import { Profile } from "./voice_profile.js";
 import { Say } from "./voice_say.js";
@@ -62,7 +62,7 @@ export class VoiceView {
     this.sample.replaceChildren(el("h2", {}, t(voice.sample ? "voice.sample" : "voice.own")));
     if (voice.sample) {
       const bar = new SoundBar({ label: voice.name });
-      bar.load(`/api/voices/${voice.id}/sample`, { peaks: assetPeaks(voice.sample.sha256), duration: voice.sample.seconds });
+      bar.load(address(`/api/voices/${voice.id}/sample`), { peaks: assetPeaks(voice.sample.sha256), duration: voice.sample.seconds });
       this.sample.append(bar.element);
     } else this.sample.append(el("p", { class: "l-hint" }, voice.preset ? t("voice.own.preset", { preset: presetName(voice.preset) }) : t("voice.own.plain")));
     if (voice.transcript) this.sample.append(el("blockquote", { class: "l-vquote" }, voice.transcript));
@@ -97,7 +97,7 @@ export class VoiceView {
   }
 
   #export() {
-    const link = el("a", { href: `/api/voices/${this.voice.id}/package`, download: "" });
+    const link = el("a", { href: address(`/api/voices/${this.voice.id}/package`), download: "" });
     document.body.append(link);
     link.click();
     link.remove();

@@ -17,8 +17,9 @@ from studio.service import Studio
 from studio.tabs.kit import theme
 from studio.tabs.kit.bundled import Bundled
 from studio.tabs.kit.host import host
+from studio.tabs.kit.manifest import manifest_route
 
-__all__ = ["Bundled", "build_blocks", "page_middleware", "page_options"]
+__all__ = ["Bundled", "build_blocks", "manifest_route", "page_middleware", "page_options"]
 
 TABS = ("generate", "queues", "voice", "avatar", "gallery", "settings")
 FIRST_TAB = "queues"
@@ -48,9 +49,9 @@ def page_options() -> dict[str, Any]:
     }
 
 
-def page_middleware(lang: str = "") -> Middleware:
+def page_middleware(lang: str = "", root_path: str = "") -> Middleware:
     """Puts head, styles and icons into the page. `lang` is the setting, "" for the browser's language."""
-    return theme.page_middleware(lang, {name: module.ICON for name, module in tab_modules().items()})
+    return theme.page_middleware(lang, {name: module.ICON for name, module in tab_modules().items()}, root_path)
 
 
 @functools.cache

@@ -28,7 +28,7 @@ DECIDING = frozenset({  # fields by which an engine may not take a scene, so tha
 })  # fmt: skip
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 ACTIONS = """
-import('/ui/js/generate.js').then((generate) => generate.actions(element.querySelector('.l-host'), {
+lanterna.module('generate').then((generate) => generate.actions(element.querySelector('.l-host'), {
   props, watch, go: () => trigger('go'), enqueue: (queue) => trigger('enqueue', queue),
   keep: (preset) => trigger('keep', preset),
 }));

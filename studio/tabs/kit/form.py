@@ -33,13 +33,13 @@ FAMILIAR = ("label", "negative_prompt", "profile", "in_cut", "transition")  # th
 SLIDER_SECONDS = 30.0  # a longer slider could not be aimed
 
 MEDIA_WELL = """
-import('/ui/js/form.js').then((form) => form.mediaWell(element, props, watch));
+lanterna.module('form').then((form) => form.mediaWell(element, props, watch));
 """
 BOXES = """
-import('/ui/js/boxes.js').then((boxes) => boxes.speakerBoxes(element, props, watch));
+lanterna.module('boxes').then((boxes) => boxes.speakerBoxes(element, props, watch));
 """
 PROBLEM = """
-import('/ui/js/form.js').then((form) => form.problem(element, props, watch));
+lanterna.module('form').then((form) => form.problem(element, props, watch));
 """
 
 

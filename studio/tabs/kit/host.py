@@ -18,7 +18,7 @@ def host(module: str, elem_id: str, name: str = "mount") -> gr.HTML:
     return gr.HTML(
         "",
         html_template='<div class="l-host"></div>',
-        js_on_load=f"import('/ui/js/{module}.js').then((module) => "
+        js_on_load=f"lanterna.module('{module}').then((module) => "
         f"module.{name}(element.querySelector('.l-host'), {{trigger, props, watch}}));",
         apply_default_css=False,
         elem_id=elem_id,

@@ -9,7 +9,7 @@ from studio.tabs.kit.form import Form
 
 WEIGHTY = ("engine", "profile", "resolution", "aspect", "duration", "input_image", "input_video", "input_audio")
 WIRE = """
-import('/ui/js/plan.js').then((plan) => plan.wire(element, props, watch));
+lanterna.module('plan').then((plan) => plan.wire(element, props, watch));
 """
 
 

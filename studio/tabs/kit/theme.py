@@ -18,10 +18,11 @@ ASSETS = Path(__file__).resolve().parents[3] / "assets"
 LANGUAGES = ("en", "pt", "zh")
 STYLES = (  # later ones win
     "tokens", "shell", "form", "queues", "takes", "generate", "gallery", "welcome", "editing", "notices", "preflight",
-    "packages", "timeline", "film", "importer", "settings", "plan", "voice", "avatar",
+    "packages", "timeline", "film", "importer", "settings", "plan", "voice", "avatar", "share",
 )  # fmt: skip
 
-INK, PANEL, CONTROL = "#0d0f12", "#13161a", "#1a1e23"
+MANIFEST = "/manifest.webmanifest"  # kit/manifest.py answers
+BACKGROUND, INK, PANEL, CONTROL = "#08090b", "#0d0f12", "#13161a", "#1a1e23"
 TEXT, TEXT_2, TEXT_3 = "#ece9e2", "#a6a8ab", "#7f848b"
 LINE, LINE_2 = "rgba(255,255,255,.055)", "rgba(255,255,255,.10)"
 LAMP = gr.themes.Color(
@@ -29,7 +30,7 @@ LAMP = gr.themes.Color(
     "#33210d",
 )  # fmt: skip
 THEME_VARIABLES = {
-    "body_background_fill": "#08090b",
+    "body_background_fill": BACKGROUND,
     "body_text_color": TEXT,
     "body_text_color_subdued": TEXT_3,
     "background_fill_primary": INK,
@@ -100,7 +101,7 @@ def icon_css() -> str:
 
 HEAD_SCRIPT = """
 (() => {
-  const known = %(languages)s, set = %(setting)s;
+  const known = %(languages)s, set = %(setting)s, base = %(base)s;
   const read = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
   const cookie = (document.cookie.match(/(?:^|; )lanterna_lang=(\\w+)/) || [])[1];
   const browser = (navigator.languages || [navigator.language]).map((l) => l.slice(0, 2).toLowerCase());
@@ -109,8 +110,11 @@ HEAD_SCRIPT = """
   for (const [name, value] of [["language", region], ["languages", [region, lang]]])
     Object.defineProperty(navigator, name, { get: () => value, configurable: true });
   document.documentElement.lang = lang === "zh" ? "zh-Hans" : lang;
-  if (cookie !== lang) document.cookie = `lanterna_lang=${lang}; path=/; max-age=31536000; samesite=lax`;
-  window.lanterna = { lang, words: fetch(`/api/dictionary?lang=${lang}`).then((answer) => answer.json()) };
+  if (cookie !== lang) document.cookie = `lanterna_lang=${lang}; path=${base}/; max-age=31536000; samesite=lax`;
+  window.lanterna = {
+    base, lang, words: fetch(`${base}/api/dictionary?lang=${lang}`).then((answer) => answer.json()),
+    module: (name) => import(`${base}/ui/js/${name}.js`),
+  };
   const here = new URL(location);
   if (here.searchParams.get("__theme") !== "dark") {
     here.searchParams.set("__theme", "dark");
@@ -120,9 +124,12 @@ HEAD_SCRIPT = """
 """  # Gradio reads navigator.language (only regions it knows itself) and ?__theme= once, when its own script starts
 
 
-def page_head(lang: str = "", nav_icons: dict[str, str] | None = None) -> str:
-    """Everything that must be in <head> before Gradio's script. `lang`: the setting, "" for the browser's own."""
-    script = HEAD_SCRIPT % {"languages": json.dumps(LANGUAGES), "setting": json.dumps(lang)}
+def page_head(lang: str = "", nav_icons: dict[str, str] | None = None, root_path: str = "") -> str:
+    """Everything that must be in <head> before Gradio's script. `lang`: the setting, "" for the browser's own;
+    `root_path`: below which the browser finds us."""
+    script = HEAD_SCRIPT % {
+        "languages": json.dumps(LANGUAGES), "setting": json.dumps(lang), "base": json.dumps(root_path),
+    }  # fmt: skip
     styles = [name for name in STYLES if (ASSETS / "css" / f"{name}.css").is_file()]
     modules = sorted(path.name for path in (ASSETS / "js").glob("*.js"))
     nav = "".join(
@@ -132,13 +139,16 @@ def page_head(lang: str = "", nav_icons: dict[str, str] | None = None) -> str:
     )
     return "\n".join(
         [
-            "<style>html,body{background:#08090b}</style>",
+            f"<style>html,body{{background:{BACKGROUND}}}</style>",
             f"<script>{script}</script>",
-            '<link rel="icon" type="image/svg+xml" href="/ui/favicon.svg">',
-            '<meta name="theme-color" content="#0d0f12">',
-            *(f'<link rel="stylesheet" href="/ui/css/{name}.css">' for name in styles),
+            f'<link rel="icon" type="image/svg+xml" href="{root_path}/ui/favicon.svg">',
+            f'<link rel="apple-touch-icon" href="{root_path}/ui/app/apple-touch-icon.png">',
+            # without credentials a studio with a password would refuse it
+            f'<link rel="manifest" href="{root_path}{MANIFEST}" crossorigin="use-credentials">',
+            f'<meta name="theme-color" content="{INK}">',
+            *(f'<link rel="stylesheet" href="{root_path}/ui/css/{name}.css">' for name in styles),
             f"<style>{icon_css()}{nav}</style>",
-            *(f'<link rel="modulepreload" href="/ui/js/{name}">' for name in modules),
+            *(f'<link rel="modulepreload" href="{root_path}/ui/js/{name}">' for name in modules),
         ]
     )
 
@@ -149,14 +159,15 @@ def _icon_rule(name: str) -> str:
 
 
 class PageHead:
-    """ASGI middleware: puts the head into the page, first thing after <head>, and takes Gradio's advertisement out."""
+    """ASGI middleware: puts the head into the page, first thing after <head>; takes out what Gradio says of itself."""
 
     def __init__(self, app: ASGIApp, head: str) -> None:
         self.app = app
         self.head = b"<head>\n" + head.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
+        here = scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", ""))
+        if here != "/" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
         start: Message | None = None
@@ -184,10 +195,10 @@ class PageHead:
     def _dressed(self, page: bytes, headers: dict[bytes, bytes]) -> bytes:
         if not headers.get(b"content-type", b"").startswith(b"text/html"):
             return page
-        page = re.sub(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*', b"", page)
+        page = re.sub(rb'<(?:meta\s+(?:property="og:|name="twitter:)|link rel="manifest")[^>]*>\s*', b"", page)
         return page.replace(b"<head>", self.head, 1)
 
 
-def page_middleware(lang: str = "", nav_icons: dict[str, str] | None = None) -> Middleware:
+def page_middleware(lang: str = "", nav_icons: dict[str, str] | None = None, root_path: str = "") -> Middleware:
     """For `launch(app_kwargs={"middleware": [...]})`; it must see the page before it is compressed."""
-    return Middleware(PageHead, head=page_head(lang, nav_icons))
+    return Middleware(PageHead, head=page_head(lang, nav_icons, root_path))
