@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,8 +26,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from studio.errors import Refused
 from installer.place import Place
+from studio.errors import Refused
 from studio.naming import DEFAULT_TAKE, check_take_name
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py
@@ -34,12 +35,23 @@ ORIGINS = ("flag", "environment", ".env", "data/settings.toml")  # in order; wha
 EXPORTED = "LANTERNA_EXPORTED"  # environment: what `export` wrote over, so that nobody takes it for the user's wish
 REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*=[\w.-]+/[\w.-]+")  # one entry of `model_repos`
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+BELOW = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # a `root_path`
+OURS = re.compile(  # how addresses of the studio begin: a `root_path` like one of them would lead astray
+    r"/(api|ui|assets|config|gradio_api|static|svelte|login|logout|monitoring|sign-in|sign-out|invite|review|health"
+    r"|healthz|ready|download|file|generate|nqueues|projects|queue|skyreels|soul|status|stream|system-prompt|tasks"
+    r"|uploads|video|video-meta|videos)(/.*)?"
+)
 PASSWORD = re.compile("(//[^/:@]*:)(.*)@")  # of an address
 ADDRESSES = ("elevenlabs_url", "openai_url", "speech_server_url", "cosyvoice_url")  # of services that speak
 OWN_PYTHONS = ("pocket_tts_python", "qwen3_tts_python", "voxcpm_python")
 SPEAKING_KEYS = ("elevenlabs_api_key", "openai_api_key", "speech_server_key")
 PROGRAMS = ("wan2gp_dir", "wan2gp_python")  # of the user's own, beside us
 WILDCARDS = ("0.0.0.0", "::", "")  # every address of this computer
+
+
+def users_root() -> Path:
+    """Beside launch.py; of a bundle in the user's home (`~/Lanterna`, or LANTERNA_HOME): updates replace its folder."""
+    return Place.at(ROOT).user
 
 
 def _named(field: str, *peers: str, default: Any = None, **more: Any) -> Any:
@@ -49,11 +61,6 @@ def _named(field: str, *peers: str, default: Any = None, **more: Any) -> Any:
 
 def _split(value: Any) -> Any:
     """`a,b` as environments write lists; a list of the TOML file stays what it is."""
-def users_root() -> Path:
-    """Beside launch.py; of a bundle in the user's home (`~/Lanterna`, or LANTERNA_HOME): updates replace its folder."""
-    return Place.at(ROOT).user
-
-
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -74,7 +81,12 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = _named(
         "allowed_hosts", default=[], description="more names under which a browser may reach the studio"
     )
+    root_path: str = _named("root_path", default="", description="the path below which your own proxy shows the studio")
+    trusted_proxies: Annotated[list[str], NoDecode] = _named(
+        "trusted_proxies", default=[], description="addresses of your own proxies, whose word is believed"
+    )
     open_browser: bool = _named("open_browser", default=True, description="open the page on start")
+    window: bool = _named("window", default=False, description="open it in a window of its own, not in a browser's tab")
     lang: Literal["auto", "en", "pt", "zh"] = _named(
         "lang", default="auto", description="language of screen and terminal; auto: what browser or system ask for"
     )
@@ -189,7 +201,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, *_files(settings_cls, init_settings())
 
-    @field_validator("media_roots", "allowed_hosts", mode="before")
+    @field_validator("media_roots", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _lists(cls, value: Any) -> Any:
         return _split(value)
@@ -230,6 +242,26 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
             raise ValueError("write it as http://host:port or https://host")
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_below(cls, value: str) -> str:
+        value = value.strip().rstrip("/")
+        if value and (not BELOW.fullmatch(value) or OURS.fullmatch(value)):
+            raise ValueError("write it as /lanterna, and not like a path of the studio's own")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        for one in value:
+            try:
+                everybody = ip_network(one, strict=False).prefixlen == 0
+            except ValueError as error:
+                raise ValueError(f"write an address, 127.0.0.1, or a network, 172.18.0.0/16: {one[:80]}") from error
+            if everybody:
+                raise ValueError(f"{one} is everybody: name the proxy's own address or network")
         return value
 
     @field_validator(*OWN_PYTHONS)
@@ -310,7 +342,7 @@ class Settings(BaseSettings):
     @property
     def local_only(self) -> bool:
         """Nobody but this computer can reach the studio."""
-        return self.host in LOOPBACK and not self.share
+        return self.host in LOOPBACK and not self.share and not self.trusted_proxies
 
     @property
     def at_home(self) -> bool:
