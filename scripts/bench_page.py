@@ -36,14 +36,13 @@ def open_studio(root: Path, engine_id: str, engine: str) -> Any:
     """A studio with an engine ("module:Class" in this folder) in it, serving in a thread of this process."""
     import uvicorn
 
-    from studio.api.guard import Hosts
     from studio.app import build_studio, web_app
     from studio.pipelines import ENGINES
     from studio.settings import Settings
 
     ENGINES[engine_id] = engine
     studio = build_studio(Settings(root=root, port=PORT, open_browser=False), in_process=True)
-    server = uvicorn.Server(uvicorn.Config(web_app(studio, Hosts([]), "bench"), port=PORT, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(web_app(studio, "bench"), port=PORT, log_level="warning"))
     studio.start()
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:

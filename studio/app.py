@@ -12,12 +12,14 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from studio import logs
+from studio.domain import Way
 from studio.errors import StudioError, Unavailable
 from studio.lock import StudioLock
 from studio.media.roots import Roots
@@ -30,7 +32,7 @@ from studio.store import Store
 from studio.story.wildcards import Wildcards
 
 if TYPE_CHECKING:
-    from studio.api.guard import App, Hosts
+    from studio.api.guard import App
     from studio.execution import Executor
 
 log = logging.getLogger(__name__)
@@ -85,7 +87,7 @@ def _lanes(settings: Settings, in_process: bool) -> Lanes:
 
 
 # ------------------------------------------------------------------------------------------------ the faces
-def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
+def web_app(studio: Studio, token: str) -> "App":
     """Page, REST, sign-in and health behind the door, as one ASGI app."""
     from studio import quick_import
 
@@ -100,12 +102,9 @@ def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
     from studio.api.guard import Guard
 
     settings = studio.settings
-    keys = None
-    if settings.auth:
-        keys = sign_in.Keys(settings.auth.get_secret_value(), settings.data_dir / "session.key")
-
+    studio.people.start(settings.auth)
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    site.router.routes.extend(sign_in.routes(keys, studio.words))
+    site.router.routes.extend(sign_in.routes(studio.people, studio.words))
     site.add_api_route("/health", lambda: JSONResponse(studio.system.health()))
     for path in ("/healthz", "/ready"):  # we listen before we are built, so whoever is answered finds us ready
         site.add_api_route(path, lambda: PlainTextResponse("ok"))
@@ -128,68 +127,74 @@ def web_app(studio: Studio, hosts: "Hosts", token: str) -> "App":
         **tabs.page_options(),
     )
     # outside of FastAPI: Gradio's own layers, CORS among them, must not answer before the door has been passed
-    return Guard(site, hosts, studio.words, token, keys, settings.max_upload_mb * MB)
+    return Guard(site, studio.words, token, studio.people, settings.max_upload_mb * MB)
 
 
-def known_hosts(settings: Settings) -> list[str]:
-    """The names under which a browser may call this studio, besides the loopback ones."""
-    names = list(settings.allowed_hosts)
+def known_hosts(settings: Settings) -> dict[str, Way]:
+    """The names under which a browser may call this studio, besides the loopback ones, and the way each one is."""
+    names: dict[str, Way] = {}
     if settings.host in WILDCARDS:
         import psutil
 
         addresses = [address for card in psutil.net_if_addrs().values() for address in card]
-        names += [a.address.partition("%")[0] for a in addresses if a.family in (socket.AF_INET, socket.AF_INET6)]
-        names += [socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"]
+        cards = [a.address.partition("%")[0] for a in addresses if a.family in (socket.AF_INET, socket.AF_INET6)]
+        names = dict.fromkeys(
+            [*cards, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"], "lan"
+        )  # fmt: skip
     elif settings.host not in LOOPBACK:
-        names.append(settings.host)
-    return names
+        names[settings.host] = "lan"
+    return names | dict.fromkeys(settings.allowed_hosts, "proxy")
 
 
 # ------------------------------------------------------------------------------------------------ a port
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Open the studio and stay until SIGINT or SIGTERM. Raises StudioError when it cannot be opened.
 
-    The port answers from the first moment: whoever comes while Gradio is still being imported waits in the backlog.
+    The port answers before Gradio is imported: whoever comes meanwhile waits in the backlog.
     """
-    if not settings.local_only and settings.auth is None:
-        raise Unavailable("app.needs_auth", host=settings.host, origin=settings.origin("host"))
     lock = StudioLock(settings.data_dir)
     lock.acquire()
     signal.signal(signal.SIGTERM, _leave)  # so that the blocks below close what they opened
     try:
-        with listen(settings) as listener:
-            url = browser_url(settings)
-            if settings.open_browser:
-                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-            _serve(settings, lock, listener, url, say)
+        with closing(build_studio(settings)) as studio:
+            _let_in(studio, settings)
+            with listen(settings) as listener:
+                _serve(studio, settings, lock, listener, say)
     finally:
         lock.release()
 
 
-def _serve(settings: Settings, lock: StudioLock, listener: socket.socket, url: str, say: Callable[[str], None]) -> None:
-    studio = build_studio(settings)
+def _let_in(studio: Studio, settings: Settings) -> None:
+    """Tell the door our names. Raises Unavailable where others could address us and nobody has a password."""
+    for name, way in known_hosts(settings).items():
+        studio.people.hosts.add(name, way)
+    alone = settings.local_only and studio.people.hosts.alone
+    if not (alone or settings.auth or studio.people.has_owner()):
+        raise Unavailable("app.needs_auth", host=settings.host, origin=settings.origin("host"))
+
+
+def _serve(
+    studio: Studio, settings: Settings, lock: StudioLock, listener: socket.socket, say: Callable[[str], None]
+) -> None:
+    import uvicorn
+
+    url = browser_url(settings)
+    if settings.open_browser:
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    config = uvicorn.Config(
+        web_app(studio, lock.token), log_config=None, access_log=False, server_header=False, ws="none",
+        # what a proxy says about its visitors is not believed: a right must never hang on it
+        proxy_headers=False, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    studio.start()
+    lock.announce(url)
+    say(url)
+    if settings.share:
+        threading.Thread(target=_share, args=(studio, settings, say), daemon=True).start()
     try:
-        import uvicorn
-
-        from studio.api.guard import Hosts
-
-        hosts = Hosts(known_hosts(settings))
-        config = uvicorn.Config(
-            web_app(studio, hosts, lock.token), log_config=None, access_log=False, server_header=False, ws="none",
-            # what a proxy says about its visitors is not believed: a right must never hang on it
-            proxy_headers=False, timeout_graceful_shutdown=2,
-        )  # fmt: skip
-        studio.start()
-        lock.announce(url)
-        say(url)
-        if settings.share:
-            threading.Thread(target=_share, args=(studio, settings, hosts, say), daemon=True).start()
-        try:
-            uvicorn.Server(config).run(sockets=[listener])
-        except KeyboardInterrupt:
-            log.info("stopped from the keyboard")
-    finally:
-        studio.close()
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        log.info("stopped from the keyboard")
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -260,7 +265,7 @@ def _free_port(settings: Settings) -> int:
     return 0  # the system chooses one
 
 
-def _share(studio: Studio, settings: Settings, hosts: "Hosts", say: Callable[[str], None]) -> None:
+def _share(studio: Studio, settings: Settings, say: Callable[[str], None]) -> None:
     """A public link through Gradio's tunnel. Its name is known to the door only from here on."""
     from gradio import networking
 
@@ -272,5 +277,5 @@ def _share(studio: Studio, settings: Settings, hosts: "Hosts", say: Callable[[st
         told = studio.words.error(StudioError("app.share", reason=type(error).__name__), settings.lang)
         say(f"{told['message']} {told['hint']}")
         return
-    hosts.add(name)
+    studio.people.hosts.add(name, "share")
     say(f"https://{name}")

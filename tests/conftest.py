@@ -17,6 +17,7 @@ import psutil
 import pytest
 from drawing import draw
 from starlette.testclient import TestClient
+from visitors import Known
 
 from studio.api import make_api
 from studio.app import build_studio
@@ -110,8 +111,10 @@ def studio(instant: Any, build: Callable[..., Studio]) -> Studio:
 
 @pytest.fixture
 def client(studio: Studio) -> TestClient:
-    """REST without the door around it. What breaks in a route comes as 500 and not as an exception."""
-    return TestClient(make_api(studio), raise_server_exceptions=False)
+    """REST without the door around it: the owner at home asks. What breaks in a route comes as 500 and not as an exception."""
+    api = make_api(studio)
+    api.add_middleware(Known)
+    return TestClient(api, raise_server_exceptions=False)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
+from visitors import Known
 
 from studio.api import make_api
 from studio.api.compat import add_peers
@@ -84,6 +85,7 @@ def client(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
     monkeypatch.setattr("studio.media.fetch.fetch", nowhere)
     monkeypatch.setattr(studio.hooks, "_post", nowhere)
     site = FastAPI()
+    site.add_middleware(Known)
     site.mount("/api", make_api(studio))
     add_peers(site, studio)
     with TestClient(site, raise_server_exceptions=False) as opened:

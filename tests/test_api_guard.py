@@ -2,10 +2,13 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -13,11 +16,15 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from studio.api import guard, sign_in
-from studio.api.guard import Guard, Hosts
-from studio.api.sign_in import COOKIE, SESSION_SECONDS, TRIES, Keys, next_path, routes
+from studio.api import guard
+from studio.api.guard import Guard
+from studio.api.sign_in import COOKIE, SESSION_SECONDS, next_path, routes
 from studio.errors import StudioError
+from studio.media.roots import Roots
+from studio.service.hosts import Hosts
+from studio.service.people import TRIES, People
 from studio.service.words import Words
+from studio.store import Store
 
 WORDS = Words(Path(__file__).parent.parent / "assets" / "locales")
 HERE = "http://127.0.0.1:7860"
@@ -25,7 +32,8 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 
 class Clock:
-    now = 1_000_000.0
+    def __init__(self) -> None:
+        self.now = time.time()
 
     def __call__(self) -> float:
         return self.now
@@ -37,7 +45,7 @@ class Inside:
     def __init__(self) -> None:
         self.reached: list[str] = []
 
-    def app(self, keys: Keys | None = None) -> Any:
+    def app(self, people: People) -> Any:
         async def anything(request: Request) -> PlainTextResponse:
             body = await request.body()
             self.reached.append(f"{request.method} {request.url.path}")
@@ -50,28 +58,45 @@ class Inside:
 
         return Starlette(
             routes=[
-                *routes(keys, WORDS),
+                *routes(people, WORDS),
                 WebSocketRoute("/socket", socket),
                 Route("/{path:path}", anything, methods=METHODS),
             ]
         )
 
 
-def door(keys: Keys | None = None, hosts: Hosts | None = None, max_bytes: int = 10_000) -> tuple[TestClient, Inside]:
-    inside = Inside()
-    at_door = Guard(inside.app(keys), hosts or Hosts([]), WORDS, "command-line-token", keys, max_bytes)
-    return TestClient(at_door, base_url=HERE, follow_redirects=False), inside
+HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what it costs is not what is tested
+
+
+def people_of(folder: Path, auth: str = "", at_home: bool = True) -> People:
+    folder.mkdir(parents=True, exist_ok=True)
+    people = People(Store(folder / "studio.db", Roots({})), Hosts(), at_home and not auth, Clock(), HASHER)
+    people.start(SecretStr(auth) if auth else None)
+    return people
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Keys:
-    return Keys("mina:lantern light", tmp_path / "session.key", Clock())
+def home(tmp_path: Path) -> People:
+    """One user's own studio: nobody has to sign in."""
+    return people_of(tmp_path / "home")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> People:
+    """A studio with a password."""
+    return people_of(tmp_path / "locked", "mina:lantern light")
+
+
+def door(people: People, max_bytes: int = 10_000) -> tuple[TestClient, Inside]:
+    inside = Inside()
+    at_door = Guard(inside.app(people), WORDS, "command-line-token", people, max_bytes)
+    return TestClient(at_door, base_url=HERE, follow_redirects=False), inside
 
 
 # ------------------------------------------------------------------------------------------------ host
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:7860", "localhost:1", "LOCALHOST", "[::1]:7860", "[::1]"])
-def test_our_own_names_are_answered(host):
-    client, inside = door()
+def test_our_own_names_are_answered(home, host):
+    client, inside = door(home)
     assert client.get("/api/queues", headers={"host": host}).status_code == 200
     assert inside.reached
 
@@ -85,27 +110,27 @@ def test_our_own_names_are_answered(host):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_other_names_are_not(host, method):
-    client, inside = door()
+def test_other_names_are_not(home, host, method):
+    client, inside = door(home)
     answer = client.request(method, "/api/queues", headers={"host": host})
     assert answer.status_code == 421
     assert not inside.reached
 
 
-def test_two_hosts_are_none():
-    client, inside = door()
+def test_two_hosts_are_none(home):
+    client, inside = door(home)
     assert client.get("/", headers=[("host", "127.0.0.1"), ("host", "evil.example")]).status_code == 421
     assert not inside.reached
 
 
 def test_the_share_host_is_known_only_while_sharing(keys):
-    hosts = Hosts([])
-    client, inside = door(keys, hosts)
+    hosts = keys.hosts
+    client, inside = door(keys)
     shared = {"host": "abc123.gradio.live", "authorization": "Bearer command-line-token"}
     assert client.get("/", headers=shared).status_code == 421
-    hosts.add("ABC123.gradio.live")
+    hosts.add("ABC123.gradio.live", "share")
     assert client.get("/", headers=shared).status_code == 200
-    hosts.remove("abc123.gradio.live")
+    hosts.remove(["abc123.gradio.live"])
     assert client.get("/", headers=shared).status_code == 421
 
 
@@ -127,8 +152,8 @@ EVIL = [
 
 @pytest.mark.parametrize("headers", EVIL)
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
-def test_writes_of_other_sites_are_refused(headers, method):
-    client, inside = door()
+def test_writes_of_other_sites_are_refused(home, headers, method):
+    client, inside = door(home)
     answer = client.request(method, "/api/queues", headers=headers, content=b"{}")
     assert answer.status_code == 403
     if method != "HEAD":
@@ -139,8 +164,8 @@ def test_writes_of_other_sites_are_refused(headers, method):
 @pytest.mark.parametrize(
     "path", ["/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/run/predict", "/sign-in"]
 )
-def test_the_doors_of_gradio_are_no_way_around(path):
-    client, inside = door()
+def test_the_doors_of_gradio_are_no_way_around(home, path):
+    client, inside = door(home)
     assert client.post(path, headers={"origin": "https://evil.example"}, files={"f": b"x"}).status_code == 403
     assert not inside.reached
 
@@ -154,8 +179,8 @@ PEERS_WRITE = [
 
 @pytest.mark.parametrize(("method", "path"), PEERS_WRITE)
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-def test_what_a_form_of_another_site_can_send_reaches_no_peers_route(method, path, kind):
-    client, inside = door()
+def test_what_a_form_of_another_site_can_send_reaches_no_peers_route(home, method, path, kind):
+    client, inside = door(home)
     for headers in EVIL:
         answer = client.request(method, path, content=b"{}", headers=headers | {"content-type": kind})
         assert answer.status_code == 403, headers
@@ -165,8 +190,8 @@ def test_what_a_form_of_another_site_can_send_reaches_no_peers_route(method, pat
 @pytest.mark.parametrize(
     "path", ["/nqueues", "/status", "/stream", "/videos", "/video/x", "/file/x", "/projects/x/config"]
 )
-def test_peers_routes_are_read_by_us_alone(keys, path):
-    client, inside = door()
+def test_peers_routes_are_read_by_us_alone(home, keys, path):
+    client, inside = door(home)
     assert client.get(path, headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}).status_code == 403
     assert client.get(path, headers={"host": "evil.example"}).status_code == 421
     assert client.get(path, headers={"x-forwarded-for": "10.0.0.1"}).status_code == 403
@@ -182,8 +207,8 @@ def test_only_the_lock_files_token_may_name_any_path(keys):
         seen.append(scope[guard.LOCAL])
         await PlainTextResponse("")(scope, receive, send)
 
-    client = TestClient(Guard(app, Hosts([]), WORDS, "command-line-token", keys, 100), base_url=HERE)
-    session = keys.new_session()
+    client = TestClient(Guard(app, WORDS, "command-line-token", keys, 100), base_url=HERE)
+    session, _ = keys.session_for_owner("local")
     for headers in (
         {"authorization": "Bearer command-line-token"}, {"authorization": f"Bearer {session}"},
         {"cookie": f"{COOKIE}={session}"}, {"cookie": f"{COOKIE}={session}", "authorization": "Bearer command-line"},
@@ -193,8 +218,8 @@ def test_only_the_lock_files_token_may_name_any_path(keys):
     assert seen == [True, False, False, False, False]
 
 
-def test_a_preflight_of_another_site_is_refused():
-    client, inside = door()
+def test_a_preflight_of_another_site_is_refused(home):
+    client, inside = door(home)
     headers = {"origin": "https://evil.example", "access-control-request-method": "PATCH"}
     answer = client.options("/api/queues", headers=headers)
     assert answer.status_code == 403
@@ -202,8 +227,8 @@ def test_a_preflight_of_another_site_is_refused():
     assert not inside.reached
 
 
-def test_reads_of_other_sites_are_refused_but_a_link_may_be_followed():
-    client, inside = door()
+def test_reads_of_other_sites_are_refused_but_a_link_may_be_followed(home):
+    client, inside = door(home)
     cross = {"sec-fetch-site": "cross-site"}
     assert client.get("/api/takes/1/file", headers=cross | {"sec-fetch-mode": "no-cors"}).status_code == 403
     frame = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}
@@ -216,13 +241,13 @@ def test_reads_of_other_sites_are_refused_but_a_link_may_be_followed():
 @pytest.mark.parametrize(
     "headers", [{}, {"origin": HERE}, {"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}]
 )
-def test_our_page_and_programs_may_write(headers):
-    client, inside = door()
+def test_our_page_and_programs_may_write(home, headers):
+    client, inside = door(home)
     assert client.post("/api/queues", headers=headers).status_code == 200
 
 
-def test_a_token_may_write_from_anywhere_a_wrong_one_may_not():
-    client, inside = door()
+def test_a_token_may_write_from_anywhere_a_wrong_one_may_not(home):
+    client, inside = door(home)
     evil = {"origin": "https://evil.example"}
     assert client.post("/api/x", headers=evil | {"authorization": "Bearer nonsense"}).status_code == 403
     assert client.post("/api/x", headers=evil | {"authorization": "Basic Og=="}).status_code == 403
@@ -231,15 +256,15 @@ def test_a_token_may_write_from_anywhere_a_wrong_one_may_not():
 
 
 @pytest.mark.parametrize("headers", [*EVIL[:3], {"host": "evil.example"}, {"sec-fetch-site": "cross-site"}])
-def test_sockets_of_other_sites_are_refused(headers):
-    client, inside = door()
+def test_sockets_of_other_sites_are_refused(home, headers):
+    client, inside = door(home)
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/socket", headers=headers):
         pass
     assert not inside.reached
 
 
-def test_our_sockets_open():
-    client, inside = door()
+def test_our_sockets_open(home):
+    client, inside = door(home)
     with client.websocket_connect("/socket", headers={"host": "127.0.0.1:7860", "origin": HERE}):
         pass
     assert inside.reached == ["websocket"]
@@ -247,31 +272,31 @@ def test_our_sockets_open():
 
 # ------------------------------------------------------------------------------------------------ tunnels and floods
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "CF-Connecting-IP", "X-Real-IP", "Via"])
-def test_a_proxy_before_a_studio_without_a_password_is_refused(header):
-    client, inside = door()
+def test_a_proxy_before_a_studio_without_a_password_is_refused(home, header):
+    client, inside = door(home)
     answer = client.get("/api/queues", headers={header: "127.0.0.1"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "guard.proxy")
     assert not inside.reached
 
 
-def test_an_announced_flood_is_refused_unread():
-    client, inside = door(max_bytes=100)
+def test_an_announced_flood_is_refused_unread(home):
+    client, inside = door(home, max_bytes=100)
     assert client.post("/api/x", content=b"x" * 101).status_code == 413
     assert client.post("/api/x", content=b"x" * 100).text == "inside 100"
     assert client.post("/api/x", headers={"content-length": "-1"}).status_code == 413
     assert len(inside.reached) == 1
 
 
-def test_an_unannounced_flood_is_cut_off():
-    client, inside = door(max_bytes=100)
+def test_an_unannounced_flood_is_cut_off(home):
+    client, inside = door(home, max_bytes=100)
     answer = client.post("/api/x", content=(b"x" * 60 for _ in range(5)))
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "guard.too_large")
     assert not inside.reached
 
 
-def test_only_an_upload_may_be_large(monkeypatch):
+def test_only_an_upload_may_be_large(home, monkeypatch):
     monkeypatch.setattr(guard, "PLAIN_BYTES", 100)  # any other body is held in memory
-    client, inside = door(max_bytes=1000)
+    client, inside = door(home, max_bytes=1000)
     assert client.post("/api/queues", content=b"x" * 101).status_code == 413
     assert client.post("/api/scenes", content=(b"x" * 60 for _ in range(5))).status_code == 413
     for path in ("/api/assets", "/api/queues/import", "/api/queues/check"):  # a package may be large
@@ -286,22 +311,22 @@ def test_only_an_upload_may_be_large(monkeypatch):
     assert inside.reached == ["POST /api/assets"]
 
 
-def test_no_length_is_too_long_to_be_read():
-    client, inside = door()
+def test_no_length_is_too_long_to_be_read(home):
+    client, inside = door(home)
     assert client.post("/api/x", headers={"content-length": "9" * 5000}).status_code == 413
     assert not inside.reached
 
 
-def test_answers_cannot_be_framed_or_sniffed():
-    client, _ = door()
+def test_answers_cannot_be_framed_or_sniffed(home):
+    client, _ = door(home)
     headers = client.get("/").headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'self'" in headers["content-security-policy"]
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-def test_refusals_speak_the_readers_language():
-    client, _ = door()
+def test_refusals_speak_the_readers_language(home):
+    client, _ = door(home)
     said = [
         client.post("/x", headers={"origin": "null", "accept-language": lang}).json()["error"]["message"]
         for lang in ("en-GB", "pt-BR,pt;q=0.9", "zh-CN")
@@ -401,19 +426,19 @@ def test_guessing_is_slowed_down(keys):
 def test_guesses_that_come_at_once_are_counted_one_by_one(keys, monkeypatch):
     meeting, met = threading.Barrier(2), []
 
-    def digest(text):
+    def matches(kept, password):
         try:
             met.append(meeting.wait(0.1))  # two guesses are being compared at the same time
         except threading.BrokenBarrierError:
             meeting.reset()
-        return text.encode()
+        return False
 
-    monkeypatch.setattr(sign_in, "_digest", digest)
+    monkeypatch.setattr(keys, "_matches", matches)
     answers = []
 
     def guess():
         with pytest.raises(StudioError) as refused:
-            keys.try_password("mina", "guess", "10.0.0.1")
+            keys.try_password("mina", "guess", "local", "10.0.0.1")
         answers.append(refused.value.code)
 
     threads = [threading.Thread(target=guess) for _ in range(TRIES + 3)]
@@ -425,18 +450,18 @@ def test_guesses_that_come_at_once_are_counted_one_by_one(keys, monkeypatch):
 
 
 def test_sessions_end_with_time_and_with_the_password(keys, tmp_path):
-    token = keys.new_session()
-    again = Keys("mina:lantern light", tmp_path / "session.key", keys.clock)
-    assert keys.valid(token) and again.valid(token), "a restart signs nobody out"
-    assert not Keys("mina:changed", tmp_path / "session.key", keys.clock).valid(token)
-    assert not Keys("mina:lantern light", tmp_path / "other.key", keys.clock).valid(token)
-    keys.clock.now += SESSION_SECONDS + 1  # type: ignore[attr-defined]
-    assert not keys.valid(token)
+    token, _ = keys.session_for_owner("local")
+    again = people_of(tmp_path / "locked", "mina:lantern light")
+    assert keys.visitor(token, "local") and again.visitor(token, "local"), "a restart signs nobody out"
+    keys.clock.now += SESSION_SECONDS + 1
+    assert not keys.visitor(token, "local")
+    assert not people_of(tmp_path / "other", "mina:lantern light").visitor(token, "local")
+    assert not people_of(tmp_path / "locked", "mina:changed").visitor(token, "local")
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "ffffffffff.x.", "zz.x.y", "é.é.é", "\udce9"])
 def test_nonsense_is_no_session(keys, token):
-    assert not keys.valid(token)
+    assert not keys.visitor(token, "local")
 
 
 def test_odd_cookies_are_no_session(keys):
@@ -444,10 +469,6 @@ def test_odd_cookies_are_no_session(keys):
     for cookie in (f"{COOKIE}=", f"{COOKIE}=x; {COOKIE}=y", "=;;=", f'{COOKIE}="\\377"'):
         assert client.get("/api", headers={"cookie": cookie}).status_code == 401
     assert not inside.reached
-
-
-def test_the_secret_is_for_its_owner_only(keys, tmp_path):
-    assert (tmp_path / "session.key").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from httpx import Response
 from starlette.testclient import TestClient
 
 from studio.api import make_api
-from studio.api.guard import Guard, Hosts
+from studio.api.guard import Guard
 from studio.service import Studio
 
 SHOT = {
@@ -603,7 +603,7 @@ def test_a_broken_route_tells_nothing(studio: Studio, client: TestClient, monkey
 
 
 def test_behind_the_door_it_is_the_same(studio: Studio) -> None:
-    guard = Guard(make_api(studio), Hosts([]), studio.words, "token", None, 1000)
+    guard = Guard(make_api(studio), studio.words, "token", studio.people, 1000)
     with TestClient(guard, base_url="http://127.0.0.1:7860", raise_server_exceptions=False) as client:
         assert client.get("/queues").json() == []
         assert client.get("/queues").headers["x-content-type-options"] == "nosniff"

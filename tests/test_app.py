@@ -17,8 +17,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from studio import app
-from studio.api.guard import Hosts
 from studio.errors import Unavailable
+from studio.service.hosts import Hosts
 from studio.settings import Settings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -32,7 +32,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     environment = dict(os.environ)
     studio = app.build_studio(Settings(root=tmp_path_factory.mktemp("home")), in_process=True)
     with TestClient(
-        app.web_app(studio, Hosts([]), "token"), base_url=HERE, follow_redirects=False, raise_server_exceptions=False
+        app.web_app(studio, "token"), base_url=HERE, follow_redirects=False, raise_server_exceptions=False
     ) as client:
         yield client
     studio.close()
@@ -134,7 +134,7 @@ def test_answers_of_gradio_carry_our_headers_too(whole):
 
 def test_with_a_password_every_face_is_shut(tmp_path, build):
     studio = build(auth="mina:lantern light")
-    client = TestClient(app.web_app(studio, Hosts([]), "command-line"), base_url=HERE, follow_redirects=False)
+    client = TestClient(app.web_app(studio, "command-line"), base_url=HERE, follow_redirects=False)
     shut = ["/", "/config", "/api/queues", "/api/openapi.json", "/gradio_api/info", "/ui/locales/en.json", "/theme.css"]
     assert {path: client.get(path).status_code for path in shut} == dict.fromkeys(shut, 401)
     assert client.get("/gradio_api/startup-events").status_code == 401
@@ -153,15 +153,15 @@ def test_a_strangers_file_does_not_keep_the_tools_for_half_an_hour(tmp_path):
 
 
 def test_hosts_of_a_studio_for_this_computer_only(tmp_path):
-    assert app.known_hosts(Settings(root=tmp_path)) == []
-    assert app.known_hosts(Settings(root=tmp_path, allowed_hosts=["a.example"])) == ["a.example"]
-    assert app.known_hosts(Settings(root=tmp_path, host="10.1.2.3")) == ["10.1.2.3"]
+    assert app.known_hosts(Settings(root=tmp_path)) == {}
+    assert app.known_hosts(Settings(root=tmp_path, allowed_hosts=["a.example"])) == {"a.example": "proxy"}
+    assert app.known_hosts(Settings(root=tmp_path, host="10.1.2.3")) == {"10.1.2.3": "lan"}
 
 
 def test_hosts_of_a_studio_that_listens_everywhere(tmp_path):
     hosts = Hosts(app.known_hosts(Settings(root=tmp_path, host="0.0.0.0")))
-    assert hosts.knows("127.0.0.1:7860") and hosts.knows(socket.gethostname())
-    assert not hosts.knows("evil.example") and not hosts.knows("0.0.0.0")
+    assert hosts.way("127.0.0.1:7860") == "local" and hosts.way(socket.gethostname()) == "lan"
+    assert hosts.way("evil.example") is None and hosts.way("0.0.0.0") is None
 
 
 @pytest.mark.parametrize("flags", [{"host": "0.0.0.0"}, {"host": "192.168.1.5"}, {"host": "::"}, {"share": True}])
@@ -199,16 +199,16 @@ def test_the_address_for_the_browser(tmp_path, host, url):
 def test_sharing_adds_the_name_and_a_failure_is_told(monkeypatch, build):
     from gradio import networking
 
-    studio, hosts, said = build(auth="a:b", share=True), Hosts([]), []
+    studio, said = build(auth="a:b", share=True), []
     monkeypatch.setattr(networking, "setup_tunnel", lambda *a: "https://abc.gradio.live")
-    app._share(studio, studio.settings, hosts, said.append)
-    assert said == ["https://abc.gradio.live"] and hosts.knows("abc.gradio.live")
+    app._share(studio, studio.settings, said.append)
+    assert said == ["https://abc.gradio.live"] and studio.people.hosts.way("abc.gradio.live") == "share"
 
     def broken(*_: Any) -> str:
         raise RuntimeError("no tunnel")
 
     monkeypatch.setattr(networking, "setup_tunnel", broken)
-    app._share(studio, studio.settings, Hosts([]), said.append)
+    app._share(studio, studio.settings, said.append)
     assert "RuntimeError" in said[-1]
 
 
@@ -296,10 +296,9 @@ import sys, json
 from pathlib import Path
 if __name__ == "__main__":
     from studio import app
-    from studio.api.guard import Hosts
     from studio.settings import Settings
     studio = app.build_studio(Settings(root=Path({str(tmp_path)!r})))
-    app.web_app(studio, Hosts([]), "t")
+    app.web_app(studio, "t")
     from studio.execution.wire import WorkerSettings
     from studio.execution.process import WorkerProcess
     worker = WorkerProcess(WorkerSettings(tools={{"modules": "worker_modules:modules"}}))

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from through import Through
 
 from studio.api import make_api
-from studio.api.guard import Guard, Hosts
+from studio.api.guard import Guard
 from studio.cli import desk, main
 from studio.cli.desk import Here, There
 from studio.lock import Holder
@@ -46,7 +46,7 @@ def say(
     else:
         site = Starlette(routes=[Mount("/api", make_api(studio))])
         client = TestClient(
-            Guard(site, Hosts([]), studio.words, "token", None, 10**9), base_url="http://127.0.0.1:7860"
+            Guard(site, studio.words, "token", studio.people, 10**9), base_url="http://127.0.0.1:7860"
         )
         at = There(Holder(1, "http://127.0.0.1:7860", "token"), Through(client))  # type: ignore[assignment]
     monkeypatch.setattr(at, "close", lambda: None)

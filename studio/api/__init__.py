@@ -20,12 +20,14 @@ from studio.api import (
     memory,
     notices,
     packages,
+    people,
     preferences,
     preflight,
     queues,
     relink,
     reports,
     review,
+    reviews,
     runs,
     scenes,
     storage,
@@ -46,7 +48,8 @@ def make_api(studio: Studio) -> FastAPI:
     # episodes first: /queues/check before /queues/{id}
     modules = (
         episodes, relink, casting, voices, listening, avatars, queues, preflight, runs, reports, editing, scenes, takes,
-        review, exports, packages, installations, catalogue, preferences, memory, storage, notices, system,
+        review, reviews, exports, packages, installations, catalogue, preferences, memory, storage, notices, people,
+        system,
     )  # fmt: skip
     for module in modules:
         api.include_router(module.router)

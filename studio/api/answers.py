@@ -15,8 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
-from studio.api.guard import LOCAL
+from studio.api.guard import LOCAL, VISITOR
 from studio.api.sign_in import LANGUAGE_COOKIE
+from studio.domain import Visitor
 from studio.errors import Refused, StudioError
 from studio.service import LANGUAGES, Studio
 
@@ -51,6 +52,12 @@ def language(request: Request, studio: Studio) -> str:
 def local(request: Request) -> bool:
     """Was this asked by the command line of the user who runs the studio, who may name any path?"""
     return bool(request.scope.get(LOCAL))
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Who sent this request. The door has let them in, so there is somebody."""
+    visitor: Visitor = request.scope[VISITOR]
+    return visitor
 
 
 def packed(request: Request, content: Any) -> Response:

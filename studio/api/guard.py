@@ -1,37 +1,41 @@
-"""The door: one ASGI layer around everything, also around OPTIONS and websockets. Knows hosts, sites and keys only.
+"""The door: one ASGI layer around everything, also around OPTIONS and websockets. Knows hosts, sites, people, rights.
 
-In this order: is it addressed to us (Host), may another site send it (Sec-Fetch-Site, Origin), is it too large,
-and, where the studio has a password, does the visitor have a session or a token. No right is ever given by the
-address somebody comes from: behind a tunnel or proxy everybody comes from this computer.
+In this order: is it addressed to us (Host), may another site send it (Sec-Fetch-Site, Origin), who is it (a session or
+a token, unless the studio is one user's own), may people of that role do this (rights.py), is it too large. No right
+is ever given by the address somebody comes from: behind a tunnel or proxy everybody comes from this computer.
 """
 
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from studio.api.sign_in import COOKIE, LANGUAGE_COOKIE, Keys
+from studio.api.rights import allowed, is_open
+from studio.api.sign_in import COOKIE, LANGUAGE_COOKIE
+from studio.domain import Visitor, Way
 from studio.errors import Forbidden, Refused, StudioError, TooLarge
+from studio.service.people import People
 from studio.service.words import Words
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Wrote = Callable[[Visitor, str, str, str], None]  # visitor, method, path, address
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-OPEN_PATHS = ("/sign-in", "/health", "/healthz", "/ready")  # before signing in; they tell nothing about the library
 UPLOADS = re.compile(
     r"/(api/assets|api/voice/clone|api/voices/import|api/queues/(import|check)|gradio_api/upload|generate|projects/[^/]+/upload/\w+)"
 )  # written to disk as it comes
 PLAIN_BYTES = 25_000_000  # of any other body: it is held in memory; an episode may have 20 MB
 LOCAL = "lanterna.local"  # in the scope: this request comes from the command line of the user who runs the studio
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+VISITOR = "lanterna.visitor"  # in the scope: who sends this request; None before signing in
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "cf-connecting-ip", "via")
 ANSWER_HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -41,36 +45,15 @@ ANSWER_HEADERS = {
 }
 
 
-class Hosts:
-    """The names under which browsers may reach us. The share host is one only while sharing."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = {name.lower() for name in (*LOOPBACK_NAMES, *names)}
-
-    def add(self, name: str) -> None:
-        self.names.add(name.lower())
-
-    def remove(self, name: str) -> None:
-        self.names.discard(name.lower())
-
-    def knows(self, host: str) -> bool:
-        """`host` as the header has it, with or without a port."""
-        try:
-            parts = urlsplit("//" + host)
-            parts.port  # noqa: B018  raises when it is no number
-        except ValueError:
-            return False
-        return parts.netloc == host and "@" not in host and (parts.hostname or "") in self.names
-
-
 class Guard:
-    """Wraps `app`. Without `keys` it must be reachable from this computer only; `token` is the command line's own.
+    """Wraps `app`. `token` is the command line's own; `max_bytes`: of an upload; `wrote` is told of every write by
+    somebody who signed in."""
 
-    `max_bytes`: of an upload."""
-
-    def __init__(self, app: App, hosts: Hosts, words: Words, token: str, keys: Keys | None, max_bytes: int) -> None:
-        self.app, self.hosts, self.words = app, hosts, words
-        self.token, self.keys, self.max_bytes = token, keys, max_bytes
+    def __init__(
+        self, app: App, words: Words, token: str, people: People, max_bytes: int, wrote: Wrote | None = None
+    ) -> None:
+        self.app, self.words, self.token = app, words, token
+        self.people, self.max_bytes, self.wrote = people, max_bytes, wrote
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -85,21 +68,35 @@ class Guard:
         await self._within_limit(request, receive, send)
 
     def _check(self, request: "_Request") -> None:
-        if len(request.all("host")) != 1 or not self.hosts.knows(request.one("host")):
+        hosts = request.all("host")
+        way = self.people.hosts.way(hosts[0]) if len(hosts) == 1 else None
+        if way is None:
             raise _WrongHost("guard.host", host=request.one("host")[:80])
-        trusted = self._has_token(request)
-        request.scope[LOCAL] = self._is_ours(request)
+        request.way = way
+        request.scope[LOCAL] = ours = self._is_ours(request)
+        by_token = None if ours else self.people.visitor(request.token(), way) if request.token() else None
         # a token in a header cannot be sent by another site without asking first, and asking (OPTIONS) is refused here
-        if not trusted and not _same_site(request):
+        if not ours and by_token is None and not _same_site(request):
             raise Forbidden("guard.cross_site")
-        if self.keys is None:
-            if not trusted and any(request.all(name) for name in PROXY_HEADERS):
-                raise Forbidden("guard.proxy")
-        elif not trusted and request.path not in OPEN_PATHS and not self.keys.valid(request.cookie(COOKIE)):
+        request.scope[VISITOR] = visitor = self._visitor(request, way, ours, by_token)
+        if visitor is None and not is_open(request.path):
             raise _SignedOut("guard.signed_out")
+        if visitor and not allowed(visitor.role, request.method, request.path):
+            raise _NotTheirs("guard.role", role=visitor.role)
         length = request.one("content-length")
         if length and (not length.isdecimal() or len(length) > 18 or int(length) > self._limit(request)):
             raise self._too_large(request)
+
+    def _visitor(self, request: "_Request", way: Way, ours: bool, by_token: Visitor | None) -> Visitor | None:
+        if ours:
+            return Visitor("", "", "owner", way)
+        if found := by_token or self.people.visitor(request.cookie(COOKIE), way):
+            return found
+        if not self.people.at_home:
+            return None
+        if any(request.all(name) for name in PROXY_HEADERS):
+            raise Forbidden("guard.proxy")
+        return Visitor("", "", "owner", way)
 
     def _limit(self, request: "_Request") -> int:
         """Bytes that the body of this request may have."""
@@ -108,11 +105,6 @@ class Guard:
     def _too_large(self, request: "_Request") -> TooLarge:
         return TooLarge("guard.too_large", limit_mb=self._limit(request) // 1_000_000)
 
-    def _has_token(self, request: "_Request") -> bool:
-        return self._is_ours(request) or (
-            self.keys is not None and bool(request.token()) and self.keys.valid(request.token())
-        )
-
     def _is_ours(self, request: "_Request") -> bool:
         """The token of the lock file: whoever has it can read this user's files anyway, and may name any path."""
         sent = request.token()
@@ -120,7 +112,8 @@ class Guard:
 
     async def _within_limit(self, request: "_Request", receive: Receive, send: Send) -> None:
         """Counts what a body without Content-Length really brings; adds our headers to the answer."""
-        received, answered, cut_off, limit = 0, False, False, self._limit(request)
+        received, limit, status = 0, self._limit(request), 0
+        answered = cut_off = streaming = False
 
         async def counted() -> MutableMapping[str, Any]:
             nonlocal received, cut_off
@@ -134,21 +127,35 @@ class Guard:
             return {"type": "http.disconnect"}  # for the app the visitor has left
 
         async def guarded(message: MutableMapping[str, Any]) -> None:
-            nonlocal answered
+            nonlocal answered, status, streaming
             if cut_off:
                 return
+            if streaming and not self._welcome(request):  # sharing was switched off, or the session ended, meanwhile
+                raise ClientDisconnect
             if message["type"] == "http.response.start":
-                answered = True
+                answered, status = True, message["status"]
                 headers = list(message.get("headers", ()))
                 known = {name.lower() for name, _ in headers}
                 message["headers"] = headers + [pair for pair in ANSWER_HEADERS.items() if pair[0] not in known]
+            else:
+                streaming = True  # what follows the first part of a body: signing out is still answered whole
             await send(message)
 
         try:
             await self.app(request.scope, counted, guarded)
         except ClientDisconnect:
-            if not cut_off:
+            if not cut_off and self._welcome(request):
                 raise
+        visitor = request.visitor
+        if self.wrote and visitor and visitor.session_id and request.method not in SAFE_METHODS and status < 400:
+            await run_in_threadpool(self.wrote, visitor, request.method, request.path, request.address)
+
+    def _welcome(self, request: "_Request") -> bool:
+        """Is the way still open, and the session not over?"""
+        visitor = request.visitor
+        return self.people.hosts.way(request.one("host")) == request.way and (
+            visitor is None or self.people.is_inside(visitor)
+        )
 
     async def _refuse(self, request: "_Request", error: StudioError, receive: Receive, send: Send) -> None:
         if request.scope["type"] == "websocket":
@@ -157,6 +164,8 @@ class Guard:
         if isinstance(error, _SignedOut) and request.wants_page():
             where = quote(request.path + (f"?{request.query}" if request.query else ""), safe="/?=&")
             return await _answer(send, 303, b"", {b"location": f"/sign-in?next={quote(where)}".encode()})
+        if isinstance(error, _NotTheirs) and request.wants_page() and request.path == "/":
+            return await _answer(send, 303, b"", {b"location": b"/review"})
         told = self.words.error(error, self._language(request))
         if request.wants_page():
             text = f"{told['message']}\n\n{told['hint']}\n".encode()
@@ -178,14 +187,29 @@ class _SignedOut(Refused):
     status = 401
 
 
+class _NotTheirs(Forbidden):
+    """Their role may not do this."""
+
+
 class _Request:
     """What the guard reads of a request: nothing of its body."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.path: str = scope["path"]
+        self.method: str = scope.get("method", "GET")  # a websocket has none
+        self.way: Way = "local"
         self.query = scope.get("query_string", b"").decode("latin-1")
         self.headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+
+    @property
+    def visitor(self) -> Visitor | None:
+        found: Visitor | None = self.scope[VISITOR]
+        return found
+
+    @property
+    def address(self) -> str:
+        return str(self.scope["client"][0]) if self.scope.get("client") else ""
 
     def all(self, name: str) -> list[str]:
         return [value for key, value in self.headers if key == name]

@@ -1,20 +1,13 @@
-"""The sign-in page and the keys that open the studio. No user text is ever drawn into the page.
+"""The pages that lead in: /sign-in, /invite/<token>, /sign-out. No user text is ever drawn into them.
 
-`Keys` knows the one user and password of the settings and makes session tokens that survive a restart but not a
-changed password. The page is for people (HttpOnly cookie), the same address is for scripts (JSON in, token out).
+The pages are for people (HttpOnly cookie), /sign-in is for scripts too (JSON in, token out). Reading a link changes
+nothing: programs that look at every link of a message must not use up an invitation.
 """
 
-import hashlib
-import hmac
 import html
 import json
-import os
-import secrets
-import time
-from collections import deque
-from collections.abc import Callable
-from pathlib import Path
-from threading import Lock
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -22,89 +15,27 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from studio.errors import Forbidden, Unavailable
+from studio.domain import Visitor, Way
+from studio.errors import StudioError, Unavailable
+from studio.service.people import SESSION_DAYS, SHORTEST, People
 from studio.service.words import Words
 
 COOKIE = "lanterna_session"
 LANGUAGE_COOKIE = "lanterna_lang"
-SESSION_SECONDS = 30 * 24 * 3600
-TRIES, TRY_SECONDS = 5, 60.0  # wrong passwords per address before it has to wait
-ALL_TRIES = 40  # in the same time from anywhere: behind a tunnel every visitor has one address, or a thousand
+SESSION_SECONDS = SESSION_DAYS * 24 * 3600
 MAX_FORM_BYTES = 4096
-
-
-class Keys:
-    """Who may come in. `secret_file` (0600) is made on first use; without it every restart would sign everyone out."""
-
-    def __init__(self, user_and_password: str, secret_file: Path, clock: Callable[[], float] = time.time) -> None:
-        self.user, _, self.password = user_and_password.partition(":")
-        # bound to user and password, so that changing either ends every session
-        self._key = hmac.digest(_secret(secret_file), user_and_password.encode(), "sha256")
-        self.clock = clock
-        self._failures: dict[str, deque[float]] = {}
-        self._trying = Lock()  # protects _failures: guesses that come at once are counted one by one
-
-    def try_password(self, user: str, password: str, address: str) -> str:
-        """A new session token. Raises Forbidden("sign_in.wrong") or Unavailable("sign_in.wait", seconds)."""
-        with self._trying:
-            self._slow_down(address)
-            # both are always compared, in constant time: neither tells how far a guess got
-            right_user = hmac.compare_digest(_digest(user), _digest(self.user))
-            right_password = hmac.compare_digest(_digest(password), _digest(self.password))
-            if not (right_user and right_password):
-                self._failures.setdefault(address, deque(maxlen=ALL_TRIES)).append(self.clock())
-                raise Forbidden("sign_in.wrong")
-            self._failures.pop(address, None)
-        return self.new_session()
-
-    def new_session(self) -> str:
-        until = f"{int(self.clock()) + SESSION_SECONDS:x}.{secrets.token_urlsafe(12)}"
-        return f"{until}.{self._signature(until)}"
-
-    def valid(self, token: str) -> bool:
-        until, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(signature.encode(errors="replace"), self._signature(until).encode()):
-            return False
-        return int(until.partition(".")[0], 16) > self.clock()
-
-    def _signature(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(errors="replace"), hashlib.sha256).hexdigest()
-
-    def _slow_down(self, address: str) -> None:
-        since = self.clock() - TRY_SECONDS
-        for known in list(self._failures):
-            recent = self._failures[known]
-            while recent and recent[0] <= since:
-                recent.popleft()
-            if not recent:
-                del self._failures[known]
-        mine = self._failures.get(address, deque())
-        if len(mine) >= TRIES or sum(map(len, self._failures.values())) >= ALL_TRIES:
-            oldest = mine[0] if len(mine) >= TRIES else min(recent[0] for recent in self._failures.values())
-            raise Unavailable("sign_in.wait", seconds=max(1, int(oldest - since) + 1))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _secret(file: Path) -> bytes:
-    try:
-        found = file.read_bytes()
-        if len(found) >= 32:
-            return found
-    except FileNotFoundError:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = secrets.token_bytes(32)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(fresh)
-    return fresh
+FIRST_PAGE = {"reviewer": "/review"}  # of whom the studio itself does not open to
 
 
 def next_path(wanted: str) -> str:
     """Where to go after signing in: a path of this studio, never another site."""
     plain = wanted.isascii() and wanted.isprintable() and wanted.startswith("/")
-    return wanted if plain and not wanted.startswith(("//", "/\\", "/sign-in")) else "/"
+    return wanted if plain and not wanted.startswith(("//", "/\\", "/sign-in", "/invite")) else "/"
+
+
+def first_page(visitor: Visitor, wanted: str = "/") -> str:
+    wanted = next_path(wanted)
+    return FIRST_PAGE.get(visitor.role, wanted) if wanted == "/" else wanted
 
 
 def language(request: Request, words: Words) -> str:
@@ -113,41 +44,81 @@ def language(request: Request, words: Words) -> str:
     return words.pick(asked or request.headers.get("accept-language", ""))
 
 
-def routes(keys: Keys | None, words: Words) -> list[Route]:
-    """GET and POST /sign-in, POST /sign-out. Without `keys` there is nothing to sign in to."""
+def give_cookie(answer: Response, request: Request, token: str) -> None:
+    """The browser is signed in from here on."""
+    # Secure where the browser spoke TLS: a tunnel ends it before us and says so
+    tls = request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "") == "https"
+    answer.set_cookie(COOKIE, token, max_age=SESSION_SECONDS, path="/", httponly=True, samesite="lax", secure=tls)
+
+
+def caller(people: People, request: Request) -> tuple[Way, str, str]:
+    """(way, address, browser) of a request, as sessions remember them."""
+    address = request.client.host if request.client else ""
+    way = people.hosts.way(request.headers.get("host", "")) or "local"
+    return way, address, request.headers.get("user-agent", "")
+
+
+def routes(people: People, words: Words) -> list[Route]:
+    """GET and POST /sign-in, GET and POST /invite/<token>, POST /sign-out."""
+
+    def signed_in(request: Request) -> Visitor | None:
+        return people.visitor(request.cookies.get(COOKIE, ""), caller(people, request)[0])
 
     async def page(request: Request) -> Response:
-        if keys is None or keys.valid(request.cookies.get(COOKIE, "")):
-            return RedirectResponse(next_path(request.query_params.get("next", "/")), 303)
-        return _page(words, language(request, words))
+        visitor = signed_in(request)
+        if visitor or people.at_home:
+            wanted = request.query_params.get("next", "/")
+            return RedirectResponse(first_page(visitor, wanted) if visitor else next_path(wanted), 303)
+        return _page(words, language(request, words), SIGN_IN)
 
     async def check(request: Request) -> Response:
-        if keys is None:
+        if people.at_home:
             return RedirectResponse("/", 303)
-        user, password, is_script = await _credentials(request)
-        address = request.client.host if request.client else ""
+        fields, is_script = await _fields(request)
+        lang, wanted = language(request, words), request.query_params.get("next", "/")
+        try:
+            token, visitor = await run_in_threadpool(
+                people.try_password, fields.get("user", ""), fields.get("password", ""), *caller(people, request)
+            )
+        except StudioError as error:
+            return _refused(error, words, lang, SIGN_IN, is_script)
+        if is_script:
+            answer: Response = JSONResponse({"token": token, "seconds": SESSION_SECONDS, "role": visitor.role})
+        else:
+            answer = RedirectResponse(first_page(visitor, wanted), 303)
+        give_cookie(answer, request, token)
+        return answer
+
+    async def invitation(request: Request) -> Response:
         lang = language(request, words)
         try:
-            token = await run_in_threadpool(keys.try_password, user, password, address)
-        except (Forbidden, Unavailable) as error:
-            wait = {"Retry-After": str(error.params["seconds"])} if "seconds" in error.params else {}
-            status = 429 if wait else 403
-            if is_script:
-                return JSONResponse({"error": words.error(error, lang)}, status, wait)
-            return _page(words, lang, problem=words.error(error, lang)["message"], status=status, headers=wait)
-        answer: Response
-        if is_script:
-            answer = JSONResponse({"token": token, "seconds": SESSION_SECONDS})
-        else:
-            answer = RedirectResponse(next_path(request.query_params.get("next", "/")), 303)
-        # Secure where the browser spoke TLS: a tunnel ends it before us and says so
-        tls = request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "") == "https"
-        answer.set_cookie(
-            COOKIE, token, max_age=SESSION_SECONDS, path="/", httponly=True, samesite="lax", secure=tls
+            invited = await run_in_threadpool(people.invited, request.path_params["token"])
+        except StudioError as error:
+            return _refused(error, words, lang, CLOSED)
+        return _page(words, lang, _welcome(invited))
+
+    async def accept(request: Request) -> Response:
+        fields, is_script = await _fields(request)
+        lang, token = language(request, words), request.path_params["token"]
+        try:
+            invited = await run_in_threadpool(people.invited, token)
+        except StudioError as error:
+            return _refused(error, words, lang, CLOSED, is_script)
+        try:
+            session, visitor = await run_in_threadpool(
+                people.accept, token, fields.get("user", ""), fields.get("password", ""), *caller(people, request)
+            )
+        except StudioError as error:
+            return _refused(error, words, lang, _welcome(invited), is_script)
+        answer: Response = JSONResponse({"token": session, "role": visitor.role}) if is_script else RedirectResponse(
+            first_page(visitor), 303
         )  # fmt: skip
+        give_cookie(answer, request, session)
         return answer
 
     async def leave(request: Request) -> Response:
+        if visitor := signed_in(request):
+            await run_in_threadpool(people.end_session, visitor.session_id)
         answer = RedirectResponse("/sign-in", 303)
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
         return answer
@@ -155,23 +126,53 @@ def routes(keys: Keys | None, words: Words) -> list[Route]:
     return [
         Route("/sign-in", page, methods=["GET"], include_in_schema=False),
         Route("/sign-in", check, methods=["POST"], include_in_schema=False),
+        Route("/invite/{token}", invitation, methods=["GET"], include_in_schema=False),
+        Route("/invite/{token}", accept, methods=["POST"], include_in_schema=False),
         Route("/sign-out", leave, methods=["POST"], include_in_schema=False),
     ]
 
 
-async def _credentials(request: Request) -> tuple[str, str, bool]:
-    """(user, password, whether a script asks). Anything malformed is simply a wrong password."""
+async def _fields(request: Request) -> tuple[Mapping[str, str], bool]:
+    """(what the form holds, whether a script asks). Anything malformed holds nothing."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_FORM_BYTES:
-            return "", "", False
+            return {}, False
     is_script = request.headers.get("content-type", "").startswith("application/json")
     try:
-        fields = json.loads(body) if is_script else {k: v[0] for k, v in parse_qs(body.decode()).items()}
-        return str(fields.get("user", "")), str(fields.get("password", "")), is_script
+        found: Any = json.loads(body) if is_script else {k: v[0] for k, v in parse_qs(body.decode()).items()}
+        return {str(name): str(value) for name, value in found.items()}, is_script
     except (ValueError, AttributeError, RecursionError):
-        return "", "", is_script
+        return {}, is_script
+
+
+def _refused(
+    error: StudioError, words: Words, lang: str, form: Mapping[str, Any], is_script: bool = False
+) -> Response:  # fmt: skip
+    wait = {"Retry-After": str(error.params["seconds"])} if isinstance(error, Unavailable) else {}
+    status = 429 if wait else error.status
+    told = words.error(error, lang)
+    if is_script:
+        return JSONResponse({"error": told}, status, wait)
+    return _page(words, lang, form, told["message"], told["hint"] if form is CLOSED else "", status, wait)
+
+
+# ------------------------------------------------------------------------------------------------ the pages
+SIGN_IN: Mapping[str, Any] = {
+    "lead": "sign_in.lead", "user": "sign_in.user", "password": "current", "enter": "sign_in.enter",
+}  # fmt: skip
+CLOSED: Mapping[str, Any] = {"lead": "", "user": "", "password": "", "enter": ""}
+
+
+def _welcome(invited: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The form of an invitation: a name, and a password where one is needed; or just a button for who comes back."""
+    if invited["returns"]:
+        return {"lead": "invite.again", "user": "", "password": "", "enter": "invite.enter"}
+    return {
+        "lead": f"invite.{invited['role']}", "user": "invite.name", "password": "new" if invited["password"] else "",
+        "enter": "invite.enter",
+    }  # fmt: skip
 
 
 _PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8">
@@ -189,22 +190,41 @@ border:1px solid #ffffff1c;border-radius:8px}}
 input:focus-visible,button:focus-visible{{outline:2px solid #e8a855;outline-offset:1px}}
 button{{width:100%;margin-top:22px;padding:10px;background:#e8a855;color:#14100a;border:0;border-radius:8px;
 font:inherit;font-weight:600;cursor:pointer}}
-.bad{{margin:0 0 6px;color:#dd6f5f}}</style></head><body><form method="post"><h1>Lanterna</h1><p>{lead}</p>{problem}
-<label for="u">{user}</label><input id="u" name="user" autocomplete="username" autocapitalize="none" required autofocus>
-<label for="p">{password}</label><input id="p" name="password" type="password" autocomplete="current-password" required>
-<button>{enter}</button></form></body></html>"""
+.bad{{margin:0 0 6px;color:#dd6f5f}}</style></head>
+<body><form method="post"><h1>Lanterna</h1>{lead}{problem}{fields}</form></body></html>"""
+
+_FIELD = '<label for="{id}">{label}</label><input id="{id}" name="{name}" {more} required>'
 
 
 def _page(
-    words: Words, lang: str, problem: str = "", status: int = 200, headers: dict[str, str] | None = None
-) -> HTMLResponse:
+    words: Words, lang: str, form: Mapping[str, Any], problem: str = "", hint: str = "", status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:  # fmt: skip
     """The form has no action: it posts to its own address, `next` included, without that being drawn."""
-    text = {name: html.escape(words.text(f"sign_in.{name}", lang)) for name in ("lead", "user", "password", "enter")}
+
+    def text(key: str, **params: Any) -> str:
+        return html.escape(words.text(key, lang, **params))
+
+    fields = ""
+    if form["user"]:
+        more = f'autocomplete="username" autocapitalize="{"none" if form is SIGN_IN else "words"}" autofocus'
+        fields += _FIELD.format(id="u", label=text(form["user"]), name="user", more=more)
+    if form["password"]:
+        key = "sign_in.password" if form is SIGN_IN else "invite.password"
+        more = f'type="password" autocomplete="{form["password"]}-password"'
+        more += f' minlength="{SHORTEST}"' if form["password"] == "new" else ""
+        fields += _FIELD.format(id="p", label=text(key, least=SHORTEST), name="password", more=more)
+    fields += f"<button>{text(form['enter'])}</button>" if form["enter"] else ""
     shown = f'<p class="bad" role="alert">{html.escape(problem)}</p>' if problem else ""
+    shown += f"<p>{html.escape(hint)}</p>" if hint else ""
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     )
+    lead = f"<p>{text(form['lead'])}</p>" if form["lead"] else ""
     return HTMLResponse(
-        _PAGE.format(lang=lang, problem=shown, **text), status,
-        {"Content-Security-Policy": policy, "Cache-Control": "no-store", **(headers or {})},
+        _PAGE.format(lang=lang, lead=lead, problem=shown, fields=fields), status,
+        {
+            "Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+            **(headers or {}),
+        },
     )  # fmt: skip

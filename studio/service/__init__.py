@@ -22,6 +22,7 @@ from studio.service.exports import Exports
 from studio.service.folders import Folders
 from studio.service.heard import Heard
 from studio.service.hooks import Hooks
+from studio.service.hosts import Hosts
 from studio.service.installations import Installations
 from studio.service.landing import Landing
 from studio.service.library import Library
@@ -31,6 +32,7 @@ from studio.service.models import Models
 from studio.service.notices import Notices
 from studio.service.packages import Packages
 from studio.service.peers import Peers
+from studio.service.people import People
 from studio.service.planner import Planner
 from studio.service.preferences import Preferences
 from studio.service.preflight import Preflight
@@ -40,6 +42,7 @@ from studio.service.queues import Queues
 from studio.service.relink import Relink
 from studio.service.reports import Reports
 from studio.service.review import Review
+from studio.service.reviewing import Reviewing
 from studio.service.runs import Runs
 from studio.service.scenes import Scenes
 from studio.service.stand_ins import StandIns
@@ -63,6 +66,7 @@ class Studio:
     settings: Settings
     words: Words
     projects: Projects
+    people: People
     peers: Peers
     queues: Queues
     runs: Runs
@@ -82,6 +86,7 @@ class Studio:
     takes: Takes
     heard: Heard
     review: Review
+    reviewing: Reviewing
     contact_sheets: ContactSheets
     storage: Storage
     reports: Reports
@@ -106,9 +111,12 @@ class Studio:
     ) -> "Studio":
         """`machine`: this computer as it is at the moment. `assets`: the bundled folder with locales and samples."""
         data = settings.data_dir
-        homes = [Path.home()] if settings.at_home else []
         most = settings.max_upload_mb * 1_000_000
-        library = Library(store, runner, data / "assets", assets / "samples", most, homes)
+        people = People(store, Hosts(), settings.at_home)
+        library = Library(
+            store, runner, data / "assets", assets / "samples", most,
+            lambda: [Path.home()] if people.at_home else [],
+        )  # fmt: skip
         planner = Planner(store, runner, machine)
         engines = Engines(planner, Wildcards(data / "wildcards"))
         memory = Memory(store, runner, engines, planner, settings)
@@ -127,7 +135,7 @@ class Studio:
         casting = Casting(store, runner, library, editing)
         sample = assets / "samples" / "episode.json"
         episodes = Episodes(store, library, engines, queues, preflight, casting, sample)
-        hooks = Hooks(store, words, settings, post)
+        hooks = Hooks(store, words, settings, post, alone=lambda: people.hosts.alone)
         packages = Packages(store, runner, library, queues, episodes, exports, landing)
         installations = Installations(store, runner, library, landing)
         runner.power.busy += [library.busy, packages.busy, installations.busy]
@@ -139,6 +147,7 @@ class Studio:
             settings=settings,
             words=words,
             projects=Projects(store),
+            people=people,
             queues=queues,
             runs=runs,
             preflight=preflight,
@@ -160,6 +169,7 @@ class Studio:
             takes=takes,
             heard=Heard(store, runner, CutLists(store), settings.cache_dir),
             review=Review(store, runner, runs, scenes),
+            reviewing=Reviewing(store, runner, exports, words, data / "reviews"),
             contact_sheets=ContactSheets(store, runner, words, settings.cache_dir),
             storage=storage,
             reports=Reports(store, runner, words, assets / "report.css"),
@@ -171,6 +181,7 @@ class Studio:
             downloads=downloads,
             preferences=Preferences(
                 settings,
+                people,
                 {
                     "media_roots": lambda new: store.roots.change(new.roots),
                     "trash_days": partial(_take_over, storage, "trash_days"),
@@ -202,6 +213,7 @@ class Studio:
         """Put right what a crash left, and let the workers begin. Returns at once."""
         self.library.tidy()
         self.packages.tidy()
+        self.reviewing.tidy()
         self._runner.start()
         self.notices.start()
         self.listening.start()
@@ -219,6 +231,7 @@ class Studio:
     def close(self) -> None:
         """Let the workers go and close the database."""
         self.storage.close()
+        self.reviewing.close()
         self.notices.close()
         self.listening.close()
         self.downloads.stop()
@@ -228,6 +241,7 @@ class Studio:
         self.exports.close()
         self.installations.close()
         self.relink.close()
+        self.people.close()
         self._store.close()
 
 

@@ -35,14 +35,19 @@ ACCEPTED_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 class Library:
     def __init__(
-        self, store: Store, runner: Runner, folder: Path, samples: Path, max_bytes: int, homes: Sequence[Path] = ()
-    ) -> None:
+        self, store: Store, runner: Runner, folder: Path, samples: Path, max_bytes: int,
+        homes: Callable[[], Sequence[Path]] = tuple,
+    ) -> None:  # fmt: skip
         """`folder`: where uploads are kept. `samples`: the bundled sample's folder, readable for everybody.
-        `max_bytes`: of a file fetched from the web. `homes`: below which a folder may be picked, nothing hidden."""
+        `max_bytes`: of a file fetched from the web. `homes`: below which a folder may be picked now, nothing hidden."""
         self._store, self._runner, self._folder, self._samples = store, runner, folder, samples
-        self._max_bytes, self.homes = max_bytes, [home.resolve() for home in homes]
+        self._max_bytes, self._homes = max_bytes, homes
         self._looked: dict[Key, View] = {}  # what was seen in a file, until it changes
         self._lock = Lock()  # protects _looked; nothing else is taken inside it
+
+    @property
+    def homes(self) -> Sequence[Path]:
+        return [home.resolve() for home in self._homes()]
 
     # ------------------------------------------------------------------------------------------ looking
     def look(self, path: Path) -> View:

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from studio import logs
 from studio.errors import Forbidden, Refused, Unavailable
 from studio.media.files import fsync_file, replace, whole_or_gone
+from studio.service.people import People
 from studio.service.views import View
 from studio.settings import ADDRESSES, OWN_PYTHONS, SPEAKING_KEYS, Settings, field_named, without_password
 
@@ -38,9 +39,9 @@ Apply = Callable[[Settings], None]
 class Preferences:
     """`_lock`: one writer of the file at a time."""
 
-    def __init__(self, settings: Settings, apply: Mapping[str, Apply]) -> None:
+    def __init__(self, settings: Settings, people: People, apply: Mapping[str, Apply]) -> None:
         """`apply`: what brings a new value of a setting to those who were given the old one."""
-        self._settings, self._apply = settings, apply
+        self._settings, self._people, self._apply = settings, people, apply
         self._lock = Lock()
 
     def list(self) -> View:
@@ -62,11 +63,9 @@ class Preferences:
         return name in self._apply or name in READ_WHEN_USED
 
     def change(self, values: Mapping[str, Any], *, trusted: bool = False) -> View:
-        """Save values by name; None takes a value out of the file. All of them or none. Raises Forbidden where somebody
-        else than the owner may be asking, Refused naming the setting."""
-        if not (trusted or self._settings.at_home or self._settings.auth is not None):
-            raise Forbidden("settings.not_yours")  # with `auth`, the door has let in nobody but the owner
-        if not (trusted or self._settings.at_home):  # a stolen password must not choose what this computer runs
+        """Save values by name; None takes a value out of the file. All of them or none. The door lets in nobody but the
+        owner. Raises Forbidden for what only somebody at this computer may choose, Refused naming the setting."""
+        if not (trusted or self._people.at_home):  # a stolen password must not choose what this computer runs
             for name in (name for name in values if name in OWN_PYTHONS or name.startswith("wan2gp_")):
                 raise Forbidden("settings.program", setting=name)
         with self._lock:
@@ -74,7 +73,7 @@ class Preferences:
             clean = {name: self._clean(name, value, saved) for name, value in values.items()}
             wished = self._read(**{name: _usual(name) if value is None else value for name, value in clean.items()})
             _check_folders(wished, clean)
-            if not wished.local_only and wished.auth is None:  # the next start would be refused
+            if not (wished.local_only or wished.auth or self._people.has_owner()):  # the next start would be refused
                 raise Unavailable("app.needs_auth", host=wished.host, origin="data/settings.toml")
             self._write(clean)
             self._take_over(clean)

@@ -22,10 +22,12 @@ from studio.store.migrations import migrations
 from studio.store.models import Models
 from studio.store.night import Night
 from studio.store.notices import Notices
+from studio.store.people import People
 from studio.store.presets import Presets
 from studio.store.projects import Projects
 from studio.store.queues import POLICY, Queue, Queues, SceneRow
 from studio.store.review import Review
+from studio.store.reviews import Reviews
 from studio.store.runs import Runs
 from studio.store.speakers import Speakers, speakers_of
 from studio.store.standing import Standing
@@ -62,11 +64,13 @@ class Store:
         self.night = Night(self._connection, self.changes)
         self.survey = Survey(self._connection)
         self.presets = Presets(self._connection)
+        self.people = People(self._connection)
         self.calibration = Calibration(self._connection)
         self.edits = Edits(self._connection, self.changes, standing.settle)
         self.voices = Voices(self._connection, self.changes)
         self.takes = Takes(self._connection, self.changes, roots)
         self.review = Review(self._connection, self.changes)
+        self.reviews = Reviews(self._connection, self.changes)
         self.storage = Storage(self._connection, self.changes)
         self.models = Models(self._connection)
         self.transfers = Transfers(self._connection, self.changes, roots, self.queues, self.projects)

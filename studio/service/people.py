@@ -1,0 +1,405 @@
+"""Who may come in: owner, editors, reviewers; passwords, invitations, sessions. Knows no route and no cookie.
+
+Passwords are kept as argon2 hashes, tokens of sessions and invitations as SHA-256: whoever reads the database signs in
+nowhere. A session belongs to the way it was opened by and ends with it. Every session is also held in memory, because
+the door asks at each request.
+"""
+
+import hashlib
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from threading import Lock
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from pydantic import SecretStr
+
+from studio.domain import Role, Visitor, Way, one_line
+from studio.errors import Conflict, Forbidden, NotFound, Refused, Unavailable
+from studio.service.hosts import Hosts
+from studio.service.views import View
+from studio.store import Store
+from studio.store.database import Row, stamp
+
+SESSION_DAYS = 30
+TRIES, TRY_SECONDS = 5, 60.0  # wrong passwords per address before it has to wait
+ALL_TRIES = 40  # in the same time by one way: behind a tunnel every visitor has one address, or a thousand
+SHORTEST = 8  # characters of a password
+MOST_NAME, MOST_AGENT, MOST_PASSWORD = 60, 200, 1024
+AUDIT_DAYS = 180
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    visitor: Visitor
+    expires: str
+
+
+class People:
+    """`_lock` protects what is held of sessions; `_trying` lets one password be compared at a time."""
+
+    def __init__(
+        self, store: Store, hosts: Hosts, at_home: bool, clock: Callable[[], float] = time.time,
+        hasher: PasswordHasher | None = None,
+    ) -> None:  # fmt: skip
+        """`at_home`: by its settings the studio is one user's own."""
+        self._rows, self.hosts, self._at_home, self.clock = store.people, hosts, at_home, clock
+        self._hasher = hasher or PasswordHasher()
+        self._sessions: dict[str, _Session] = {}
+        self._live: frozenset[str] = frozenset()
+        self._seen: dict[str, str] = {}
+        self._failures: dict[tuple[Way, str], deque[float]] = {}
+        self._lock, self._trying = Lock(), Lock()
+        self._reload()
+
+    @cached_property
+    def _nobody(self) -> str:
+        """What is compared where the name is unknown."""
+        return self._hasher.hash(secrets.token_urlsafe(16))
+
+    @property
+    def at_home(self) -> bool:
+        """Nobody else can reach the studio: whoever is here is the owner."""
+        return self._at_home and self.hosts.alone
+
+    def start(self, auth: SecretStr | None) -> None:
+        """The owner whom the settings name, if they do: the hash is kept, and another password ends every session."""
+        self._rows.trim_audit(self._stamp(-AUDIT_DAYS * 86400))
+        known = next((row for row in self._rows.all() if row["origin"] == "settings"), None)
+        name, _, password = auth.get_secret_value().partition(":") if auth else ("", "", "")
+        if known and (not auth or known["key"] != _key(name)):
+            self._rows.remove(known["id"])
+            known = None
+        if auth and known is None:
+            if other := self._rows.called(_key(name)):  # the settings win over whoever took that name
+                self._rows.remove(other["id"])
+            self._rows.add(
+                name=name, key=_key(name), role="owner", origin="settings", password=self._hasher.hash(password)
+            )
+        elif known and not self._matches(known["password"], password):
+            self._rows.change(known["id"], {"password": self._hasher.hash(password)})
+            self._rows.end_sessions(known["id"])
+        self._reload()
+
+    def close(self) -> None:
+        """Write down when each session was last used."""
+        with self._lock:
+            seen, self._seen = self._seen, {}
+        if seen:
+            self._rows.seen(seen)
+
+    # ------------------------------------------------------------------------------------------ sessions
+    def visitor(self, token: str, way: Way) -> Visitor | None:
+        """Whose session this is, where it is one that came by this way."""
+        with self._lock:
+            found = self._sessions.get(_digest(token))
+            if found is None or found.visitor.way != way or found.expires <= self._stamp():
+                return None
+            self._seen[found.visitor.session_id] = self._stamp()
+            return found.visitor
+
+    def is_inside(self, visitor: Visitor) -> bool:
+        """Has their session not ended meanwhile? At home there is none that could."""
+        return not visitor.session_id or visitor.session_id in self._live
+
+    def try_password(self, name: str, password: str, way: Way, address: str, agent: str = "") -> tuple[str, Visitor]:
+        """A new session. Raises Forbidden("sign_in.wrong") or Unavailable("sign_in.wait", seconds)."""
+        with self._trying:
+            self._slow_down(way, address)
+            row = self._rows.called(_key(name))
+            kept = row["password"] if row else ""
+            # an unknown name takes as long as a wrong password
+            right = self._matches(kept or self._nobody, password)
+            if row is None or not kept or not right:
+                self._failures.setdefault((way, address), deque(maxlen=ALL_TRIES)).append(self.clock())
+                raise Forbidden("sign_in.wrong")
+            self._failures.pop((way, address), None)
+        return self._open(row, way, address, agent)
+
+    def session_for_owner(self, way: Way, address: str = "", agent: str = "") -> tuple[str, Visitor]:
+        """For whoever sits at home while it is opened to others. Raises Conflict where there is no owner yet."""
+        owner = next((row for row in self._rows.all() if row["role"] == "owner" and row["password"]), None)
+        if owner is None:
+            raise Conflict("sharing.no_owner")
+        return self._open(owner, way, address, agent)
+
+    def me(self, visitor: Visitor) -> View:
+        """{name, role, way, at_home, password: have they one, queue_id}."""
+        row = self._rows.get(visitor.person_id) if visitor.person_id else {"password": "", "origin": ""}
+        return {
+            "name": visitor.name, "role": visitor.role, "way": visitor.way, "at_home": self.at_home,
+            "password": bool(row["password"]) and row["origin"] != "settings", "queue_id": visitor.queue_id,
+        }  # fmt: skip
+
+    def sessions(self, of: Visitor) -> list[View]:
+        with self._lock:
+            seen = dict(self._seen)
+        names = ("id", "person_id", "name", "role", "way", "address", "agent", "created", "expires")
+        return [
+            {name: row[name] for name in names}
+            | {"seen": max(row["seen"], seen.get(row["id"], "")), "mine": row["id"] == of.session_id}
+            for row in self._rows.sessions()
+        ]
+
+    def end_session(self, session_id: str) -> None:
+        self._rows.end_session(session_id)
+        self._reload()
+
+    def end_way(self, way: Way) -> None:
+        """Everybody who came by it has to sign in anew, once it is there again."""
+        self._rows.end_way(way)
+        self._reload()
+
+    def inside(self) -> int:
+        """People with a session that is not over."""
+        with self._lock:
+            return len({session.visitor.person_id for session in self._sessions.values()})
+
+    def _open(self, row: Row, way: Way, address: str, agent: str, expires: str = "") -> tuple[str, Visitor]:
+        token = secrets.token_urlsafe(32)
+        self._rows.open_session(
+            person_id=row["id"], digest=_digest(token), way=way, address=address[:MOST_AGENT],
+            agent=one_line(agent)[:MOST_AGENT], expires=expires or self._stamp(SESSION_DAYS * 86400),
+        )  # fmt: skip
+        self._reload()
+        visitor = self.visitor(token, way)
+        assert visitor is not None
+        return token, visitor
+
+    def _reload(self) -> None:
+        rows = self._rows.sessions()
+        with self._lock:
+            self._sessions = {
+                row["digest"]: _Session(
+                    Visitor(row["person_id"], row["name"], row["role"], row["way"], row["id"], row["queue_id"]),
+                    row["expires"],
+                )
+                for row in rows
+            }
+            self._live = frozenset(row["id"] for row in rows)
+
+    # ------------------------------------------------------------------------------------------ people
+    def has_owner(self) -> bool:
+        """Is there somebody who can sign in and may do everything?"""
+        return any(row["role"] == "owner" and row["password"] for row in self._rows.all())
+
+    def everybody(self) -> list[View]:
+        with self._lock:
+            seen = dict(self._seen)
+        sessions = self._rows.sessions()
+        views = []
+        for row in self._rows.all():
+            own = [session for session in sessions if session["person_id"] == row["id"]]
+            last = [max(session["seen"], seen.get(session["id"], "")) for session in own]
+            names = ("id", "name", "role", "origin", "queue_id", "created")
+            views.append(
+                {name: row[name] for name in names}
+                | {"password": bool(row["password"]), "sessions": len(own), "seen": max(last, default=None)}
+            )
+        return views
+
+    def make_owner(self, name: str, password: str) -> View:
+        """Somebody who may do everything."""
+        row = {"name": _name(name), "role": "owner", "origin": "made", "password": self._hashed(password)}
+        person_id = self._rows.add(**row, key=_key(row["name"]))
+        return next(view for view in self.everybody() if view["id"] == person_id)
+
+    def change(self, person_id: str, *, role: Role | None = None, password: str | None = None) -> None:
+        """Another role, or a new password; both end the sessions of that person. The settings' own owner is theirs."""
+        row = self._mine_to_change(person_id)
+        if role and role != "owner":
+            self._another_owner(row)
+        if role and role != "reviewer" and not (password or row["password"]):
+            raise Refused("people.needs_password", name=row["name"])
+        values: dict[str, str | None] = {"role": role} if role else {}
+        if role and role != "reviewer":
+            values["queue_id"] = None
+        if password is not None:
+            values["password"] = self._hashed(password)
+        if values:
+            self._rows.change(person_id, values)
+            self._rows.end_sessions(person_id)
+            self._reload()
+
+    def change_own(self, visitor: Visitor, old: str, password: str) -> None:
+        """Their own password; other sessions of theirs end. Raises Forbidden where the old one is wrong."""
+        row = self._mine_to_change(visitor.person_id)
+        if row["password"]:
+            with self._trying:
+                self._slow_down(visitor.way, visitor.person_id)
+                if not self._matches(row["password"], old):
+                    self._failures.setdefault((visitor.way, visitor.person_id), deque(maxlen=ALL_TRIES)).append(
+                        self.clock()
+                    )
+                    raise Forbidden("people.wrong_password")
+        self._rows.change(row["id"], {"password": self._hashed(password)})
+        self._rows.end_sessions(row["id"], but=visitor.session_id)
+        self._reload()
+
+    def remove(self, person_id: str) -> None:
+        self._another_owner(self._mine_to_change(person_id))
+        self._rows.remove(person_id)
+        self._reload()
+
+    def _mine_to_change(self, person_id: str) -> Row:
+        row = self._rows.get(person_id)
+        if row["origin"] == "settings":
+            raise Conflict("people.of_settings", name=row["name"])
+        return row
+
+    def _another_owner(self, row: Row) -> None:
+        """Raises Conflict where this is the last one who may do everything."""
+        owners = [one for one in self._rows.all() if one["role"] == "owner" and one["password"]]
+        if [one["id"] for one in owners] == [row["id"]]:
+            raise Conflict("people.last_owner", name=row["name"])
+
+    # ------------------------------------------------------------------------------------------ invitations
+    def invite(self, role: Role, note: str, queue_id: str | None, hours: float, most: int, by: Visitor) -> View:
+        """{…, token}: the token is told once and kept nowhere."""
+        if queue_id and role != "reviewer":
+            raise Refused("invitation.film_of_reviewer")
+        token = secrets.token_urlsafe(32)
+        invitation_id = self._rows.invite(
+            role=role, note=one_line(note)[:MOST_AGENT], digest=_digest(token), queue_id=queue_id, most=most,
+            expires=self._stamp(hours * 3600), created_by=by.name,
+        )  # fmt: skip
+        return {**next(one for one in self.invitations() if one["id"] == invitation_id), "token": token}
+
+    def invitations(self) -> list[View]:
+        """`state`: open | used | expired | revoked."""
+        names = ("id", "role", "note", "queue_id", "queue", "most", "expires", "created", "created_by", "used_by")
+        return [{name: row[name] for name in names} | {"state": self._state(row)} for row in self._rows.invitations()]
+
+    def revoke_invitation(self, invitation_id: str, forget: bool = False) -> None:
+        """The link opens nothing any more, at once. `forget`: it leaves the list too."""
+        self._rows.revoke(invitation_id)
+        if forget:
+            self._rows.forget_invitation(invitation_id)
+        self._reload()
+
+    def invited(self, token: str) -> View:
+        """{role, note, queue_id, returns: name | "", password: is one needed}. Raises NotFound for a forged link,
+        Forbidden for one that is over."""
+        row = self._invitation(token)
+        came = self._rows.came_by(row["id"])
+        returns = came[0]["name"] if row["most"] == 1 and came else ""
+        if not returns and len(came) >= row["most"]:
+            raise Forbidden("invitation.used")
+        return {
+            "role": row["role"], "note": row["note"], "queue_id": row["queue_id"], "returns": returns,
+            "password": row["role"] != "reviewer",
+        }  # fmt: skip
+
+    def accept(
+        self, token: str, name: str, password: str, way: Way, address: str, agent: str = ""
+    ) -> tuple[str, Visitor]:  # fmt: skip
+        """A session for whom the link was meant: a new person, or the one who came by it before. Those with a password
+        sign in with it the next time; a reviewer without one comes back by the link while it holds."""
+        with self._trying:
+            invited, row = self.invited(token), self._invitation(token)
+            if invited["returns"]:
+                person = self._rows.came_by(row["id"])[0]
+                if person["password"]:
+                    raise Forbidden("invitation.used")
+            else:
+                person = self._arrive(row, name, password)
+            until = self._stamp(SESSION_DAYS * 86400)
+            expires = until if person["password"] else min(until, row["expires"])
+            return self._open(person, way, address, agent, expires)
+
+    def _arrive(self, row: Row, name: str, password: str) -> Row:
+        name, key = _name(name), _key(name)
+        hashed = self._hashed(password) if password or row["role"] != "reviewer" else ""
+        values = {
+            "name": name, "role": row["role"], "invitation_id": row["id"], "queue_id": row["queue_id"],
+            "password": hashed,
+        }  # fmt: skip
+        before = self._rows.called(key)
+        if before and self._is_over(before):  # the same client, by a new link
+            self._rows.change(before["id"], values)
+            return self._rows.get(before["id"])
+        return self._rows.get(self._rows.add(**values, key=key))
+
+    def _is_over(self, person: Row) -> bool:
+        """A reviewer who has no password, no session and no link that holds."""
+        if person["role"] != "reviewer" or person["password"]:
+            return False
+        holds = [one for one in self._rows.invitations() if one["id"] == person["invitation_id"]]
+        live = [one for one in self._rows.sessions() if one["person_id"] == person["id"]]
+        return not live and not any(self._state(one) in ("open", "used") for one in holds)
+
+    def _invitation(self, token: str) -> Row:
+        row = self._rows.invitation(_digest(token))
+        if row is None:
+            raise NotFound("invitation.forged")
+        if row["revoked"]:
+            raise Forbidden("invitation.revoked")
+        if row["expires"] <= self._stamp():
+            raise Forbidden("invitation.expired")
+        return row
+
+    def _state(self, row: Row) -> str:
+        if row["revoked"]:
+            return "revoked"
+        if row["expires"] <= self._stamp():
+            return "expired"
+        return "used" if len(row["used_by"]) >= row["most"] else "open"
+
+    # ------------------------------------------------------------------------------------------ audit
+    def record(self, visitor: Visitor, what: str, subject: str = "", facts: str = "{}", address: str = "") -> None:
+        """Write down who did what."""
+        self._rows.record(
+            person_id=visitor.person_id, name=visitor.name, role=visitor.role, way=visitor.way, what=what,
+            subject=subject, facts=facts, address=address[:MOST_AGENT],
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ secrets
+    def _hashed(self, password: str) -> str:
+        if not SHORTEST <= len(password) <= MOST_PASSWORD:
+            raise Refused("people.password", least=SHORTEST, most=MOST_PASSWORD)
+        return self._hasher.hash(password)
+
+    def _matches(self, kept: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(kept, password[:MOST_PASSWORD].encode("utf-8", "surrogatepass"))
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def _slow_down(self, way: Way, address: str) -> None:
+        """Counted by way: who guesses through the tunnel does not lock out whoever sits here."""
+        since = self.clock() - TRY_SECONDS
+        for known in list(self._failures):
+            recent = self._failures[known]
+            while recent and recent[0] <= since:
+                recent.popleft()
+            if not recent:
+                del self._failures[known]
+        mine = self._failures.get((way, address), deque())
+        by_way = [recent for known, recent in self._failures.items() if known[0] == way]
+        if len(mine) >= TRIES or sum(map(len, by_way)) >= ALL_TRIES:
+            oldest = mine[0] if len(mine) >= TRIES else min(recent[0] for recent in by_way)
+            raise Unavailable("sign_in.wait", seconds=max(1, int(oldest - since) + 1))
+
+    def _stamp(self, plus: float = 0.0) -> str:
+        return stamp(datetime.fromtimestamp(self.clock(), UTC) + timedelta(seconds=plus))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _name(name: str) -> str:
+    name = one_line(name).strip()
+    if not name or len(name) > MOST_NAME or not name.isprintable():
+        raise Refused("people.name", most=MOST_NAME)
+    return name
+
+
+def _key(name: str) -> str:
+    """A name as it is compared: nobody passes for somebody else by a capital letter."""
+    return " ".join(one_line(name).casefold().split())
