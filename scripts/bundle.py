@@ -3,8 +3,8 @@
     python scripts/bundle.py --platform linux-x64 --out dist --with-python
     python scripts/bundle.py --platform all --out dist --with-python --releases https://example.org/lanterna
 
-Lanterna/app is the program as the commit has it, Lanterna/bin/uv fetches a Python where the bundle carries none,
-Lanterna/python is one. The same commit gives the same bytes. docs/release.md says how a release is made.
+Lanterna-program/app is the program as the commit has it, its bin/uv fetches a Python where the bundle carries none,
+its python/ is one. The same commit gives the same bytes. docs/release.md says how a release is made.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from bundling.members import PROGRAM, Member, write_zip
 from bundling.source import Commit, program, version
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TOP = "Lanterna"
+TOP = "Lanterna-program"  # unpacked in a home, not where ~/Lanterna is: films and settings lie there
 STARTERS = {  # what is clicked, by system
     "linux-x64": "Lanterna.sh",
     "linux-arm64": "Lanterna.sh",
