@@ -32,29 +32,35 @@ class Outside:
         self.bits = 64 if sys.maxsize > 2**32 else 32
         # of a .venv the Python that it was made with
         self.executable: str = getattr(sys, "_base_executable", None) or sys.executable
+        self.libc = platform.libc_ver()  # ("glibc", "2.36"); of musl and of other systems ("", "")
         self.environ: Mapping[str, str] = os.environ
         self.home = Path.home()
 
-    def run(self, command: Sequence[str]) -> Said:
-        """Wait for a program. One that is not there has code 127."""
+    def run(self, command: Sequence[str], seconds: float | None = None) -> Said:
+        """Wait for a program. One that is not there has code 127, one that took longer than `seconds` code 124."""
         import subprocess
 
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                text=True, encoding="utf-8", errors="replace",
+                text=True, encoding="utf-8", errors="replace", timeout=seconds,
             )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return Said(124, f"took longer than {seconds} s")
         except OSError as error:
             return Said(127, str(error))
         return Said(done.returncode, done.stdout.strip())
 
-    def listen(self, command: Sequence[str], heard: Callable[[str], None]) -> int:
-        """Run a program that takes long, line by line. It ends with us. Returns its exit code."""
+    def listen(
+        self, command: Sequence[str], heard: Callable[[str], None], environ: Mapping[str, str] | None = None
+    ) -> int:
+        """Run a program that takes long, line by line. It ends with us. Returns its exit code. `environ`: what it
+        finds in its environment besides ours."""
         import subprocess
 
         program = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, encoding="utf-8", errors="replace",
+            text=True, encoding="utf-8", errors="replace", env={**os.environ, **(environ or {})},
         )  # fmt: skip
         assert program.stdout is not None
         try:
@@ -98,6 +104,14 @@ class Outside:
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
+
+    def read(self, path: str) -> str | None:
+        """A small file of the system's, or None."""
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return None
 
     def free_bytes(self, folder: Path) -> int:
         return shutil.disk_usage(folder).free

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from installer import Outside, Place, SetUpError
-from installer.machine import has_nvidia
+from installer.builds import INDEX, Build
 from installer.progress import Progress
 
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+BYTECODE_SECONDS = 600
+
+
+class NotFetched(SetUpError):
+    """A package, or the index it should come from, is not to be had; another index may have it."""
+
 
 NO_NETWORK = (
     "The package index could not be reached.",
@@ -18,26 +25,36 @@ NO_NETWORK = (
 )
 NO_SPACE = ("The disk is full.", "Free some space (a set-up takes several GB), then run the same command again.")
 PIP_FAILURES = (  # what pip says -> (what it means, the cure); the first that matches
-    (r"No space left on device|Errno 28", NO_SPACE),
+    (SetUpError, r"No space left on device|Errno 28|not enough space on the disk", *NO_SPACE),
     (
-        r"Permission denied|Access is denied",
-        ("A file could not be written.", "Close programs that use .venv; make sure this folder is yours to write."),
+        SetUpError,
+        r"Permission denied|Access is denied|WinError 5|WinError 32",
+        "A file could not be written.",
+        "Close programs that use .venv; make sure this folder is yours to write.",
     ),
     (
+        NotFetched,
         r"NewConnectionError|ConnectTimeout|NameResolution|Name or service not known|getaddrinfo|ProxyError"
-        r"|SSLError|Read timed out|Network is unreachable|Connection refused",
-        NO_NETWORK,
+        r"|SSLError|Read timed out|Network is unreachable|Connection refused|IncompleteRead|ProtocolError",
+        *NO_NETWORK,
     ),
     (
+        SetUpError,
+        r"DO NOT MATCH THE HASHES",
+        "A package is not the one that this release was made with.",
+        "Run the same command again. If it stays so, somebody between you and the index changes files: tell us.",
+    ),
+    (
+        NotFetched,
         r"No matching distribution found|requires a different Python",
-        (
-            "A package has no build for this Python or system, or the index could not be reached.",
-            "Use Python 3.11 to 3.13 (64 bit), check the connection, then run the same command again.",
-        ),
+        "A package has no build for this Python or system, or the index could not be reached.",
+        "Use Python 3.11 to 3.13 (64 bit), check the connection, then run the same command again.",
     ),
     (
+        SetUpError,
         r"error: metadata-generation-failed|Failed to build|error: command .* failed",
-        ("A package had to be compiled and that failed.", "Use Python 3.11 to 3.13, for which ready builds exist."),
+        "A package had to be compiled and that failed.",
+        "Use Python 3.11 to 3.13, for which ready builds exist.",
     ),
 )
 
@@ -61,47 +78,134 @@ def make_venv(place: Place, outside: Outside) -> None:
         raise SetUpError("This Python comes without its venv module.", cure)
     if re.search(r"Errno 28|No space left", made.text):
         raise SetUpError(*NO_SPACE)
-    raise SetUpError(f"Making .venv failed:\n{last_lines(made.text)}", "Delete the folder .venv and try again.")
+    raise SetUpError(
+        f"Making .venv failed:\n{last_lines(made.text)}", f"Delete the folder {place.venv} and run the command again."
+    )
+
+
+def compile_bytecode(place: Place, outside: Outside) -> str:
+    """Every module once, on all cores, so that the first start need not. Returns what went wrong, if anything did:
+    packages bring files for other Pythons, and Python compiles what it finds uncompiled."""
+    folders = [str(path) for path in place.venv.glob("**/site-packages")]
+    command = [str(place.python), "-m", "compileall", "-q", "-j", "0", *folders]
+    compiled = outside.run(command, seconds=BYTECODE_SECONDS)
+    return last_lines(compiled.text, 3) if compiled.code else ""
 
 
 # ------------------------------------------------------------------------------------------------ pip
-def install_torch(place: Place, outside: Outside) -> None:
-    """First and alone: the largest by far, and without an NVIDIA GPU a ten times smaller build will do."""
-    pin = next(
-        line.split("#")[0].strip()
-        for line in place.requirements("app").read_text(encoding="utf-8").splitlines()
-        if line.startswith("torch==")
-    )
-    # macOS has one build only; the default ones of Linux and Windows carry gigabytes of CUDA or none at all
-    if outside.platform != "darwin" and not has_nvidia(outside) and outside.answers(CPU_INDEX + "/torch/"):
+def ignore(line: str) -> None:
+    """Nobody wants to know."""
+
+
+def install_torch(
+    place: Place, outside: Outside, build: Build, wheels: Path | None = None, note: Callable[[str], None] = ignore
+) -> str:
+    """First and alone: the largest by far, in the build for this machine or not at all. Returns its version."""
+    if wheels:
+        return _torch_of(wheels, place, outside, build, note)
+    exact = build.version(place.torch)
+    index = INDEX + build.name
+    if build.name and (not build.usual or outside.answers(f"{index}/torch/")):
         try:
-            pip_install(place, outside, ["--extra-index-url", CPU_INDEX, pin], title="PyTorch, the build without CUDA")
-            return
-        except SetUpError:
-            print("  that index failed; taking the usual one")
-    pip_install(place, outside, [pin], title="PyTorch")
+            pip_install(place, outside, ["--extra-index-url", index, f"torch=={exact}"], build.title, note)
+            return exact
+        except NotFetched as error:
+            if not build.usual:
+                raise
+            note(str(error))
+    if build.name:
+        print(f"  {index} could not be reached; the usual index has a build that runs here too")
+        note(f"torch: {index} could not be reached; taking the usual one")
+        there = place.installed().get("torch", "")
+        if there.startswith(place.torch + "+") and there != exact:  # pip would keep another build of this version
+            outside.run([str(place.python), "-m", "pip", "uninstall", "-y", "torch"])
+    pip_install(place, outside, [f"torch=={place.torch}"], build.title, note)
+    return place.torch
 
 
-def pip_install(place: Place, outside: Outside, arguments: Sequence[str], title: str) -> None:
+def _torch_of(wheels: Path, place: Place, outside: Outside, build: Build, note: Callable[[str], None]) -> str:
+    """Of a folder of wheels: this build's, or what every index has where that will do."""
+    prefix = f"torch-{place.torch}"
+    there = {path.name.replace("%2B", "+").split("-")[1] for path in wheels.glob(prefix + "*.whl")}
+    wanted = [build.version(place.torch), *([place.torch] if build.usual else [])]
+    version = next((version for version in wanted if version in there), "")
+    if not version:
+        found = f" (there is {', '.join(sorted(there))})" if there else ""
+        raise SetUpError(f"{wheels} has no wheel of torch {wanted[0]}{found}.", how_to_fetch(place, build, wheels))
+    offline = ["--no-index", "--find-links", str(wheels)]
+    pip_install(place, outside, [*offline, f"torch=={version}"], build.title, note, (build, wheels))
+    return version
+
+
+def install_requirements(
+    place: Place, outside: Outside, part: str, build: Build, wheels: Path | None = None,
+    note: Callable[[str], None] = ignore,
+) -> None:  # fmt: skip
+    listed = place.requirements(part)
+    arguments = ["--no-index", "--find-links", str(wheels)] if wheels else []
+    arguments += ["--require-hashes", "--no-deps"] if listed.suffix == ".lock" else []
+    title = "the studio" if part == "app" else "the test tools"
+    pip_install(place, outside, [*arguments, "-r", str(listed)], title, note, (build, wheels) if wheels else None)
+
+
+def pip_install(
+    place: Place, outside: Outside, arguments: Sequence[str], title: str, note: Callable[[str], None] = ignore,
+    offline: tuple[Build, Path] | None = None,
+) -> None:  # fmt: skip
+    """note: hears every line that is worth keeping. offline: which build and which wheels, for the cure."""
     command = [
         str(place.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--prefer-binary",
-        "--progress-bar", "raw" if pip_counts_bytes(place) else "off", *arguments,
+        "--no-compile", "--progress-bar", "raw" if pip_counts_bytes(place) else "off", *arguments,
     ]  # fmt: skip
     said: deque[str] = deque(maxlen=400)
-    with Progress(title) as progress:
+    # gigabytes pass through the temporary folder, and /tmp may be no larger than the RAM
+    room = place.venv / "tmp"
+    shutil.rmtree(room, ignore_errors=True)
+    room.mkdir(parents=True)
+    try:
+        with Progress(title) as progress:
 
-        def heard(line: str) -> None:
-            if not progress.heard(line.strip()):
-                said.append(line)
+            def heard(line: str) -> None:
+                if not progress.heard(line.strip()):
+                    said.append(line)
+                    note("    " + line)
 
-        code = outside.listen(command, heard)
+            code = outside.listen(
+                command, heard, {**dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(room)), "PYTHONIOENCODING": "utf-8"}
+            )
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
     if code:
-        text = "\n".join(said)
-        what, cure = next(
-            (meaning for pattern, meaning in PIP_FAILURES if re.search(pattern, text)),
-            ("Installing failed.", "Run the same command again; if it fails again, report these lines."),
-        )
-        raise SetUpError(f"{last_lines(text)}\n\n{what}", cure)
+        raise _failure("\n".join(said), place, offline)
+
+
+def _failure(said: str, place: Place, offline: tuple[Build, Path] | None) -> SetUpError:
+    if offline and (missing := re.search(r"No matching distribution found for (\S+)", said)):
+        build, wheels = offline
+        return SetUpError(f"{wheels} has no wheel of {missing[1]} for this computer.", how_to_fetch(place, *offline))
+    for kind, pattern, what, cure in PIP_FAILURES:
+        if re.search(pattern, said):
+            return kind(f"{last_lines(said)}\n\n{what}", cure)
+    return SetUpError(
+        f"{last_lines(said)}\n\nInstalling failed.",
+        f"Run the same command again; if it fails again, report these lines and {place.log}.",
+    )
+
+
+def how_to_fetch(place: Place, build: Build, wheels: Path) -> str:
+    """For a computer that has a network: the same system, processor and Python as this one."""
+    index = f" --extra-index-url {INDEX}{build.name}" if build.name else ""
+    torch = f"torch=={build.version(place.torch)}"
+    download = f'python3 -m pip download --dest "{wheels}"'
+    listed = place.requirements("app")
+    if listed.suffix == ".lock":
+        commands = [f"{download}{index} {torch}", f'{download} --no-deps --require-hashes -r "{listed}"']
+    else:
+        commands = [f'{download}{index} {torch} -r "{listed}"']
+    again = (
+        "On a computer with a network and the same system and Python, run this, bring the folder here, and try again:"
+    )
+    return "\n     ".join([again, *commands])
 
 
 def pip_counts_bytes(place: Place) -> bool:

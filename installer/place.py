@@ -31,7 +31,7 @@ class Place:
     def at(cls, root: Path, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Place:
         if not (root / "bundle.json").exists():
             return cls(root, root, root, platform == "win32")
-        return cls(root, root.parent, users_folder(environ, platform), platform == "win32")
+        return cls(root, root.parent, users_folder(environ, platform, root.parent), platform == "win32")
 
     @property
     def bundled(self) -> bool:
@@ -63,8 +63,16 @@ class Place:
         return self.data / "logs" / "install.log"
 
     def requirements(self, part: str) -> Path:
-        """`part` is "app" or "dev"."""
-        return self.root / PARTS[part]
+        """What `part` ("app" or "dev") is made of. A bundle brings exactly what it was tested with, to the hash."""
+        locked = self.root / "requirements.lock"
+        return locked if part == "app" and self.bundled and locked.exists() else self.root / PARTS[part]
+
+    @property
+    def torch(self) -> str:
+        """Which version of torch the studio wants: `2.13.0`."""
+        lines = (self.root / PARTS["app"]).read_text(encoding="utf-8").splitlines()
+        pin = next(line for line in lines if line.startswith("torch=="))
+        return pin.split("#")[0].split("==")[1].strip()
 
     @property
     def version(self) -> str:
@@ -77,12 +85,20 @@ class Place:
         return hashlib.sha256(self.requirements(part).read_bytes()).hexdigest()[:16]
 
     def installed(self) -> dict[str, str]:
-        """part -> what `wanted(part)` was when it was installed. Empty when .venv is of no use."""
+        """What was installed; empty when .venv is of no use.
+
+        python: as `venv_python` has it. app, dev: what `wanted(part)` was then. torch: its version, `2.13.0+cu130`.
+        gpu: what the user asked for, `cpu`. shortcuts: their paths, a line each.
+        """
         try:
             stamp: dict[str, str] = json.loads(self.stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return stamp if self.python.exists() and stamp.get("python") == self.venv_python() else {}
+        if not self.python.exists() or stamp.get("python") != self.venv_python():
+            return {}
+        if "torch" not in stamp and stamp.get("app") == self.wanted("app"):  # as it was written until November 2026
+            stamp["torch"] = self.torch
+        return stamp
 
     def write_down(self, installed: Mapping[str, str]) -> None:
         unfinished = self.stamp.with_suffix(".part")
@@ -105,8 +121,7 @@ def users_folder(environ: Mapping[str, str], platform: str, bundle: Path) -> Pat
     if named := environ.get("LANTERNA_HOME"):
         return Path(named).expanduser()
     home = Path(environ.get("USERPROFILE" if platform == "win32" else "HOME") or Path.home())
-    if platform == "win32":
-        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "Lanterna"
-    if platform == "darwin":
-        return home / "Library" / "Application Support" / "Lanterna"
-    return Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "lanterna"
+    usual = home / "Lanterna"
+    # unpacked right there: whoever deletes the program must not delete the films with it
+    unpacked_there = bundle.resolve() == usual.resolve() and not (usual / "data").exists()
+    return home / "Lanterna-films" if unpacked_there else usual

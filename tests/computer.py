@@ -1,10 +1,14 @@
 """A simulated computer for tests of the installer: what is asked of it is written down, what happens is chosen."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from installer import Outside, Place, Said
+
+ALWAYS = {  # what pip is always told
+    "--disable-pip-version-check", "--no-input", "--prefer-binary", "--no-compile", "--progress-bar", "raw", "off"
+}  # fmt: skip
 
 
 class Computer(Outside):
@@ -12,7 +16,9 @@ class Computer(Outside):
 
     def __init__(self, place: Place, platform: str = "linux", home: Path | None = None, **facts: object) -> None:
         super().__init__()
-        self.place, self.platform, self.arch = place, platform, "x86_64"
+        self.place, self.platform, self.arch, self.libc = place, platform, "x86_64", ("glibc", "2.36")
+        self.executable = "C:\\Python\\python.exe" if platform == "win32" else "/usr/bin/python3.11"
+        self.python, self.bits = (3, 11, 7), 64
         self.home = home or place.home
         self.environ = {"HOME": str(self.home)}
         self.asked: list[str] = []  # in words
@@ -20,30 +26,35 @@ class Computer(Outside):
         self.fail_on, self.failure = "", Said(1, "something nobody has seen before")
         self.interrupt = False  # instead of failing
         self.reachable: tuple[str, ...] = ()  # addresses that answer, by their beginning
-        self.there: set[str] = set()  # files beside the project's own
-        self.programs: dict[str, str] = {}  # name -> what it says
+        self.files: dict[str, str] = {}  # of the system: path -> what is in it
+        self.programs: dict[str, str | Said] = {}  # name -> what it says
         self.free = 500e9
         vars(self).update(facts)
 
     # ------------------------------------------------------------------------------------------- what it is asked
-    def run(self, command: Sequence[str]) -> Said:
+    def run(self, command: Sequence[str], seconds: float | None = None) -> Said:
         self.commands.append(list(command))
         words = " ".join(command[1:])
         if words.startswith("-m venv"):
             return self._venv()
         if words == "-m pip --version":
             return Said(0 if self.place.python.exists() else 1, "pip 24.2")
-        name = Path(command[0]).name
-        if name in self.programs:
-            return self._failed(name) or Said(0, self.programs[name])
-        return Said(127, f"{command[0]} is not there")
+        if words.startswith("-m pip uninstall"):
+            self.asked.append("without " + words.split()[-1])
+            return Said(0, "")
+        if words.startswith("-m compileall"):
+            return self._failed("compileall") or Said(0, "")
+        name = command[0].replace("\\", "/").rpartition("/")[2]
+        said = self.programs.get(name, Said(127, f"{command[0]} is not there"))
+        return self._failed(name) or (said if isinstance(said, Said) else Said(0, said))
 
-    def listen(self, command: Sequence[str], heard: Callable[[str], None]) -> int:
+    def listen(
+        self, command: Sequence[str], heard: Callable[[str], None], environ: Mapping[str, str] | None = None
+    ) -> int:
         self.commands.append(list(command))
         words = [Path(word).name if "requirements" in word else word for word in command]
-        words = words[words.index("install") + 1 :] if "install" in words else words[1:]
-        told = {"--disable-pip-version-check", "--no-input", "--prefer-binary", "--progress-bar", "raw", "off"}
-        what = " ".join(word for word in words if word not in told)
+        words = words[words.index("install") + 1 :]
+        what = " ".join(word for word in words if word not in ALWAYS)
         self.asked.append(what)
         failed = self._failed(what)
         for line in failed.text.splitlines() if failed else []:
@@ -61,7 +72,10 @@ class Computer(Outside):
         return f"/usr/bin/{program}" if program in self.programs else None
 
     def exists(self, path: str) -> bool:
-        return path in self.there
+        return path in self.files
+
+    def read(self, path: str) -> str | None:
+        return self.files.get(path)
 
     def free_bytes(self, folder: Path) -> int:
         return int(self.free)

@@ -12,7 +12,7 @@ from computer import Computer
 
 import launch
 from installer import Outside, Place, Said, SetUpError
-from installer.packages import CPU_INDEX, install_torch, make_venv, pip_install
+from installer.packages import make_venv, pip_install
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -57,7 +57,10 @@ def test_changed_requirements_are_installed_and_the_venv_is_kept(start, place, c
     computer.asked.clear()
     place.requirements("app").write_text("rich>=14\ntorch==9.9.9\n")
     start()
-    assert computer.asked[:-1] == ["torch==9.9.9", "-r requirements.txt"]
+    assert computer.asked[:-1] == ["-r requirements.txt"]
+    place.requirements("app").write_text("rich>=14\ntorch==9.9.10\n")
+    start()
+    assert computer.asked[2:4] == ["torch==9.9.10", "-r requirements.txt"]
 
 
 def test_another_python_makes_another_venv(start, place, computer):
@@ -73,11 +76,13 @@ def test_another_python_makes_another_venv(start, place, computer):
 def test_after_an_interruption_it_goes_on(start, place, computer, fail_on, interrupt, capsys):
     computer.fail_on, computer.interrupt = fail_on, interrupt
     assert start() == (130 if interrupt else 1)
-    assert not place.stamp.exists()
+    assert "app" not in place.installed()
     assert "same command again" in capsys.readouterr().err
     computer.fail_on = ""
+    computer.asked.clear()
     assert start() == 7
-    assert place.stamp.exists()
+    again = ["torch==9.9.9"] if fail_on == "torch" else []  # what was finished is not done again
+    assert computer.asked == [*again, "-r requirements.txt", "start /launch.py"]
 
 
 def test_a_damaged_stamp_is_no_stamp(start, place, computer):
@@ -94,34 +99,7 @@ def test_a_venv_whose_python_has_gone_is_made_anew(start, place):
     assert place.installed() == {}
 
 
-# ------------------------------------------------------------------------------------------------ torch
-def test_without_a_gpu_the_small_build_is_tried_first(place, computer):
-    computer.reachable = (CPU_INDEX,)
-    install_torch(place, computer)
-    assert computer.asked == [f"--extra-index-url {CPU_INDEX} torch==9.9.9"]
-
-
-def test_an_index_that_fails_is_left(place, computer):
-    computer.reachable, computer.fail_on = (CPU_INDEX,), "--extra-index-url"
-    install_torch(place, computer)
-    assert computer.asked[-1] == "torch==9.9.9"
-
-
-@pytest.mark.parametrize(
-    ("platform", "driver"),
-    [
-        ("linux", "/proc/driver/nvidia/version"),
-        ("win32", r"C:\Windows\System32\nvcuda.dll"),
-        ("darwin", "none"),
-    ],
-)
-def test_with_a_gpu_or_on_a_mac_it_is_the_usual_build(place, computer, platform, driver, monkeypatch):
-    computer.platform, computer.there = platform, {driver}
-    monkeypatch.setattr(computer, "answers", lambda url: pytest.fail("asked for an index it must not use"))
-    install_torch(place, computer)
-    assert computer.asked == ["torch==9.9.9"]
-
-
+# ------------------------------------------------------------------------------------------------ the network
 def test_an_index_out_of_reach_is_quick_and_quiet(capsys):
     assert Outside().answers("http://127.0.0.1:9/whl/cpu") is False
     assert capsys.readouterr().out == ""
@@ -213,12 +191,11 @@ def test_a_python_without_venv_is_told(place, computer, said, told):
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell's environment")
 def test_a_real_venv_without_a_network_ends_with_a_cure(tmp_path):
     """Everything real but the index."""
-    own = ["launch.py", "requirements.txt", "requirements-dev.txt"]
+    own = ["launch.py", "requirements.txt", "requirements-dev.txt", "studio/__init__.py"]
     for path in [*map(REPOSITORY.joinpath, own), *(REPOSITORY / "installer").glob("*.py")]:
         target = tmp_path / path.relative_to(REPOSITORY)
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(path.read_bytes())
-    (tmp_path / "studio").mkdir()
     away = {**os.environ, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": str(tmp_path / "none")}
     away |= {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     done = subprocess.run(
@@ -227,6 +204,8 @@ def test_a_real_venv_without_a_network_ends_with_a_cure(tmp_path):
     assert done.returncode == 1
     assert "No matching distribution found for torch" in done.stderr and "->" in done.stderr
     assert (tmp_path / ".venv").is_dir() and not (tmp_path / ".venv" / "lanterna.json").exists()
+    log = (tmp_path / "data" / "logs" / "install.log").read_text("utf-8")
+    assert "venv: done in" in log and "torch: failed after" in log and "torch: cure: " in log
 
 
 SET_UP = [REPOSITORY / "launch.py", *sorted((REPOSITORY / "installer").glob("*.py"))]
@@ -301,4 +280,12 @@ def test_no_requirement_brings_torchvision_or_torchaudio():
 
 def test_the_stamp_is_small_and_readable(start, place):
     start()
-    assert set(json.loads(place.stamp.read_text())) == {"python", "app"}
+    assert set(json.loads(place.stamp.read_text())) == {"python", "torch", "gpu", "app"}
+
+
+def test_a_stamp_of_last_month_counts(start, place, computer):
+    start()
+    stamp = json.loads(place.stamp.read_text())
+    place.stamp.write_text(json.dumps({"python": stamp["python"], "app": stamp["app"]}))
+    computer.asked.clear()
+    assert start("demo") == 7 and computer.asked == ["start /launch.py demo"]
