@@ -2,16 +2,20 @@
 
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from starlette.concurrency import run_in_threadpool
 
 from studio.api.answers import language, studio_of, visitor_of
+from studio.api.uploads import small_file
 from studio.domain import Box
 from studio.domain.reviews import Wish
-from studio.service.reviewing import Said
+from studio.service.review_comments import Said
+from studio.service.review_package import MOST_BYTES
 
 router = APIRouter(tags=["reviews"])
 
@@ -73,6 +77,27 @@ def publish_version(request: Request, queue_id: str, body: NewVersion) -> dict[s
 def open_review(request: Request, review_id: str, body: Open) -> dict[str, Any]:
     """Let reviewers in, or not."""
     return studio_of(request).reviewing.set_open(review_id, body.open, visitor_of(request))
+
+
+@router.get("/reviews/{review_id}/package")
+def pack_review(request: Request, review_id: str, version: int | None = Number) -> StreamingResponse:
+    """A zip for somebody who is not let in: the page, the film, its subtitles. It is made while it is sent."""
+    studio = studio_of(request)
+    package = studio.review_packages.pack(review_id, visitor_of(request), language(request, studio), version)
+    headers = {
+        "content-length": str(package.size),
+        "content-disposition": f"attachment; filename*=utf-8''{quote(package.name)}",
+    }
+    return StreamingResponse(package.chunks, media_type="application/zip", headers=headers)
+
+
+@router.post("/reviews/{review_id}/comments/import")
+async def import_comments(request: Request, review_id: str) -> dict[str, Any]:
+    """The file that the page of a package saves, raw or as multipart `file`: {added, known, verdicts}. All of it or
+    nothing; the same file twice is once."""
+    content = await small_file(request, MOST_BYTES)
+    brings = studio_of(request).review_packages.bring
+    return await run_in_threadpool(brings, review_id, content, visitor_of(request))
 
 
 @router.get("/scenes/{scene_id}/comments")

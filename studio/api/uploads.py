@@ -63,6 +63,23 @@ async def on_disk(studio: Studio, file: UploadFile) -> AsyncIterator[Path]:
         yield path
 
 
+async def small_file(request: Request, most: int) -> bytes:
+    """A file that is held in memory, raw or as multipart `file`. One of more than `most` bytes is not read to its end:
+    then there are more."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        content = bytearray()
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > most:
+                break
+        return bytes(content)
+    async with request.form(max_files=1, max_fields=10) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise Refused("request.invalid", field="file", reason="missing")
+        return await file.read(most + 1)
+
+
 @asynccontextmanager
 async def sent(request: Request, studio: Studio) -> AsyncIterator[Sent]:
     """What was sent to /queues/check or /queues/import, raw or as multipart `file`; gone afterwards. A package goes to

@@ -42,6 +42,7 @@ from studio.service.queues import Queues
 from studio.service.relink import Relink
 from studio.service.reports import Reports
 from studio.service.review import Review
+from studio.service.review_package import ReviewPackages
 from studio.service.reviewing import Reviewing
 from studio.service.runs import Runs
 from studio.service.scenes import Scenes
@@ -87,6 +88,7 @@ class Studio:
     heard: Heard
     review: Review
     reviewing: Reviewing
+    review_packages: ReviewPackages
     contact_sheets: ContactSheets
     storage: Storage
     reports: Reports
@@ -141,6 +143,7 @@ class Studio:
         runner.power.busy += [library.busy, packages.busy, installations.busy]
         downloads = Downloads(store, runner, settings)
         storage = Storage(store, runner, settings.output_dir, settings.cache_dir, settings.trash_days)
+        reviewing = Reviewing(store, runner, exports, words, data / "reviews")
         takes, system = Takes(store, runner, runs), System(store, runner, machine(), settings.output_dir)
         models = Models(store, runner, settings, engines, library, runs, downloads, planner)
         return cls(
@@ -169,7 +172,8 @@ class Studio:
             takes=takes,
             heard=Heard(store, runner, CutLists(store), settings.cache_dir),
             review=Review(store, runner, runs, scenes),
-            reviewing=Reviewing(store, runner, exports, words, data / "reviews"),
+            reviewing=reviewing,
+            review_packages=ReviewPackages(store, reviewing, words, assets),
             contact_sheets=ContactSheets(store, runner, words, settings.cache_dir),
             storage=storage,
             reports=Reports(store, runner, words, assets / "report.css"),

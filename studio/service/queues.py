@@ -70,13 +70,14 @@ class Queues:
         queues = {row.queue_id for row in rows if row.state is State.QUEUED}
         blockers = {scene: row for queue in queues for scene, row in self._store.queues.blockers(queue).items()}
         changed, reviews = self._stale.of(rows, takes), self._store.review.states(ids)
-        comments = self._store.reviews.counts(ids)
+        comments, verdicts = self._store.reviews.counts(ids), self._store.reviews.verdicts_of(ids)
         return [
             card(
                 row, takes.get(row.id) or _spoken(row, voices), counts.get(row.id, 0), _blocked(blockers.get(row.id)),
                 changed[row.id].layers, changed[row.id].heard,
             )
             | {"review": reviews.get(row.id, ""), "comments": comments.get(row.id, NO_COMMENTS)}
+            | {"verdicts": verdicts.get(row.id, [])}
             for row in rows
         ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What reviewers wish for, as lines of a scene's retake note: who, when, what. What somebody wrote there stays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studio.domain import one_line
@@ -12,16 +12,16 @@ from studio.store import Store
 MOST_LINE = 160  # characters of a comment in a note; the comment itself has all of it
 
 
-def add(store: Store, comment: Mapping[str, Any]) -> None:
-    """Ask for another take of the comment's scene. A note that has been answered begins anew; one that is full stays as
+def add(store: Store, scene_id: str, comments: Sequence[Mapping[str, Any]]) -> None:
+    """Ask for another take of the comments' scene. A note that has been answered begins anew; one that is full stays as
     it is, and asks again."""
     try:
-        row = store.queues.scene(comment["scene_id"])
+        row = store.queues.scene(scene_id)
     except NotFound:  # a title, or a scene that went since
         return
     answered = store.review.states([row.id]).get(row.id) == "retaken"
     lines = [] if answered or not row.retake else row.retake.split("\n")
-    store.review.ask_again(row.id, _fitting(lines, [_line(comment)]))
+    store.review.ask_again(row.id, _fitting(lines, [_line(comment) for comment in comments]))
 
 
 def remove(store: Store, comment: Mapping[str, Any]) -> None:

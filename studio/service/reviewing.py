@@ -9,41 +9,27 @@ import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from studio.domain import Box, State, Visitor, new_id
-from studio.domain.reviews import Placed, Wish, changes, placed, scene_at
+from studio.domain import State, Visitor
+from studio.domain.reviews import Placed, changes, placed
 from studio.errors import Conflict, Forbidden, NotFound, Refused, StudioError, TooOften
 from studio.runner import Runner
 from studio.service import retake_notes
 from studio.service.exports import Exports
-from studio.service.review_checks import checked
-from studio.service.views import View, comment_view, title_of
+from studio.service.review_comments import Said, comment_row, write
+from studio.service.views import View, comment_view, scene_comment, title_of
 from studio.service.words import Words
 from studio.store import Store
 from studio.store.database import Row, stamp
 
-MOST_COMMENTS = 5000  # of a review
 MOST_A_MINUTE = 60  # of a person
 FRAME_SIDE = 540  # pixels of the short side of a comment's frame
 POSTER = ".poster.jpg"
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A comment as somebody sent it. `at`: seconds of that version's film; `region`: in shares of its picture."""
-
-    version: int
-    at: float
-    text: str
-    wish: Wish = "comment"
-    region: Box | None = None
-    id: str = ""
 
 
 class Reviewing:
@@ -81,7 +67,7 @@ class Reviewing:
             found = self._store.reviews.of_queue(queue_id)
             versions = self._store.reviews.versions(found["id"]) if found else []
             if found is None or not versions or versions[-1]["export_id"] != export_id:
-                before = placed(versions[-1]["scenes"]) if versions else scenes
+                before = versions[-1]["scenes"] if versions else scenes
                 found = {"id": self._store.reviews.publish(queue_id, export_id, facts, scenes, changes(before, scenes))}
         return self.view(found["id"], visitor)
 
@@ -158,7 +144,7 @@ class Reviewing:
         }  # fmt: skip
 
     def _version_view(self, version: Row, film: bool, makers: bool) -> View:
-        scenes, changed = placed(version["scenes"]), version["changed"]
+        scenes, changed = version["scenes"], version["changed"]
         private = self._store.reviews.private(self._takes(version)) if version["withheld"] else set()
         return {
             **{name: version[name] for name in ("number", "seconds", "fps", "width", "height", "created")},
@@ -188,6 +174,10 @@ class Reviewing:
             raise NotFound("review.closed")
         return review
 
+    def version(self, review_id: str, number: int | None, visitor: Visitor) -> Row:
+        """One of a review, the newest unless named. Raises NotFound where the visitor may not see it."""
+        return self._version(self._seen(review_id, visitor), number, visitor)
+
     def _visible(self, review: Row, visitor: Visitor) -> Sequence[Row]:
         versions = self._store.reviews.versions(review["id"])
         return [each for each in versions if visitor.role != "reviewer" or not each["withheld"]]
@@ -205,7 +195,7 @@ class Reviewing:
 
     # ------------------------------------------------------------------------------------------ files
     def film(self, review_id: str, number: int, visitor: Visitor) -> Path:
-        return self._film(self._version(self._seen(review_id, visitor), number, visitor))
+        return self._film(self.version(review_id, number, visitor))
 
     def _film(self, version: Row) -> Path:
         """Raises NotFound("review.no_film") where the makers deleted it."""
@@ -227,13 +217,13 @@ class Reviewing:
         return path
 
     def poster(self, review_id: str, number: int, visitor: Visitor) -> Path:
-        version = self._version(self._seen(review_id, visitor), number, visitor)
+        version = self.version(review_id, number, visitor)
         return self._runner.small_picture(self._film(version), self._folder / review_id / version["id"], POSTER)
 
     def frame(self, comment_id: str, visitor: Visitor) -> Path:
         """What the film shows where a comment stands."""
         comment = self._store.reviews.comment(comment_id)
-        version = self._version(self._seen(comment["review_id"], visitor), comment["version"], visitor)
+        version = self.version(comment["review_id"], comment["version"], visitor)
         return self._drawn(comment, version)
 
     def _still(self, comment: Row) -> Path:
@@ -263,41 +253,19 @@ class Reviewing:
     # ------------------------------------------------------------------------------------------ comments
     def comment(self, review_id: str, said: Said, visitor: Visitor, lang: str = "") -> View:
         """Write one. The same id twice is one comment."""
-        review = self._seen(review_id, visitor)
-        version = self._version(review, said.version, visitor)
+        version = self.version(review_id, said.version, visitor)
         author = visitor.name or self._words.text("review.owner", lang)
-        row = self._row(said, version, visitor.person_id, author, "page")
+        row = comment_row(said, version, person_id=visitor.person_id, author=author, origin="page")
         with self._store.together():
             known = self._store.reviews.find_comment(row["id"])
             if known is None:
-                self._check_room(review_id, 1)
                 self._check_pace(visitor)
-                self._write(row)
+                write(self._store, [row])
             elif known["review_id"] != review_id or not _mine(known, visitor):
                 raise Conflict("comment.taken", comment=row["id"])
         if known is None:
             self._draw_soon(row, version)
-        return comment_view(self._store.reviews.comment(row["id"]), self._is_there(version)) | {"mine": True}
-
-    def _row(self, said: Said, version: Row, person_id: str, author: str, origin: Literal["page", "file"]) -> Row:
-        """A comment as it is kept. Raises Refused naming what is wrong with it."""
-        region, text, at = checked(said.region, said.text, said.at, version)
-        scene = scene_at(placed(version["scenes"]), at)
-        return {
-            "id": said.id or new_id(), "review_id": version["review_id"], "version_id": version["id"],
-            "scene_id": scene.scene_id if scene else "", "number": scene.number if scene else None, "at": at,
-            "region": region, "text": text, "wish": said.wish, "person_id": person_id, "author": author,
-            "origin": origin,
-        }  # fmt: skip
-
-    def _write(self, row: Row) -> None:
-        self._store.reviews.add_comment(row)
-        if row["wish"] == "retake":
-            retake_notes.add(self._store, row)
-
-    def _check_room(self, review_id: str, more: int) -> None:
-        if self._store.reviews.written(review_id) + more > MOST_COMMENTS:
-            raise Refused("review.full", most=MOST_COMMENTS)
+        return self._one(row["id"], visitor)
 
     def _check_pace(self, visitor: Visitor) -> None:
         since = stamp(datetime.now(UTC) - timedelta(minutes=1))
@@ -312,9 +280,14 @@ class Reviewing:
             if comment["state"] != state:
                 self._store.reviews.set_state(comment_id, state)
                 if comment["wish"] == "retake":
-                    change = retake_notes.add if state == "open" else retake_notes.remove
-                    change(self._store, comment)
+                    self._note_again(comment, state)
         return self._one(comment_id, visitor)
+
+    def _note_again(self, comment: Row, state: Literal["open", "done"]) -> None:
+        if state == "open":
+            retake_notes.add(self._store, comment["scene_id"], [comment])
+        else:
+            retake_notes.remove(self._store, comment)
 
     def delete(self, comment_id: str, visitor: Visitor) -> None:
         """By whoever wrote it, or by the makers."""
@@ -336,24 +309,18 @@ class Reviewing:
     def of_scene(self, scene_id: str) -> Sequence[View]:
         """For the makers: what was said of a scene in all versions, newest first."""
         self._store.queues.scene(scene_id)
-        return [comment_view(row, True) for row in self._store.reviews.of_scene(scene_id)]
+        return [scene_comment(row) for row in self._store.reviews.of_scene(scene_id)]
 
     # ------------------------------------------------------------------------------------------ verdicts
     def judge(
         self, review_id: str, number: int, scene_id: str, approved: bool | None, visitor: Visitor, lang: str = ""
     ) -> View:
         """Approve a scene, or the film (""), or ask for a retake of it; None takes that back."""
-        version = self._version(self._seen(review_id, visitor), number, visitor)
-        self._check_scene(version, scene_id)
+        version = self.version(review_id, number, visitor)
+        check_scene(version, scene_id)
         author = visitor.name or self._words.text("review.owner", lang)
-        self._store.reviews.judge(
-            review_id, version["id"], scene_id, approved, person_id=visitor.person_id, author=author
-        )
+        self._store.reviews.judge(version, scene_id, approved, person_id=visitor.person_id, author=author)
         return self.view(review_id, visitor, number)
-
-    def _check_scene(self, version: Row, scene_id: str) -> None:
-        if scene_id and scene_id not in {scene["scene_id"] for scene in version["scenes"]}:
-            raise Refused("review.no_scene", scene=scene_id[:60], version=version["number"])
 
     # ------------------------------------------------------------------------------------------ the house
     def tidy(self) -> None:
@@ -365,6 +332,12 @@ class Reviewing:
 
     def close(self) -> None:
         self._frames.shutdown(cancel_futures=True)
+
+
+def check_scene(version: Row, scene_id: str) -> None:
+    """A verdict is on a scene of that version, or on the film (""). Raises Refused."""
+    if scene_id and scene_id not in {scene.scene_id for scene in version["scenes"]}:
+        raise Refused("review.no_scene", scene=scene_id[:60], version=version["number"])
 
 
 def _mine(comment: Mapping[str, Any], visitor: Visitor) -> bool:

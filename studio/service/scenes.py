@@ -16,7 +16,7 @@ from studio.service.field_errors import field_error
 from studio.service.library import Library
 from studio.service.queues import Queues
 from studio.service.runs import Runs
-from studio.service.views import View, comment_view, named, take_view, title_of
+from studio.service.views import View, named, scene_comment, take_view, title_of
 from studio.store import SceneRow, Store, fingerprint
 from studio.story.text import MAX_DEPTH, plain
 
@@ -45,7 +45,7 @@ class Scenes:
             "take_list": [take for take in takes if take["layer"] == "picture"],
             "line_takes": {take["line_id"]: take for take in takes if take["layer"] == "voice" and take["selected"]},
             "voice_list": [take for take in takes if take["layer"] == "voice"],
-            "comments": [comment_view(row, True) for row in self._store.reviews.of_scene(scene_id)],
+            "comments": [scene_comment(row) for row in self._store.reviews.of_scene(scene_id)],
         }
 
     def tasks(self) -> list[str]:

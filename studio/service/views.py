@@ -134,6 +134,12 @@ def comment_view(row: Mapping[str, Any], frame: bool) -> View:
     }
 
 
+def scene_comment(row: Mapping[str, Any]) -> View:
+    """What somebody said, as its scene shows it: with the take that they saw, and the second of that take."""
+    second = None if row["second"] is None else round(row["second"], 3)
+    return {**comment_view(row, True), "take_id": row["take_id"], "second": second}
+
+
 def queue_state(queue: Queue, counts: Mapping[str, int], now: str) -> str:
     """idle | running | paused | scheduled | done | failed, from its scenes."""
     busy = counts[State.RUNNING] + counts[State.QUEUED]

@@ -92,7 +92,7 @@ create table verdicts (
     review_id text not null references reviews (id) on delete cascade, author text not null,
     scene_id text not null default '', version_id text not null references versions (id) on delete cascade,
     approved integer not null, person_id text not null default '', at text not null,
-    primary key (review_id, person_id, author, scene_id)) without rowid;
+    primary key (review_id, person_id, scene_id)) without rowid;
 """
 
 

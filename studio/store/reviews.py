@@ -6,7 +6,7 @@ from typing import Any
 
 from studio.domain import new_id
 from studio.domain.reviews import Changes as Differences
-from studio.domain.reviews import Placed
+from studio.domain.reviews import Placed, placed
 from studio.errors import NotFound
 from studio.store.changes import Changes
 from studio.store.database import Connection, Row, now
@@ -52,9 +52,8 @@ class Reviews:
                                                       [review_id])]  # fmt: skip
 
     def of_scene(self, scene_id: str) -> list[Row]:
-        """Newest first."""
-        return [_comment(row) for row in self._c.rows(_COMMENTS + " where c.scene_id = ? order by c.rowid desc",
-                                                      [scene_id])]  # fmt: skip
+        """Newest first, each with the take that it is about, and the second of it."""
+        return [_comment(row) for row in self._c.rows(_OF_SCENE, [scene_id])]
 
     def comment(self, comment_id: str) -> Row:
         found = self.find_comment(comment_id)
@@ -98,6 +97,15 @@ class Reviews:
             " join versions v on v.id = d.version_id where d.review_id = ? order by d.at, d.author, d.scene_id",
             [review_id],
         )
+
+    def verdicts_of(self, scene_ids: Iterable[str]) -> dict[str, list[Row]]:
+        """By scene {author, approved} of the take that it shows: about another take nobody has decided anything."""
+        rows = self._c.rows(_VERDICTS_NOW, [json.dumps(list(scene_ids))])
+        found: dict[str, list[Row]] = {}
+        for row in rows:
+            said = {"author": row["author"], "approved": bool(row["approved"])}
+            found.setdefault(row["scene_id"], []).append(said)
+        return found
 
     # ------------------------------------------------------------------------------------------ writing
     def publish(
@@ -150,26 +158,24 @@ class Reviews:
             self._c.execute("delete from comments where id = ?", [comment_id])
             self._tell(scene_id)
 
-    def judge(
-        self, review_id: str, version_id: str, scene_id: str, approved: bool | None, *, person_id: str, author: str
-    ) -> None:
-        """Approve, ask for a retake, or take that back (None). A person, or the author of a file that came back, has
-        one verdict on each scene, and one on the film ("")."""
+    def judge(self, version: Row, scene_id: str, approved: bool | None, *, person_id: str, author: str) -> None:
+        """Approve, ask for a retake, or take that back (None). A person has one verdict on each scene, and one on the
+        film ("")."""
         with self._c.write():
             self._c.execute(
-                "delete from verdicts where review_id = ? and scene_id = ? and person_id = ?"
-                " and (person_id != '' or author = ?)",
-                [review_id, scene_id, person_id, author],
+                "delete from verdicts where review_id = ? and scene_id = ? and person_id = ?",
+                [version["review_id"], scene_id, person_id],
             )
             if approved is not None:
                 self._c.insert(
                     "verdicts",
                     {
-                        "review_id": review_id, "author": author, "scene_id": scene_id, "version_id": version_id,
+                        "review_id": version["review_id"], "author": author, "scene_id": scene_id,
+                        "version_id": version["id"],
                         "approved": int(approved), "person_id": person_id, "at": now(),
                     },
                 )  # fmt: skip
-            self._changes.queue()
+            self._tell(scene_id)
 
     def _tell(self, scene_id: str) -> None:
         queue_id = self._c.value("select queue_id from scenes where id = ?", [scene_id])
@@ -179,7 +185,8 @@ class Reviews:
 
 
 def _version(row: Row) -> Row:
-    return {**row, "scenes": json.loads(row["scenes"]), "changed": json.loads(row["changed"]),
+    """`scenes`: as Placed."""
+    return {**row, "scenes": placed(json.loads(row["scenes"])), "changed": json.loads(row["changed"]),
             "withheld": bool(row["withheld"])}  # fmt: skip
 
 
@@ -191,6 +198,20 @@ _REVIEWS = "select r.*, q.name, q.inbox from reviews r join queues q on q.id = r
 _COMMENTS = (
     "select c.*, v.number as version, r.queue_id from comments c join versions v on v.id = c.version_id"
     " join reviews r on r.id = c.review_id"
+)
+_OF_SCENE = (
+    "select c.*, v.number as version, r.queue_id, json_extract(s.value, '$.take_id') as take_id,"
+    " max(0, c.at - json_extract(s.value, '$.start') + json_extract(s.value, '$.trim[0]')) as second"
+    " from comments c join versions v on v.id = c.version_id join reviews r on r.id = c.review_id"
+    " left join json_each(v.scenes) s on json_extract(s.value, '$.scene_id') = c.scene_id"
+    " where c.scene_id = ? order by c.rowid desc"
+)
+_VERDICTS_NOW = (
+    "select d.scene_id, d.author, d.approved from verdicts d join versions v on v.id = d.version_id"
+    " join takes t on t.scene_id = d.scene_id and t.layer = 'picture' and t.selected = 1 and t.trashed is null"
+    " join json_each(v.scenes) s on json_extract(s.value, '$.scene_id') = d.scene_id"
+    " and json_extract(s.value, '$.take_id') = t.id"
+    " where d.scene_id in (select value from json_each(?)) order by d.at, d.author"
 )
 _HIDDEN = (  # a take that went for ever stays what it was: the film still shows it
     "(exists (select 1 from takes k where k.id = {take} and k.private = 1)"
