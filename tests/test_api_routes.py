@@ -229,7 +229,12 @@ VOICES = {  # tests/test_api_voices.py
 }  # fmt: skip
 AVATARS = {("POST", "/portraits/look"), ("POST", "/portraits/crop"), ("POST", "/avatars")}  # test_service_avatars.py
 LISTENING = {("POST", "/transcripts"), ("GET", "/takes/{}/transcript")}  # test_service_listening.py
-ELSEWHERE = VOICES | AVATARS | LISTENING | {("GET", "/events")}  # never ends: test_events_say_what_changed
+PEOPLE = {  # tests/test_api_rights.py
+    ("GET", "/me"), ("PATCH", "/me"), ("GET", "/people"), ("POST", "/people/owner"), ("PATCH", "/people/{}"),
+    ("DELETE", "/people/{}"), ("GET", "/invitations"), ("POST", "/invitations"), ("DELETE", "/invitations/{}"),
+    ("GET", "/sessions"), ("DELETE", "/sessions/{}"),
+}  # fmt: skip
+ELSEWHERE = PEOPLE | VOICES | AVATARS | LISTENING | {("GET", "/events")}  # never ends: test_events_say_what_changed
 UNSEEN = {("GET", "/docs"), ("GET", "/openapi.json")}  # not in the schema
 
 
