@@ -112,16 +112,23 @@ def complaints(wishes: str, lock: str) -> list[str]:
     said += [f"{pin.name} is not pinned to one version" for pin in locked if not is_exact(pin.requirement)]
     said += [f"{pin.name} comes with torch" for pin in locked if OF_TORCH.fullmatch(pin.name)]
     said += [f"an address stands in it: {line}" for line in lock.splitlines() if "://" in line]
+    where: dict[str, list[str]] = {}
     for called, environment in environments():
-        here = [pin for pin in locked if applies(pin.requirement.marker, environment)]
-        versions = {pin.name: pin.version for pin in here}
-        if len(versions) != len(here):
-            said.append(f"{called}: a package is pinned twice")
-        for wish in wanted(wishes):
-            version = versions.get(canonicalize_name(wish.name), "")
-            if applies(wish.marker, environment) and not (version and wish.specifier.contains(Version(version))):
-                said.append(f"{called}: {wish.name}{wish.specifier} is answered by {version or 'nothing'}")
-    return said
+        for line in _on_one(wishes, locked, environment):
+            where.setdefault(line, []).append(called)
+    everywhere = len(list(environments()))
+    return said + [line + ("" if len(at) == everywhere else f" ({'; '.join(at)})") for line, at in where.items()]
+
+
+def _on_one(wishes: str, locked: list[Pin], environment: dict[str, str]) -> Iterator[str]:
+    here = [pin for pin in locked if applies(pin.requirement.marker, environment)]
+    versions = {pin.name: pin.version for pin in here}
+    if len(versions) != len(here):
+        yield "a package is pinned twice"
+    for wish in wanted(wishes):
+        version = versions.get(canonicalize_name(wish.name), "")
+        if applies(wish.marker, environment) and not (version and wish.specifier.contains(Version(version))):
+            yield f"{wish.name}{wish.specifier} is answered by {version or 'nothing'}"
 
 
 def is_exact(requirement: Requirement) -> bool:

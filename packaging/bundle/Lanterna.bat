@@ -24,6 +24,7 @@ exit /b 1
 
 :start
 if not "%~1"=="" goto verb
+if not exist "%HERE%.venv\lanterna.json" "%PYTHON%" "%HERE%app\launch.py" install
 "%PYTHON%" "%HERE%app\launch.py" --or-show --window
 if errorlevel 1 pause
 exit /b %errorlevel%

@@ -20,6 +20,7 @@ fi
 if [ $# -gt 0 ]; then
   exec "$python" "$here/app/launch.py" "$@"
 fi
+[ -e "$here/.venv/lanterna.json" ] || "$python" "$here/app/launch.py" install
 "$python" "$here/app/launch.py" --or-show --window
 code=$?
 [ $code -ne 0 ] && [ $code -ne 130 ] && [ -t 0 ] && { printf 'Press Enter to close this window. '; read -r _; }
