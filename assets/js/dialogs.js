@@ -5,9 +5,11 @@ import { errorWords, t } from "./i18n.js";
 const TOAST_MS = { info: 4000, ok: 4000, bad: 9000 };
 const TOAST_ICONS = { info: "info", ok: "check", bad: "triangle-alert" };
 
+/** In the dialog that is open, if one is: whatever lies outside of it is covered, and nothing there can be pressed. */
 function toastBox() {
-  let box = document.getElementById("l-toasts");
-  if (!box) document.body.append((box = el("div", { id: "l-toasts", role: "status", "aria-live": "polite" })));
+  const box = document.getElementById("l-toasts") || el("div", { id: "l-toasts", role: "status", "aria-live": "polite" });
+  const place = [...document.querySelectorAll("dialog[open]")].at(-1) || document.body;
+  if (box.parentElement !== place) place.append(box);
   return box;
 }
 
@@ -42,7 +44,9 @@ export function openDialog({ title, content, actions = [], wide = false, onclose
     el("div", { class: "l-dialog-body" }, content),
     actions.length ? el("footer", { class: "l-dialog-foot" }, actions) : null);
   dialog.addEventListener("close", () => {
+    const toasts = dialog.querySelector("#l-toasts");
     dialog.remove();
+    if (toasts) document.body.append(toasts);
     onclose();
   });
   dialog.addEventListener("pointerdown", (event) => event.target === dialog && dialog.close());

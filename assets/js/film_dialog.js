@@ -1,10 +1,11 @@
 // "Film": everything about the film of the open queue in one place. Frame, sound, titles, and its exports. Holds a draft
 // of the settings; saving and exporting are the studio's verbs.
-import { api, button, command, el, errorWords, icon, openDialog, pulse, setAttr, t, toastError } from "./core.js";
+import { api, button, command, el, errorWords, openDialog, pulse, t, toastError } from "./core.js";
 import { ExportSection } from "./film_export.js";
 import { makeExport } from "./film_exports.js";
 import { musicField } from "./film_sound.js";
 import { state } from "./queues.js";
+import { Sections } from "./sections.js";
 
 const SECTIONS = { frame: "film", sound: "music", titles: "scroll-text", export: "clapperboard" };
 const SIZES = [[1280, 720], [1920, 1080], [720, 1280], [1080, 1920], [720, 720], [1080, 1080]];
@@ -30,46 +31,21 @@ class FilmDialog {
   }
 
   open(section) {
-    this.tabs = Object.entries(SECTIONS).map(([name, iconName]) => el("button", { type: "button", role: "tab", id: `film-tab-${name}`, dataset: { name }, onclick: () => this.show(name) },
-      icon(iconName), el("span", {}, t(`film.section.${name}`))));
-    const nav = el("div", { class: "l-film-nav", role: "tablist", "aria-label": t("film.settings") }, this.tabs);
-    nav.addEventListener("keydown", (event) => {
-      const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-      if (!by) return;
-      event.preventDefault();
-      const names = Object.keys(SECTIONS);
-      this.show(names[(names.indexOf(this.section) + by + names.length) % names.length], true);
-    });
-    const panels = el("div", { class: "l-film-panels" }, Object.entries(this.panels).map(([name, panel]) => {
-      Object.assign(panel, { id: `film-panel-${name}` });
-      setAttr(panel, "role", "tabpanel");
-      setAttr(panel, "aria-labelledby", `film-tab-${name}`);
-      return panel;
-    }));
+    const sections = Object.fromEntries(Object.entries(SECTIONS).map(([name, iconName]) => [name, { icon: iconName, label: t(`film.section.${name}`), panel: this.panels[name] }]));
+    this.sections = new Sections({ id: "film", label: t("film.settings"), sections, onshow: (name) => name === "export" && this.exports.refresh() });
     this.keep = button(t("common.save"), () => this.#save(), { id: "film-save" });
     this.finish = button(t("film.finish"), () => this.#finish(), { kind: "primary", iconName: "clapperboard", id: "film-finish" });
     this.dialog = openDialog({
-      title: t("film.title_of", { name: this.queue.inbox ? t("queues.inbox") : this.queue.name }), className: "l-film-dialog",
-      content: el("div", { class: "l-film" }, nav, panels), actions: [this.keep, this.finish],
+      title: t("film.title_of", { name: this.queue.inbox ? t("queues.inbox") : this.queue.name }), className: "l-dialog-sections l-film-dialog",
+      content: this.sections.element, actions: [this.keep, this.finish],
       onclose: () => {
         this.music.close();
         this.exports.close();
       },
     });
     this.finish.disabled = !this.queue.counts.total;
-    this.show(section, true);
+    this.sections.show(section, true);
     this.before = JSON.stringify(this.#changes());
-  }
-
-  show(name, focus = false) {
-    this.section = name;
-    for (const tab of this.tabs) {
-      setAttr(tab, "aria-selected", String(tab.dataset.name === name));
-      tab.tabIndex = tab.dataset.name === name ? 0 : -1;
-      if (focus && tab.dataset.name === name) tab.focus();
-    }
-    for (const [other, panel] of Object.entries(this.panels)) panel.hidden = other !== name;
-    if (name === "export") this.exports.refresh();
   }
 
   // ---------------------------------------------------------------------------------------------- sections
@@ -121,7 +97,7 @@ class FilmDialog {
   /** A name that no file can have is told beside it. */
   #explain(error) {
     if (error.params?.field !== "cut.name") return false;
-    this.show("export");
+    this.sections.show("export");
     this.exports.wrong(errorWords(error.params.why));
     return true;
   }
@@ -134,7 +110,7 @@ class FilmDialog {
 
   async #finish() {
     this.finish.disabled = true;
-    if ((await this.#store()) && (await makeExport(this.queue.id, { kind: "film", ...this.exports.wish() }))) this.show("export");
+    if ((await this.#store()) && (await makeExport(this.queue.id, { kind: "film", ...this.exports.wish() }))) this.sections.show("export");
     this.finish.disabled = false;
   }
 }

@@ -51,9 +51,11 @@ export const fmt = {
     new Intl.DateTimeFormat(lang, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(
       new Date(iso),
     ),
+  /** "10:05" of a Date */
+  hour: (when) => new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit" }).format(when),
   /** What is still to come: "23:30" on the same day or night, else with its day. */
   when: (iso) => new Date(iso) - Date.now() < 20 * 3_600_000
-    ? new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit" }).format(new Date(iso)) : fmt.date(iso),
+    ? fmt.hour(new Date(iso)) : fmt.date(iso),
   /** 6 -> "06" */
   shot: (n) => pad(n),
 };

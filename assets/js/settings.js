@@ -1,6 +1,7 @@
 // The Settings tab: a list of sections and the one that is open. Each has an address, "#settings/memory". Knows of a
 // section its name, its icon and how to draw it.
-import { command, currentTab, el, emit, icon, on, setAttr, showTab, t } from "./core.js";
+import { command, currentTab, el, emit, icon, on, setAttr, showTab, t, toast } from "./core.js";
+import { isGuest } from "./me.js";
 import { drawAbout } from "./settings_about.js";
 import { drawEngines } from "./settings_engines.js";
 import { drawMemory } from "./settings_memory.js";
@@ -29,11 +30,13 @@ function addressed() {
   return found[1] in SECTIONS ? found[1] : localStorage.getItem(LAST) || "models";
 }
 
-/** Shows a section, and the tab around it. */
+/** Shows a section, and the tab around it. They are the owner's. */
 export function openSettings(section) {
+  if (isGuest()) return toast(t("who.owner_only"), t("who.owner_only.hint"), "bad");
   history.replaceState(null, "", `#settings/${section}`);
   if (currentTab() !== "settings") showTab("settings");
   if (parts) show(section);
+  return undefined;
 }
 
 export function mount(root) {
@@ -74,6 +77,6 @@ on("tab", (tab) => {
 if (addressed()) showTab("settings"); // the rail may be there before this is
 addEventListener("hashchange", () => addressed() && openSettings(addressed()));
 
-command("go.settings", { label: "go.settings", icon: "settings-2", group: 5, when: () => currentTab() !== "settings", run: () => showTab("settings") });
+command("go.settings", { label: "go.settings", icon: "settings-2", group: 5, when: () => currentTab() !== "settings" && !isGuest(), run: () => showTab("settings") });
 for (const [name, { icon: picture }] of Object.entries(SECTIONS))
-  command(`settings.${name}`, { label: `settings.${name}`, about: "nav.settings", icon: picture, group: 90, run: () => emit("settings", name) });
+  command(`settings.${name}`, { label: `settings.${name}`, about: "nav.settings", icon: picture, group: 90, when: () => !isGuest(), run: () => emit("settings", name) });

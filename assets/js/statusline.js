@@ -1,5 +1,5 @@
 // The line under everything: memory, disk, that nothing leaves the machine, and the keys that work here.
-import { el, emit, fmt, icon, on, pulse, setAttr, setText, t } from "./core.js";
+import { el, emit, fmt, icon, on, pulse, setAttr, setIcon, setText, t } from "./core.js";
 import { makeMeters } from "./meters.js";
 
 let parts;
@@ -17,14 +17,19 @@ export function mount(element) {
       el("button", { type: "button", class: "l-status-item", dataset: { tabs: "generate queues avatar gallery settings" }, onclick: () => emit("palette") }, el("kbd", {}, "Ctrl K"), t("status.commands"))));
   setText(parts.net, t("status.offline"));
   on("status", draw);
-  on("offline", () => lost(true));
-  on("online", () => lost(false));
+  on("offline", () => say(true));
+  on("online", () => say(false));
+  on("now", () => say(false));
   if (pulse.status) draw(pulse.status);
 }
 
-function lost(away) {
+/** Whether anything leaves this machine: while it is shared, films do. */
+function say(away) {
+  const shared = !away && Boolean(pulse.now?.sharing?.on);
   setAttr(parts.place, "data-away", away ? "" : null);
-  setText(parts.net, t(away ? "status.unreachable" : "status.offline"));
+  setAttr(parts.place, "data-shared", shared ? "" : null);
+  setIcon(parts.place.firstChild, shared ? "share-2" : "wifi-off");
+  setText(parts.net, t(away ? "status.unreachable" : shared ? "status.shared" : "status.offline"));
 }
 
 function draw(status) {

@@ -1,5 +1,6 @@
 // One take, large: the player, everything that made it, and what can be done with it.
-import { api, button, el, fmt, has, icon, iconButton, openDialog, setAttr, t, toast, toastError, typing, urls } from "./core.js";
+import { api, button, el, fmt, has, icon, iconButton, openDialog, setAttr, t, toastError, typing, urls } from "./core.js";
+import { copy } from "./copying.js";
 import { useSettings } from "./generate.js";
 import { Player, itemOf } from "./player.js";
 import { openClip } from "./take_clip.js";
@@ -132,16 +133,3 @@ const took = (phases) => {
   const seconds = Object.values(phases).reduce((sum, one) => sum + one, 0);
   return seconds ? fmt.rough(seconds) : "";
 };
-
-async function copy(text, said) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch { // no clipboard without a secure context: a phone on the local network
-    const box = el("textarea", { value: text, class: "l-wire" });
-    (document.querySelector("dialog[open]") || document.body).append(box);
-    box.select();
-    document.execCommand("copy");
-    box.remove();
-  }
-  toast(t(said), "", "ok");
-}

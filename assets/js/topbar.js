@@ -1,8 +1,10 @@
 // The bar over everything: where we are, what is being rendered right now with its brakes, the machine, the language.
-import { LANGUAGES, api, button, currentTab, el, emit, fmt, icon, iconButton, lang, on, openMenu, pulse, setAttr, setLanguage, setText, t } from "./core.js";
+import { LANGUAGES, address, api, button, currentTab, el, emit, fmt, icon, iconButton, lang, on, openMenu, pulse, setAttr, setLanguage, setText, t } from "./core.js";
 import { watchTabs } from "./nav.js";
 import { makeBell } from "./notices.js";
 import { act, sceneVerbs, state, verbs } from "./queues.js";
+import { makeShare } from "./share.js";
+import { makeWho } from "./who.js";
 
 let parts;
 let away = false; // the studio does not answer
@@ -24,10 +26,10 @@ export function mount(element) {
   const language = el("button", { type: "button", class: "l-pill", title: t("top.language"), "aria-label": t("top.language"), onclick: (event) => languages(event.currentTarget) },
     icon("globe"), el("span", {}, lang.toUpperCase()));
   element.append(
-    el("div", { class: "l-top-left" }, el("span", { class: "l-logo" }, el("img", { src: "/ui/logo.svg", alt: "Lanterna", width: 22, height: 22 })),
+    el("div", { class: "l-top-left" }, el("span", { class: "l-logo" }, el("img", { src: address("/ui/logo.svg"), alt: "Lanterna", width: 22, height: 22 })),
       el("nav", { class: "l-crumbs", "aria-label": t("top.where") }, parts.project, el("i", {}, "/"), parts.queue)),
     parts.now,
-    el("div", { class: "l-top-right" }, el("span", { class: "l-pill l-machine" }, icon("cpu"), parts.machine, parts.memory), language, makeBell()));
+    el("div", { class: "l-top-right" }, el("span", { class: "l-pill l-machine" }, icon("cpu"), parts.machine, parts.memory), language, makeBell(), makeShare(), makeWho()));
   on("now", drawNow);
   on("offline", () => {
     away = true;

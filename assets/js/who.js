@@ -1,0 +1,69 @@
+// Who is signed in, in the top bar: the name and the role, and a menu with one's own password and the way out. At home
+// nobody is: then there is nothing to see.
+import { address, api, button, command, el, errorWords, icon, on, openDialog, openMenu, setAttr, setText, t, toast } from "./core.js";
+import { me, readMe } from "./me.js";
+import { field } from "./share_parts.js";
+
+const signedIn = () => Boolean(me.name);
+
+/** The button for the top bar. */
+export function makeWho() {
+  const name = el("span", { class: "l-who-name" });
+  const role = el("span", { class: "l-who-role" });
+  const node = el("button", { type: "button", class: "l-pill l-who", id: "who", hidden: true, "aria-haspopup": "menu", onclick: () => openMenu(node, entries()) },
+    icon("user-round"), el("span", { class: "l-who-words" }, name, role));
+  const draw = () => {
+    node.hidden = !signedIn();
+    if (!signedIn()) return;
+    setText(name, me.name);
+    setText(role, t(`share.role.${me.role}`));
+    setAttr(node, "title", t("who.title", { name: me.name, role: t(`share.role.${me.role}`) }));
+    setAttr(node, "aria-label", node.title);
+  };
+  on("me", draw);
+  on("online", readMe);
+  readMe();
+  return node;
+}
+
+const entries = () => [
+  { label: t("who.title", { name: me.name, role: t(`share.role.${me.role}`) }), icon: "user-round", disabled: true, onclick() {} },
+  null,
+  { label: t("who.password"), icon: "lock", onclick: changePassword },
+  { label: t("who.leave"), icon: "log-out", onclick: leave },
+];
+
+/** Their session ends, and the door asks who they are. */
+function leave() {
+  const form = el("form", { method: "post", action: address("/sign-out") });
+  document.body.append(form);
+  form.submit();
+}
+
+function changePassword() {
+  const old = el("input", { class: "l-input", id: "who-old", type: "password", autocomplete: "current-password", maxlength: 1024 });
+  const fresh = el("input", { class: "l-input", id: "who-new", type: "password", autocomplete: "new-password", maxlength: 1024 });
+  const wrong = el("p", { class: "l-bad", role: "alert", hidden: true });
+  const keep = button(t("common.save"), async () => {
+    keep.disabled = true;
+    try {
+      await api("PATCH", "/me", { old: old.value, password: fresh.value });
+      dialog.close();
+      toast(t("who.password.changed"), t("who.password.changed.hint"), "ok");
+    } catch (error) {
+      const { message, hint } = errorWords(error);
+      setText(wrong, [message, hint].filter(Boolean).join(" "));
+      wrong.hidden = false;
+    }
+    keep.disabled = false;
+  }, { kind: "primary", id: "who-save" });
+  const form = el("form", { class: "l-stack", onsubmit: (event) => {
+    event.preventDefault();
+    keep.click();
+  } }, me.password ? field("who.password.old", old) : null, field("who.password.new", fresh), el("p", { class: "l-hint" }, t("share.password.hint")), wrong, el("button", { hidden: true }));
+  const dialog = openDialog({ title: t("who.password"), content: form, actions: [button(t("common.cancel"), () => dialog.close()), keep] });
+  (me.password ? old : fresh).focus();
+}
+
+command("who.password", { label: "who.password", icon: "lock", group: 92, when: signedIn, run: changePassword });
+command("who.leave", { label: "who.leave", icon: "log-out", group: 92, when: signedIn, run: leave });
