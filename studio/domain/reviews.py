@@ -27,6 +27,10 @@ class Placed:
     def named(self) -> str:
         return f"{self.number} · {self.title}".rstrip(" ·")
 
+    def second(self, at: float) -> float:
+        """Of its take, that is seen at a second of the film."""
+        return at - self.start + self.trim[0]
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -46,7 +46,8 @@ def comment_row(
     scene = scene_at(version["scenes"], at)
     return {
         "id": said.id or new_id(), "review_id": version["review_id"], "version_id": version["id"],
-        "scene_id": scene.scene_id if scene else "", "number": scene.number if scene else None, "at": at,
+        "scene_id": scene.scene_id if scene else "", "take_id": scene.take_id if scene else None,
+        "number": scene.number if scene else None, "at": at, "second": scene.second(at) if scene else None,
         "region": _region(said.region), "text": text, "wish": said.wish, "person_id": person_id, "author": author,
         "origin": origin,
     }  # fmt: skip

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
@@ -56,7 +56,8 @@ class SentVerdict(BaseModel):
 class SentReview(BaseModel):
     """What the offline page saves. Whatever else stands there is passed over: newer pages may know more."""
 
-    lanterna_review: str = Field(max_length=60)
+    lanterna_review: Literal[1]  # the form of the file
+    review_id: str = Field(max_length=60)
     author: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
     comments: list[SentComment] = Field(max_length=MOST_COMMENTS)
     verdicts: list[SentVerdict] = Field(default_factory=list, max_length=MOST_COMMENTS)
@@ -92,8 +93,8 @@ class ReviewPackages:
         """The comments and verdicts of a file: {added, known, verdicts}. All of them or none; the same file twice is
         once. Raises Refused and TooLarge naming what is wrong."""
         sent = read(content)
-        if sent.lanterna_review != review_id:
-            raise Refused("review.import_other", review=one_line(sent.lanterna_review, 60))
+        if sent.review_id != review_id:
+            raise Refused("review.import_other", review=one_line(sent.review_id, 60))
         author = one_line(sent.author, MOST_AUTHOR)
         if not author:
             raise Refused("review.import_field", field="author", reason="empty")

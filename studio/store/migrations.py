@@ -83,14 +83,15 @@ create trigger takes_stay_private before delete on takes when old.private = 1 be
 create table comments (
     id text primary key, review_id text not null references reviews (id) on delete cascade,
     version_id text not null references versions (id) on delete cascade, scene_id text not null default '',
-    number integer, at real not null, region text, text text not null, wish text not null default 'comment',
-    state text not null default 'open', person_id text not null default '', author text not null,
-    origin text not null default 'page', created text not null);
+    take_id text, number integer, at real not null, second real, region text, text text not null,
+    wish text not null default 'comment', state text not null default 'open', person_id text not null default '',
+    author text not null, origin text not null default 'page', created text not null);
 create index comments_by_review on comments (review_id, at);
 create index comments_by_scene on comments (scene_id, state);
 create table verdicts (
     review_id text not null references reviews (id) on delete cascade, author text not null,
-    scene_id text not null default '', version_id text not null references versions (id) on delete cascade,
+    scene_id text not null default '', take_id text,
+    version_id text not null references versions (id) on delete cascade,
     approved integer not null, person_id text not null default '', at text not null,
     primary key (review_id, person_id, scene_id)) without rowid;
 """

@@ -53,7 +53,9 @@ class Reviews:
 
     def of_scene(self, scene_id: str) -> list[Row]:
         """Newest first, each with the take that it is about, and the second of it."""
-        return [_comment(row) for row in self._c.rows(_OF_SCENE, [scene_id])]
+        return [
+            _comment(row) for row in self._c.rows(_COMMENTS + " where c.scene_id = ? order by c.rowid desc", [scene_id])
+        ]
 
     def comment(self, comment_id: str) -> Row:
         found = self.find_comment(comment_id)
@@ -141,7 +143,7 @@ class Reviews:
             self._changes.queue()
 
     def add_comment(self, row: Mapping[str, Any]) -> None:
-        """{id, review_id, version_id, scene_id, number, at, region, text, wish, person_id, author, origin}"""
+        """A row as service.review_comments makes it."""
         region = json.dumps(row["region"]) if row["region"] else None
         with self._c.write():
             self._c.insert("comments", {**row, "region": region, "created": now()})
@@ -171,6 +173,7 @@ class Reviews:
                     "verdicts",
                     {
                         "review_id": version["review_id"], "author": author, "scene_id": scene_id,
+                        "take_id": next((s.take_id for s in version["scenes"] if s.scene_id == scene_id), None),
                         "version_id": version["id"],
                         "approved": int(approved), "person_id": person_id, "at": now(),
                     },
@@ -199,19 +202,9 @@ _COMMENTS = (
     "select c.*, v.number as version, r.queue_id from comments c join versions v on v.id = c.version_id"
     " join reviews r on r.id = c.review_id"
 )
-_OF_SCENE = (
-    "select c.*, v.number as version, r.queue_id, json_extract(s.value, '$.take_id') as take_id,"
-    " max(0, c.at - json_extract(s.value, '$.start') + json_extract(s.value, '$.trim[0]')) as second"
-    " from comments c join versions v on v.id = c.version_id join reviews r on r.id = c.review_id"
-    " left join json_each(v.scenes) s on json_extract(s.value, '$.scene_id') = c.scene_id"
-    " where c.scene_id = ? order by c.rowid desc"
-)
 _VERDICTS_NOW = (
-    "select d.scene_id, d.author, d.approved from verdicts d join versions v on v.id = d.version_id"
-    " join takes t on t.scene_id = d.scene_id and t.layer = 'picture' and t.selected = 1 and t.trashed is null"
-    " join json_each(v.scenes) s on json_extract(s.value, '$.scene_id') = d.scene_id"
-    " and json_extract(s.value, '$.take_id') = t.id"
-    " where d.scene_id in (select value from json_each(?)) order by d.at, d.author"
+    "select d.scene_id, d.author, d.approved from verdicts d join takes t on t.id = d.take_id and t.selected = 1"
+    " and t.trashed is null where d.scene_id in (select value from json_each(?)) order by d.at, d.author"
 )
 _HIDDEN = (  # a take that went for ever stays what it was: the film still shows it
     "(exists (select 1 from takes k where k.id = {take} and k.private = 1)"
