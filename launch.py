@@ -8,6 +8,7 @@
     python3 launch.py doctor               what this computer has and lacks
     python3 launch.py bench draft          how fast the draft engine is here
     python3 launch.py install              only set up (--dev: with the tools of the tests)
+    python3 launch.py update               fetch the newer version; goes back by itself where that fails
     python3 launch.py test [pytest args]   run the tests
     python3 launch.py --help               every flag
 
@@ -26,12 +27,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from installer import Outside, Place
 
-OWN_VERBS = ("install",)  # verb -> installer.<verb>.main(arguments, place, outside); all others are the studio's
+OWN_VERBS = (
+    "install",
+    "update",
+)  # verb -> installer.<verb>.main(arguments, place, outside); all others are the studio's
 ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a worker per core, each file in one of them
 
 
 def main(arguments: list[str], place: Place | None = None, outside: Outside | None = None) -> int:
     """Set up what is missing, then hand over. Returns the exit code."""
+    undo = (place.root if place else Path(__file__).resolve().parent) / ".update"
+    unfinished = (undo / "update.json").exists()
+    if unfinished:  # the code here may be half old and half new: the installer that began the update lies there
+        sys.path.insert(0, str(undo))
     # here and not above: every worker of the studio imports this file
     from installer import Outside, Place, SetUpError
 
@@ -45,12 +53,9 @@ def main(arguments: list[str], place: Place | None = None, outside: Outside | No
         print(__doc__)
         return 0
     try:
-        if verb in OWN_VERBS:
-            code: int = importlib.import_module("installer." + verb).main(rest, place, outside)
+        code = before_the_studio(arguments, unfinished, place, outside)
+        if code is not None:
             return code
-        from installer.steps import set_up
-
-        set_up(place, outside, "app", *(["dev"] if verb == "test" else []))
     except SetUpError as error:
         print(f"\n{error}\n  -> {error.cure}", file=sys.stderr)
         return 1
@@ -64,6 +69,25 @@ def main(arguments: list[str], place: Place | None = None, outside: Outside | No
     from studio.cli import main as studio
 
     return studio(arguments)
+
+
+def before_the_studio(arguments: list[str], unfinished: bool, place: Place, outside: Outside) -> int | None:
+    """Set up what the verb needs. The exit code where that was all that was asked for."""
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    code: int | None
+    if unfinished:
+        code = importlib.import_module("installer.update").resume(arguments, place, outside)
+        return code
+    if verb in OWN_VERBS:
+        code = importlib.import_module("installer." + verb).main(rest, place, outside)
+        return code
+    if verb == "doctor":  # it looks, and installs nothing
+        code = importlib.import_module("installer.doctor").first_aid(rest, place, outside)
+        return code
+    from installer.steps import set_up
+
+    set_up(place, outside, "app", *(["dev"] if verb == "test" else []))
+    return None
 
 
 if __name__ == "__main__":
