@@ -35,7 +35,7 @@ class Machine:
     def told(self) -> str:
         """For a person: `NVIDIA GeForce RTX 4090, driver 580.65.06`."""
         words = {"nvidia": "an NVIDIA card", "amd": "an AMD card", "apple": "an Apple chip", "": "no GPU"}[self.gpu]
-        driver = f", driver {'.'.join(map(str, self.driver))}" if self.driver else ""
+        driver = ", driver " + ".".join(f"{number:02}" for number in self.driver) if self.driver else ""
         return (self.name or words) + (f" ({self.gfx})" if self.gfx else "") + driver
 
 

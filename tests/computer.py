@@ -11,6 +11,19 @@ ALWAYS = {  # what pip is always told
 }  # fmt: skip
 
 
+def lay_out(root: Path, bundle: bool = False) -> Place:
+    """A folder with what the installer reads: small requirements and a version."""
+    app = root / "app" if bundle else root
+    (app / "studio").mkdir(parents=True)
+    (app / "studio" / "__init__.py").write_text('__version__ = "1.2.3"\n')
+    (app / "requirements.txt").write_text("rich\ntorch==9.9.9    # pinned\n")
+    (app / "requirements-dev.txt").write_text("pytest\n")
+    if bundle:
+        (app / "bundle.json").write_text("{}")
+        (app / "requirements.lock").write_text("rich==14.0.0 --hash=sha256:00\n")
+    return Place.at(app, {"HOME": str(root / "home"), "USERPROFILE": str(root / "home")}, "linux")
+
+
 class Computer(Outside):
     """In place of programs, pip, venv, disk and network."""
 

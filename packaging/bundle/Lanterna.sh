@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts Lanterna with the Python of this folder. Double click, or in a terminal: ./Lanterna.sh demo
 # The folder needs no Python on the computer: it carries one, or fetches one into itself with bin/uv.
-here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd) || exit 1
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
 unset PYTHONHOME PYTHONPATH
 export UV_PYTHON_INSTALL_DIR="$here/python"
 
