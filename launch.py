@@ -27,10 +27,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from installer import Outside, Place
 
-OWN_VERBS = (
-    "install",
-    "update",
-)  # verb -> installer.<verb>.main(arguments, place, outside); all others are the studio's
+# verb -> installer.<verb>.main(arguments, place, outside); all others are the studio's
+OWN_VERBS = ("install", "update")
 ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a worker per core, each file in one of them
 
 

@@ -25,14 +25,14 @@ import os, sqlite3, sys
 from pathlib import Path
 root = Path(__file__).resolve().parent.parent
 verb, *rest = sys.argv[1:]
+sys.path[0] = str(root)
+from installer import Place
+place = Place.at(root)
 breaks = (root / "breaks").read_text().split() if (root / "breaks").exists() else []
-with (root / ".venv" / "asked").open("a") as log: log.write(" ".join([verb, *rest]) + "\\n")
+with (place.venv / "asked").open("a") as log: log.write(" ".join([verb, *rest]) + "\\n")
 if verb == "packages":
-    (root / ".venv" / "packages").write_text((root / "requirements.txt").read_text())
+    (place.venv / "packages").write_text((root / "requirements.txt").read_text())
     if verb not in breaks:
-        sys.path[0] = str(root)
-        from installer import Place
-        place = Place.at(root)
         place.write_down({**place.installed(), "torch": place.torch, **{part: place.wanted(part) for part in rest}})
 if verb == "migrate":
     db = sqlite3.connect(rest[0])
