@@ -115,6 +115,12 @@ def test_an_editor_has_all_but_the_owners(studio: Studio, client: TestClient) ->
     assert closed > 20
 
 
+def test_only_an_owner_removes_for_ever(studio: Studio, client: TestClient) -> None:
+    closed = client.delete("/api/takes/1?forever=true", headers=headers_of(studio, "editor"))
+    assert (closed.status_code, closed.json()["error"]["code"]) == (403, "guard.role")
+    assert client.delete("/api/takes/1?forever=true", headers=headers_of(studio, "owner")).status_code == 404
+
+
 def test_an_owner_may_do_everything(client: TestClient) -> None:
     assert all(allowed("owner", method, filled(path)) for method, path in routes_of(client))
 

@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.datastructures import UploadFile
 
-from studio.api.answers import studio_of
+from studio.api.answers import owners_only, studio_of
 from studio.api.uploads import kept
 from studio.errors import NotFound, Refused
 
@@ -73,6 +73,7 @@ def trash_take(request: Request, take_id: str, forever: bool = False) -> None:
     """Into the trash, where the file stays on disk; `forever`: out of the trash, file and all."""
     studio = studio_of(request)
     if forever:
+        owners_only(request)
         studio.storage.remove_take(take_id)
     else:
         studio.takes.trash(take_id)
