@@ -23,6 +23,7 @@ from studio.service.views import View
 from studio.service.words import Words
 from studio.store import Store
 from studio.store.database import Row
+from studio.story.episode import problems_of
 
 PAGE, FILM, SUBTITLES = "index.html", "film.mp4", "film.vtt"
 MOST_BYTES = 20_000_000  # of a file of comments: 5000 of the longest, every letter written as \uXXXX twice over
@@ -97,7 +98,7 @@ class ReviewPackages:
             raise Refused("review.import_other", review=one_line(sent.review_id, 60))
         author = one_line(sent.author, MOST_AUTHOR)
         if not author:
-            raise Refused("review.import_field", field="author", reason="empty")
+            raise Refused("review.import_field", field="author", why={"code": "field.missing", "params": {}})
         with self._store.together():
             version = cache(partial(self._reviewing.version, review_id, visitor=visitor))
             rows = dict[str, Mapping[str, Any]]()
@@ -140,9 +141,9 @@ def read(content: bytes) -> SentReview:
     try:
         return SentReview.model_validate(found)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise Refused("review.import_field", field=field[:80], reason=first["msg"][:200]) from error
+        first = problems_of(error, 1)[0]
+        why = {"code": first.code, "params": first.params}
+        raise Refused("review.import_field", field=first.field[:80], why=why) from error
 
 
 @contextmanager

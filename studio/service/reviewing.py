@@ -218,7 +218,9 @@ class Reviewing:
 
     def poster(self, review_id: str, number: int, visitor: Visitor) -> Path:
         version = self.version(review_id, number, visitor)
-        return self._runner.small_picture(self._film(version), self._folder / review_id / version["id"], POSTER)
+        stem = self._folder / review_id / version["id"]
+        drawn = stem.with_name(stem.name + POSTER)
+        return drawn if drawn.is_file() else self._runner.small_picture(self._film(version), stem, POSTER)
 
     def frame(self, comment_id: str, visitor: Visitor) -> Path:
         """What the film shows where a comment stands."""
