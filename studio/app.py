@@ -5,24 +5,23 @@ binds a port and stays until it is told to stop. Gradio is imported inside `web_
 """
 
 import logging
-import secrets
 import signal
 import socket
-import sys
 import threading
 import webbrowser
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from studio import logs
 from studio.domain import Way
-from studio.errors import StudioError, Unavailable
+from studio.errors import Unavailable
 from studio.lock import StudioLock
 from studio.media.roots import Roots
+from studio.reach import Reach, Standing
 from studio.runner import Lanes, Runner
 from studio.runner.power import Power, do, stay_awake
 from studio.service import Studio
@@ -34,6 +33,8 @@ from studio.story.wildcards import Wildcards
 if TYPE_CHECKING:
     from studio.api.guard import App
     from studio.execution import Executor
+    from studio.reach.lan import Server
+    from studio.reach.tunnel import Server as ShareServer
 
 log = logging.getLogger(__name__)
 
@@ -97,20 +98,23 @@ def web_app(studio: Studio, token: str) -> "App":
     from starlette.responses import JSONResponse, PlainTextResponse
 
     from studio import tabs
-    from studio.api import make_api, sign_in
+    from studio.api import make_api, review_page, sign_in
     from studio.api.compat import add_peers
     from studio.api.guard import Guard
+    from studio.api.proxies import Below, Fronted
 
     settings = studio.settings
     studio.people.start(settings.auth)
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     site.router.routes.extend(sign_in.routes(studio.people, studio.words))
+    site.router.routes.extend(review_page.routes(studio))
     site.add_api_route("/health", lambda: JSONResponse(studio.system.health()))
     for path in ("/healthz", "/ready"):  # we listen before we are built, so whoever is answered finds us ready
         site.add_api_route(path, lambda: PlainTextResponse("ok"))
     site.mount("/api", make_api(studio))
     add_peers(site, studio)
     site.mount("/ui", tabs.Bundled(directory=settings.assets_dir))
+    site.router.routes.append(tabs.manifest_route(studio.words))
 
     page = tabs.build_blocks(studio)
     page.delete_cache = KEEP_UPLOADS
@@ -119,7 +123,8 @@ def web_app(studio: Studio, token: str) -> "App":
         site,
         page,
         path="/",
-        app_kwargs={"middleware": [tabs.page_middleware(lang)], "openapi_url": None},
+        root_path="",  # not what GRADIO_ROOT_PATH says: the request brings it
+        app_kwargs={"middleware": [tabs.page_middleware(lang, settings.root_path)], "openapi_url": None},
         max_file_size=settings.max_upload_mb * MB,
         enable_monitoring=False,
         mcp_server=False,
@@ -127,23 +132,57 @@ def web_app(studio: Studio, token: str) -> "App":
         **tabs.page_options(),
     )
     # outside of FastAPI: Gradio's own layers, CORS among them, must not answer before the door has been passed
-    return Guard(site, studio.words, token, studio.people, settings.max_upload_mb * MB)
+    below = Below(site, settings.root_path)
+    door = Guard(below, studio.words, token, studio.people, settings.max_upload_mb * MB, studio.audit)
+    hosts = studio.people.hosts
+    return Fronted(door, settings.root_path, settings.trusted_proxies, lambda host: hosts.way(host) is not None)
 
 
-def known_hosts(settings: Settings) -> dict[str, Way]:
-    """The names under which a browser may call this studio, besides the loopback ones, and the way each one is."""
-    names: dict[str, Way] = {}
-    if settings.host in WILDCARDS:
-        import psutil
+# ------------------------------------------------------------------------------------------------ ways in
+def ways(settings: Settings, server: "Server") -> dict[Way, Reach]:
+    """Everything that Sharing can open for a studio that `server` serves."""
+    from studio.reach.lan import Lan
+    from studio.reach.proxy import Proxy
+    from studio.reach.tunnel import Tunnel
 
-        addresses = [address for card in psutil.net_if_addrs().values() for address in card]
-        cards = [a.address.partition("%")[0] for a in addresses if a.family in (socket.AF_INET, socket.AF_INET6)]
-        names = dict.fromkeys(
-            [*cards, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"], "lan"
-        )  # fmt: skip
-    elif settings.host not in LOOPBACK:
-        names[settings.host] = "lan"
-    return names | dict.fromkeys(settings.allowed_hosts, "proxy")
+    chosen = settings.host not in (*LOOPBACK, *WILDCARDS)
+    folder = settings.cache_dir / "share"
+    return {
+        "share": Tunnel(settings.port, partial(share_server, settings, folder), folder, lambda: settings.offline),
+        "lan": Lan(server, settings.port, (lambda: [settings.host]) if chosen else None),
+        "proxy": Proxy(settings.allowed_hosts, settings.root_path),
+    }
+
+
+def share_server(settings: Settings, folder: Path) -> "ShareServer":
+    """Where the public link ends: a server of the user's own, else the one that Gradio's makers run."""
+    from studio.reach.tunnel import Server, gradios_server
+
+    if not settings.share_server:
+        return gradios_server(folder)
+    if not settings.share_server_certificate:
+        return Server(settings.share_server)
+    certificate = settings.inside(Path(settings.share_server_certificate))
+    if not certificate.is_file():
+        raise Unavailable("sharing.no_certificate", path=str(certificate))
+    return Server(settings.share_server, certificate)
+
+
+def wished(settings: Settings) -> list[Way]:
+    """The ways that the settings want to be open from the start."""
+    wishes: dict[Way, bool] = {
+        "share": settings.share, "lan": settings.host not in LOOPBACK, "proxy": bool(settings.allowed_hosts),
+    }  # fmt: skip
+    return [way for way, wish in wishes.items() if wish]
+
+
+def _tell(studio: Studio, say: Callable[[str], None], way: Way, standing: Standing) -> None:
+    """To the terminal: where the studio may be found, and why it may not."""
+    for url in standing.urls:
+        say(url)
+    if standing.state == "failed" and standing.error:
+        told = studio.words.error(standing.error, studio.settings.lang)
+        say(f"{told['message']} {told['hint']}")
 
 
 # ------------------------------------------------------------------------------------------------ a port
@@ -157,20 +196,12 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     signal.signal(signal.SIGTERM, _leave)  # so that the blocks below close what they opened
     try:
         with closing(build_studio(settings)) as studio:
-            _let_in(studio, settings)
+            if wished(settings) and not (settings.auth or studio.people.has_owner()):
+                raise Unavailable("app.needs_auth", host=settings.host, origin=settings.origin("host"))
             with listen(settings) as listener:
                 _serve(studio, settings, lock, listener, say)
     finally:
         lock.release()
-
-
-def _let_in(studio: Studio, settings: Settings) -> None:
-    """Tell the door our names. Raises Unavailable where others could address us and nobody has a password."""
-    for name, way in known_hosts(settings).items():
-        studio.people.hosts.add(name, way)
-    alone = settings.local_only and studio.people.hosts.alone
-    if not (alone or settings.auth or studio.people.has_owner()):
-        raise Unavailable("app.needs_auth", host=settings.host, origin=settings.origin("host"))
 
 
 def _serve(
@@ -178,21 +209,25 @@ def _serve(
 ) -> None:
     import uvicorn
 
+    from studio.reach.lan import Server
+
     url = browser_url(settings)
     if settings.open_browser:
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-    config = uvicorn.Config(
-        web_app(studio, lock.token), log_config=None, access_log=False, server_header=False, ws="none",
-        # what a proxy says about its visitors is not believed: a right must never hang on it
-        proxy_headers=False, timeout_graceful_shutdown=2,
+    server = Server(
+        uvicorn.Config(
+            web_app(studio, lock.token), log_config=None, access_log=False, server_header=False, ws="none",
+            # what a proxy says about its visitors is not believed: a right must never hang on it
+            proxy_headers=False, timeout_graceful_shutdown=2,
+        )
     )  # fmt: skip
+    studio.sharing.use(ways(settings, server), partial(_tell, studio, say))
     studio.start()
     lock.announce(url)
     say(url)
-    if settings.share:
-        threading.Thread(target=_share, args=(studio, settings, say), daemon=True).start()
+    studio.sharing.start(wished(settings))
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     except KeyboardInterrupt:
         log.info("stopped from the keyboard")
 
@@ -202,34 +237,22 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def browser_url(settings: Settings) -> str:
-    return settings.address
+    return f"{settings.address}{settings.root_path}/" if settings.root_path else settings.address
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A listening socket. Raises Unavailable: "app.port_busy" naming who holds it, or "app.bad_host"."""
+    """A socket that listens on this computer only: what others reach is opened by Sharing. Raises Unavailable:
+    "app.port_busy" naming who holds it, or "app.bad_host"."""
+    from studio.reach.lan import listen_on
+
+    host = settings.host if settings.host in LOOPBACK else LOOPBACK[0]
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            if sys.platform == "win32":  # there REUSEADDR would let two programs have one port
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-            else:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(512)
-        except OSError:
-            listener.close()
-            raise
+        return listen_on(host, settings.port)
     except OSError as error:
         if holder := port_holder(settings.port):
             raise Unavailable("app.port_busy", port=settings.port, holder=holder, free=_free_port(settings)) from error
         origin = settings.origin("host")
-        raise Unavailable(
-            "app.bad_host", host=f"{settings.host}:{settings.port}", origin=origin, reason=error
-        ) from error
-    return listener
+        raise Unavailable("app.bad_host", host=f"{host}:{settings.port}", origin=origin, reason=error) from error
 
 
 def port_holder(port: int) -> str:
@@ -258,24 +281,8 @@ def _free_port(settings: Settings) -> int:
     for port in range(settings.port + 1, min(settings.port + 100, 65536)):
         with socket.socket() as probe:
             try:
-                probe.bind((settings.host if settings.host not in LOOPBACK else "127.0.0.1", port))
+                probe.bind((LOOPBACK[0], port))
             except OSError:
                 continue
             return port
     return 0  # the system chooses one
-
-
-def _share(studio: Studio, settings: Settings, say: Callable[[str], None]) -> None:
-    """A public link through Gradio's tunnel. Its name is known to the door only from here on."""
-    from gradio import networking
-
-    try:
-        found: Any = networking.setup_tunnel("127.0.0.1", settings.port, secrets.token_urlsafe(32), None, None)
-        name = urlsplit(found).hostname or ""
-    except Exception as error:  # whatever the tunnel's program and its server may raise: the studio goes on without
-        log.exception("no public link")
-        told = studio.words.error(StudioError("app.share", reason=type(error).__name__), settings.lang)
-        say(f"{told['message']} {told['hint']}")
-        return
-    studio.people.hosts.add(name, "share")
-    say(f"https://{name}")

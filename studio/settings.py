@@ -41,6 +41,7 @@ OURS = re.compile(  # how addresses of the studio begin: a `root_path` like one 
     r"|healthz|ready|download|file|generate|nqueues|projects|queue|skyreels|soul|status|stream|system-prompt|tasks"
     r"|uploads|video|video-meta|videos)(/.*)?"
 )
+SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[1-9][0-9]{0,4}")  # of a public link
 PASSWORD = re.compile("(//[^/:@]*:)(.*)@")  # of an address
 ADDRESSES = ("elevenlabs_url", "openai_url", "speech_server_url", "cosyvoice_url")  # of services that speak
 OWN_PYTHONS = ("pocket_tts_python", "qwen3_tts_python", "voxcpm_python")
@@ -77,6 +78,12 @@ class Settings(BaseSettings):
     host: str = _named("host", "HOST", default="127.0.0.1", description="address to listen on")
     port: int = _named("port", "PORT", default=7860, ge=1, le=65535, description="port to listen on")
     share: bool = _named("share", default=False, description="a public link through Gradio's tunnel; needs auth")
+    share_server: str = _named(
+        "share_server", default="", description="a share server of your own, host:port; else the one of Gradio's makers"
+    )
+    share_server_certificate: str = _named(
+        "share_server_certificate", default="", description="the certificate that it must show"
+    )
     auth: SecretStr | None = _named("auth", description="user:password that opens the studio")
     allowed_hosts: Annotated[list[str], NoDecode] = _named(
         "allowed_hosts", default=[], description="more names under which a browser may reach the studio"
@@ -264,7 +271,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"{one} is everybody: name the proxy's own address or network")
         return value
 
-    @field_validator(*OWN_PYTHONS)
+    @field_validator("share_server")
+    @classmethod
+    def _is_a_server(cls, value: str) -> str:
+        value = value.strip()
+        if value and not SERVER.fullmatch(value):
+            raise ValueError("write it as host:port")
+        return value
+
+    @field_validator(*OWN_PYTHONS, "share_server_certificate")
     @classmethod
     def _is_a_program(cls, value: str) -> str:
         cls._is_a_path(Path(value.strip()))
@@ -346,13 +361,13 @@ class Settings(BaseSettings):
 
     @property
     def at_home(self) -> bool:
-        """It is one user's own: nobody else reaches it, no password speaks of others, no proxy leads in."""
-        return self.local_only and self.auth is None and not self.allowed_hosts
+        """It is one user's own while nothing is shared: no password speaks of others, no proxy leads in."""
+        return self.auth is None and not (self.allowed_hosts or self.trusted_proxies)
 
     @property
     def address(self) -> str:
         """Where a browser on this computer finds the studio."""
-        host = "127.0.0.1" if self.host in WILDCARDS else self.host
+        host = self.host if self.host in LOOPBACK else LOOPBACK[0]
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def secrets(self) -> list[str]:

@@ -14,11 +14,12 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from studio import app
 from studio.errors import Unavailable
-from studio.service.hosts import Hosts
+from studio.reach.lan import Server
 from studio.settings import Settings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -152,16 +153,25 @@ def test_a_strangers_file_does_not_keep_the_tools_for_half_an_hour(tmp_path):
     assert lanes.tools[0]._stalled_after < lanes.cpu[0]._stalled_after  # type: ignore[attr-defined]
 
 
-def test_hosts_of_a_studio_for_this_computer_only(tmp_path):
-    assert app.known_hosts(Settings(root=tmp_path)) == {}
-    assert app.known_hosts(Settings(root=tmp_path, allowed_hosts=["a.example"])) == {"a.example": "proxy"}
-    assert app.known_hosts(Settings(root=tmp_path, host="10.1.2.3")) == {"10.1.2.3": "lan"}
+def test_what_the_settings_want_to_be_open(tmp_path):
+    assert app.wished(Settings(root=tmp_path)) == []
+    assert app.wished(Settings(root=tmp_path, allowed_hosts=["a.example"])) == ["proxy"]
+    assert app.wished(Settings(root=tmp_path, host="10.1.2.3", share=True)) == ["share", "lan"]
 
 
-def test_hosts_of_a_studio_that_listens_everywhere(tmp_path):
-    hosts = Hosts(app.known_hosts(Settings(root=tmp_path, host="0.0.0.0")))
-    assert hosts.way("127.0.0.1:7860") == "local" and hosts.way(socket.gethostname()) == "lan"
-    assert hosts.way("evil.example") is None and hosts.way("0.0.0.0") is None
+def test_a_studio_that_listens_everywhere_is_called_by_its_own_names_alone(tmp_path, build):
+    studio = build(host="0.0.0.0", auth="a:long enough", port=free_port())
+    studio.people.start(studio.settings.auth)
+    studio.sharing.use(app.ways(studio.settings, idle_server()))
+    studio.sharing.start(app.wished(studio.settings))
+    hosts = studio.people.hosts
+    assert hosts.way("127.0.0.1:7860") == "local" and hosts.way("evil.example") is None and hosts.way("0.0.0.0") is None
+    lan = next(one for one in studio.sharing.view()["ways"] if one["way"] == "lan")
+    assert lan["state"] == "failed" or hosts.way(socket.gethostname()) == "lan"  # a machine without network waits
+
+
+def idle_server() -> Server:
+    return Server(uvicorn.Config(lambda scope: None))
 
 
 @pytest.mark.parametrize("flags", [{"host": "0.0.0.0"}, {"host": "192.168.1.5"}, {"host": "::"}, {"share": True}])
@@ -183,10 +193,19 @@ def test_a_busy_port_is_named_with_its_holder_and_a_free_one(tmp_path):
     assert busy.value.params["free"] > port
 
 
-def test_an_address_that_is_not_ours_is_named(tmp_path):
+def test_an_address_that_is_not_ours_is_named(tmp_path, build):
+    studio = build(host="203.0.113.7", auth="a:long enough", port=free_port())
+    studio.people.start(studio.settings.auth)
+    studio.sharing.use(app.ways(studio.settings, idle_server()))
     with pytest.raises(Unavailable) as bad:
-        app.listen(Settings(root=tmp_path, host="203.0.113.7", port=free_port()))
-    assert bad.value.code == "app.bad_host" and bad.value.params["origin"] == "flag"
+        studio.sharing.start(app.wished(studio.settings))
+    assert bad.value.code == "sharing.no_listener" and bad.value.params["address"] == "203.0.113.7"
+
+
+def test_the_port_itself_is_of_this_computer_alone(tmp_path):
+    for host in ("127.0.0.1", "0.0.0.0", "203.0.113.7"):
+        with app.listen(Settings(root=tmp_path, host=host, port=free_port())) as listener:
+            assert listener.getsockname()[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -196,20 +215,15 @@ def test_the_address_for_the_browser(tmp_path, host, url):
     assert app.browser_url(Settings(root=tmp_path, host=host, port=1)) == "http:" + url
 
 
-def test_sharing_adds_the_name_and_a_failure_is_told(monkeypatch, build):
-    from gradio import networking
-
-    studio, said = build(auth="a:b", share=True), []
-    monkeypatch.setattr(networking, "setup_tunnel", lambda *a: "https://abc.gradio.live")
-    app._share(studio, studio.settings, said.append)
-    assert said == ["https://abc.gradio.live"] and studio.people.hosts.way("abc.gradio.live") == "share"
-
-    def broken(*_: Any) -> str:
-        raise RuntimeError("no tunnel")
-
-    monkeypatch.setattr(networking, "setup_tunnel", broken)
-    app._share(studio, studio.settings, said.append)
-    assert "RuntimeError" in said[-1]
+def test_a_share_server_of_ones_own(tmp_path):
+    settings = Settings(root=tmp_path, share_server="films.example:7000", share_server_certificate="own.pem")
+    with pytest.raises(Unavailable) as missing:
+        app.share_server(settings, tmp_path)
+    assert missing.value.code == "sharing.no_certificate"
+    (tmp_path / "own.pem").write_text("CERT")
+    server = app.share_server(settings, tmp_path)
+    assert (server.address, server.certificate) == ("films.example:7000", tmp_path / "own.pem")
+    assert app.share_server(Settings(root=tmp_path, share_server="f.example:1"), tmp_path).certificate is None
 
 
 # ------------------------------------------------------------------------------------------------ a real one

@@ -95,7 +95,7 @@ def test_a_link_that_dies_is_there_again_under_another_name(tunnel):
     first = heard.next("on")
     stub_tunnel.say(port, "die")
     broke = heard.next("failed")
-    assert broke.error and broke.error.code == "sharing.broke" and not broke.names
+    assert broke.error and broke.error.code == "sharing.broke" and broke.again and not broke.names
     assert heard.next("opening").error
     second = heard.next("on")
     assert second.names and second.names != first.names
@@ -359,12 +359,19 @@ def test_a_busy_port_is_told(house):
     heard.next("on")
 
 
-def test_a_computer_without_a_network_cannot_open_it():
-    one = House()
-    one.addresses = []
-    error = one.lan.why_not()
+@needs_loopback
+def test_a_computer_without_a_network_waits_for_one(house, monkeypatch):
+    monkeypatch.setattr(lan, "LOOK_SECONDS", 0.01)
+    house.addresses, heard = [], Heard()
+    error = house.lan.why_not()
     assert error and error.code == "sharing.no_network"
-    one.socket.close()
+    house.lan.open(heard)
+    waits = heard.next("failed")
+    assert waits.again and waits.error and waits.error.code == "sharing.no_network"
+    house.addresses = ["127.0.0.2"]
+    heard.next("on")
+    house.addresses = []
+    assert heard.next("failed").names == ()
 
 
 def test_no_address_of_a_card_is_this_computers_alone():

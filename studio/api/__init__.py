@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from studio import __version__
 from studio.api import (
     answers,
+    audit,
     avatars,
     casting,
     catalogue,
@@ -30,6 +31,7 @@ from studio.api import (
     reviews,
     runs,
     scenes,
+    sharing,
     storage,
     system,
     takes,
@@ -49,7 +51,7 @@ def make_api(studio: Studio) -> FastAPI:
     modules = (
         episodes, relink, casting, voices, listening, avatars, queues, preflight, runs, reports, editing, scenes, takes,
         review, reviews, exports, packages, installations, catalogue, preferences, memory, storage, notices, people,
-        system,
+        sharing, audit, system,
     )  # fmt: skip
     for module in modules:
         api.include_router(module.router)
@@ -57,11 +59,11 @@ def make_api(studio: Studio) -> FastAPI:
     @api.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
         return get_swagger_ui_html(
-            openapi_url="/api/openapi.json",
+            openapi_url="openapi.json",  # from /api/docs, wherever that is
             title="Lanterna · API",
-            swagger_js_url="/ui/swagger/swagger-ui-bundle.js",
-            swagger_css_url="/ui/swagger/swagger-ui.css",
-            swagger_favicon_url="/ui/favicon.svg",
+            swagger_js_url="../ui/swagger/swagger-ui-bundle.js",
+            swagger_css_url="../ui/swagger/swagger-ui.css",
+            swagger_favicon_url="../ui/favicon.svg",
         )
 
     return api

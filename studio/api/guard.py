@@ -7,6 +7,7 @@ is ever given by the address somebody comes from: behind a tunnel or proxy every
 
 import hmac
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -20,14 +21,16 @@ from studio.api.rights import allowed, is_open
 from studio.api.sign_in import COOKIE, LANGUAGE_COOKIE
 from studio.domain import Visitor, Way
 from studio.errors import Forbidden, Refused, StudioError, TooLarge
+from studio.service.audit import Audit, Deed
 from studio.service.people import People
 from studio.service.words import Words
+
+log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Wrote = Callable[[Visitor, str, str, str], None]  # visitor, method, path, address
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 UPLOADS = re.compile(
@@ -46,14 +49,13 @@ ANSWER_HEADERS = {
 
 
 class Guard:
-    """Wraps `app`. `token` is the command line's own; `max_bytes`: of an upload; `wrote` is told of every write by
-    somebody who signed in."""
+    """Wraps `app`. `token` is the command line's own; `max_bytes`: of an upload; `audit` keeps who wrote what."""
 
     def __init__(
-        self, app: App, words: Words, token: str, people: People, max_bytes: int, wrote: Wrote | None = None
+        self, app: App, words: Words, token: str, people: People, max_bytes: int, audit: Audit | None = None
     ) -> None:
         self.app, self.words, self.token = app, words, token
-        self.people, self.max_bytes, self.wrote = people, max_bytes, wrote
+        self.people, self.max_bytes, self.audit = people, max_bytes, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -141,14 +143,27 @@ class Guard:
                 streaming = True  # what follows the first part of a body: signing out is still answered whole
             await send(message)
 
+        deed = await self._deed(request)
         try:
             await self.app(request.scope, counted, guarded)
         except ClientDisconnect:
             if not cut_off and self._welcome(request):
                 raise
-        visitor = request.visitor
-        if self.wrote and visitor and visitor.session_id and request.method not in SAFE_METHODS and status < 400:
-            await run_in_threadpool(self.wrote, visitor, request.method, request.path, request.address)
+        if deed and answered and status < 400:
+            await self._keep(request, deed)
+
+    async def _deed(self, request: "_Request") -> Deed | None:
+        """What is about to be done, where somebody should know afterwards who did it."""
+        if self.audit is None or request.visitor is None or request.method in SAFE_METHODS:
+            return None
+        return await run_in_threadpool(self.audit.about, request.visitor, request.method, request.path)
+
+    async def _keep(self, request: "_Request", deed: Deed) -> None:
+        assert self.audit and request.visitor
+        try:
+            await run_in_threadpool(self.audit.keep, request.visitor, deed, request.address)
+        except StudioError as error:  # it is done and answered already
+            log.warning("not written down: %s by %s: %s", deed.what, request.visitor.name, error)
 
     def _welcome(self, request: "_Request") -> bool:
         """Is the way still open, and the session not over?"""

@@ -15,12 +15,14 @@ State = Literal["off", "opening", "on", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`names`: the hosts under which a browser may come while it is so; `error`: why it is not as it was wished."""
+    """`names`: the hosts under which a browser may come while it is so; `error`: why it is not as it was wished;
+    `again`: the way goes on trying by itself."""
 
     state: State
     urls: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     error: StudioError | None = None
+    again: bool = False
 
 
 Told = Callable[[Standing], None]

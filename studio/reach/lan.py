@@ -124,13 +124,13 @@ class Lan:
         return None if self._addresses() else Unavailable("sharing.no_network")
 
     def open(self, told: Told) -> None:
-        """Raises nothing: where no address can be had, that is told."""
+        """Where there is no network it waits for one; where an address cannot be had, that is told."""
         with self._lock:
             if not self._closed.is_set():
                 return
             error = self._follow()
-            if not self._listeners:
-                return told(Standing("failed", error=error or Unavailable("sharing.no_network")))
+            if error and not self._listeners:
+                return told(Standing("failed", error=error))
             self._closed = Event()
             told(self._standing())
         Thread(target=self._watch, args=(self._closed, told), name="network cards", daemon=True).start()
@@ -168,6 +168,8 @@ class Lan:
         return error
 
     def _standing(self) -> Standing:
+        if not self._listeners:
+            return Standing("failed", error=Unavailable("sharing.no_network"), again=True)
         urls = tuple(f"http://{f'[{one}]' if ':' in one else one}:{self._port}" for one in self._listeners)
         return Standing("on", urls, (*self._listeners, *computer_names()))
 

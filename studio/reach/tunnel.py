@@ -92,10 +92,10 @@ class Tunnel:
             seconds = next(pauses)
             broke = Unavailable("sharing.broke", seconds=round(seconds) or 1)
             log.warning("the public link broke %s", reason)
-            told(Standing("failed", error=broke))
+            told(Standing("failed", error=broke, again=True))
             if closed.wait(seconds):
                 return
-            told(Standing("opening", error=broke))
+            told(Standing("opening", error=broke, again=True))
 
     def _growing(self) -> Iterator[float]:
         return chain(self._pauses, repeat(self._pauses[-1]))
@@ -103,6 +103,8 @@ class Tunnel:
     def _run(self, closed: Event, told: Told) -> None:
         """The program, until it is told to end, or had a link and ended by itself. Raises Unavailable where it found
         none."""
+        if why_not := self.why_not():
+            raise why_not
         server, program = self._server(), self._program()
         if closed.is_set():
             return
@@ -130,7 +132,7 @@ def _listen(running: Program, closed: Event, told: Told) -> None:
             linked = True
             told(_on(found[1]))
         elif linked and AGAIN in said:
-            told(Standing("opening", error=Unavailable("sharing.broke", seconds=1)))
+            told(Standing("opening", error=Unavailable("sharing.broke", seconds=1), again=True))
         elif not linked and (REFUSED in said or time.monotonic() > until):
             break
     if not linked:

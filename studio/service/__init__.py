@@ -9,6 +9,7 @@ from typing import Any
 from studio.media.fetch import post
 from studio.pipelines.base import Machine
 from studio.runner import Runner
+from studio.service.audit import Audit
 from studio.service.avatars import Avatars
 from studio.service.casting import Casting
 from studio.service.contact_sheet import ContactSheets
@@ -46,6 +47,7 @@ from studio.service.review_package import ReviewPackages
 from studio.service.reviewing import Reviewing
 from studio.service.runs import Runs
 from studio.service.scenes import Scenes
+from studio.service.sharing import Sharing
 from studio.service.stand_ins import StandIns
 from studio.service.storage import Storage
 from studio.service.system import System
@@ -68,6 +70,8 @@ class Studio:
     words: Words
     projects: Projects
     people: People
+    sharing: Sharing
+    audit: Audit
     peers: Peers
     queues: Queues
     runs: Runs
@@ -131,6 +135,8 @@ class Studio:
         landing = Landing(store, runner, library, settings.output_dir)
         default = settings.lang if settings.lang != "auto" else "en"
         words = Words(assets / "locales", default)
+        sharing, audit = Sharing(people), Audit(store, people, words)
+        people.came, people.refused = audit.came, audit.refused
         scenes = Scenes(store, runner, library, queues, runs, data / "logs")
         voices = Voices(store, runner, library, scenes)
         editing = Editing(store, scenes, runs)
@@ -151,6 +157,8 @@ class Studio:
             words=words,
             projects=Projects(store),
             people=people,
+            sharing=sharing,
+            audit=audit,
             queues=queues,
             runs=runs,
             preflight=preflight,
@@ -233,7 +241,8 @@ class Studio:
         self._store.remember(key, status, body)
 
     def close(self) -> None:
-        """Let the workers go and close the database."""
+        """Let nobody in any more, the workers go, and close the database."""
+        self.sharing.close()
         self.storage.close()
         self.reviewing.close()
         self.notices.close()
@@ -245,6 +254,7 @@ class Studio:
         self.exports.close()
         self.installations.close()
         self.relink.close()
+        self.audit.close()
         self.people.close()
         self._store.close()
 

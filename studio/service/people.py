@@ -54,6 +54,8 @@ class People:
         self._live: frozenset[str] = frozenset()
         self._seen: dict[str, str] = {}
         self._failures: dict[tuple[Way, str], deque[float]] = {}
+        self.came: Callable[[Visitor, str, str], None] = lambda visitor, how, address: None
+        self.refused: Callable[[Way, str], None] = lambda way, address: None
         self._lock, self._trying = Lock(), Lock()
         self._reload()
 
@@ -109,6 +111,15 @@ class People:
 
     def try_password(self, name: str, password: str, way: Way, address: str, agent: str = "") -> tuple[str, Visitor]:
         """A new session. Raises Forbidden("sign_in.wrong") or Unavailable("sign_in.wait", seconds)."""
+        try:
+            token, visitor = self._open(self._with_password(name, password, way, address), way, address, agent)
+        except (Forbidden, Unavailable):
+            self.refused(way, address)
+            raise
+        self.came(visitor, "sign_in", address)
+        return token, visitor
+
+    def _with_password(self, name: str, password: str, way: Way, address: str) -> Row:
         with self._trying:
             self._slow_down(way, address)
             row = self._rows.called(_key(name))
@@ -119,7 +130,7 @@ class People:
                 self._failures.setdefault((way, address), deque(maxlen=ALL_TRIES)).append(self.clock())
                 raise Forbidden("sign_in.wrong")
             self._failures.pop((way, address), None)
-        return self._open(row, way, address, agent)
+        return row
 
     def session_for_owner(self, way: Way, address: str = "", agent: str = "") -> tuple[str, Visitor]:
         """For whoever sits at home while it is opened to others. Raises Conflict where there is no owner yet."""
@@ -310,7 +321,9 @@ class People:
                 person = self._arrive(row, name, password)
             until = self._stamp(SESSION_DAYS * 86400)
             expires = until if person["password"] else min(until, row["expires"])
-            return self._open(person, way, address, agent, expires)
+            session, visitor = self._open(person, way, address, agent, expires)
+        self.came(visitor, "invitation.accept", address)
+        return session, visitor
 
     def _arrive(self, row: Row, name: str, password: str) -> Row:
         name, key = _name(name), _key(name)

@@ -30,7 +30,7 @@ HIDDEN = ("root",)
 MOST = 10_000  # characters of a value
 READ_WHEN_USED = (  # from the settings, by whoever needs it
     "hf_token", "hf_endpoint", "offline", "proxy", "webhook_secret", "vram_ceiling_gb", "vram_headroom_gb",
-    *ADDRESSES, *SPEAKING_KEYS,
+    "share_server", "share_server_certificate", *ADDRESSES, *SPEAKING_KEYS,
 )  # fmt: skip
 
 Apply = Callable[[Settings], None]

@@ -138,9 +138,15 @@ class People:
             self._c.execute("delete from sessions where way = ?", [way])
 
     # ------------------------------------------------------------------------------------------ audit
-    def record(self, **values: Any) -> None:
+    def record(self, **values: Any) -> int:
+        """The id of the row."""
         with self._c.write():
             self._c.insert("audit", {"at": now(), **values})
+            return int(self._c.value("select max(id) from audit"))
+
+    def amend(self, audit_id: int, facts: str) -> None:
+        with self._c.write():
+            self._c.execute("update audit set facts = ? where id = ?", [facts, audit_id])
 
     def audit(self, before: int | None, limit: int) -> list[Row]:
         """Newest first; `before` is the id of the last one that was seen."""
