@@ -45,5 +45,5 @@ command("film.play", { label: "film.play", icon: "play", menu: "film", group: 10
 command("film.download", { label: "film.download.facts", params: facts, icon: "download", menu: "film", group: 10, when: () => Boolean(film()), run: () => save(`${fileOf(film())}?download=1`) });
 command("film.subtitles", { label: "film.subtitles", icon: "scroll-text", menu: "film", group: 10, when: () => Boolean(film()), run: () => save(address(`/api/exports/${film().id}/subtitles.vtt`), `${film().file_name}.vtt`) });
 command("film.cancel", { label: "film.cancel", icon: "x", menu: "film", group: 20, danger: true, when: making, run: () => cancelExport(filmInWork(state.queue.id).id) });
-for (const [section, icon] of Object.entries({ export: "clapperboard", sound: "music", titles: "scroll-text", frame: "sliders-horizontal" }))
+for (const [section, icon] of Object.entries({ export: "clapperboard", sound: "music", titles: "scroll-text", frame: "sliders-horizontal", review: "message-square" }))
   command(`film.open_${section}`, { label: `film.open.${section}`, icon, menu: "film", group: 30, when: some, run: () => openFilm(section) });

@@ -3,16 +3,17 @@
 import { api, button, command, el, errorWords, openDialog, pulse, t, toastError } from "./core.js";
 import { ExportSection } from "./film_export.js";
 import { makeExport } from "./film_exports.js";
+import { ReviewSection } from "./film_review.js";
 import { musicField } from "./film_sound.js";
 import { state } from "./queues.js";
 import { Sections } from "./sections.js";
 
-const SECTIONS = { frame: "film", sound: "music", titles: "scroll-text", export: "clapperboard" };
+const SECTIONS = { frame: "film", sound: "music", titles: "scroll-text", export: "clapperboard", review: "message-square" };
 const SIZES = [[1280, 720], [1920, 1080], [720, 1280], [1080, 1920], [720, 720], [1080, 1080]];
 const RATES = [24, 25, 30, 50, 60];
 const LOUDNESS = [-16, -14, -23]; // LUFS
 
-/** openFilm("frame" | "sound" | "titles" | "export"), for the open queue. */
+/** openFilm("frame" | "sound" | "titles" | "export" | "review"), for the open queue. */
 export function openFilm(section = "export") {
   if (state.queue && !document.querySelector(".l-film-dialog")) new FilmDialog(state.queue).open(section);
 }
@@ -26,13 +27,14 @@ class FilmDialog {
     this.size = select(withOwn(SIZES, [frame.width, frame.height]).map(([w, h]) => [`${w}x${h}`, `${shapeOf(w, h)} · ${w} × ${h}`]), `${frame.width}x${frame.height}`, { id: "film-size" });
     this.rate = select(withOwn(RATES, frame.fps).map((fps) => [String(fps), `${fps} fps`]), String(frame.fps), { id: "film-rate" });
     this.music = musicField(queue.music);
-    this.exports = new ExportSection(queue, this.cut);
-    this.panels = { frame: this.#frame(), sound: this.#sound(), titles: this.#titles(), export: this.exports.element };
+    this.review = new ReviewSection(queue);
+    this.exports = new ExportSection(queue, this.cut, { review: this.review, onpublished: () => this.sections.show("review", true) });
+    this.panels = { frame: this.#frame(), sound: this.#sound(), titles: this.#titles(), export: this.exports.element, review: this.review.element };
   }
 
   open(section) {
     const sections = Object.fromEntries(Object.entries(SECTIONS).map(([name, iconName]) => [name, { icon: iconName, label: t(`film.section.${name}`), panel: this.panels[name] }]));
-    this.sections = new Sections({ id: "film", label: t("film.settings"), sections, onshow: (name) => name === "export" && this.exports.refresh() });
+    this.sections = new Sections({ id: "film", label: t("film.settings"), sections, onshow: (name) => this.#shown(name) });
     this.keep = button(t("common.save"), () => this.#save(), { id: "film-save" });
     this.finish = button(t("film.finish"), () => this.#finish(), { kind: "primary", iconName: "clapperboard", id: "film-finish" });
     this.dialog = openDialog({
@@ -46,6 +48,11 @@ class FilmDialog {
     this.finish.disabled = !this.queue.counts.total;
     this.sections.show(section, true);
     this.before = JSON.stringify(this.#changes());
+  }
+
+  #shown(name) {
+    if (name === "export") this.exports.refresh();
+    if (name === "export" || name === "review") this.review.read();
   }
 
   // ---------------------------------------------------------------------------------------------- sections

@@ -9,8 +9,9 @@ const WISH_KEY = "lanterna_export";
 const FIELDS = ["queue", "code", "project", "date", "time", "aspect", "n"];
 
 export class ExportSection {
-  constructor(queue, cut) {
-    Object.assign(this, { queue, cut, all: [], by: new Map() });
+  /** review: the ReviewSection of this film; onpublished(): a film was opened for review. */
+  constructor(queue, cut, { review, onpublished }) {
+    Object.assign(this, { queue, cut, review, onpublished, all: [], by: new Map() });
     const known = remembered();
     const choose = (name, values) => {
       const node = el("select", { class: "l-select", id: `film-${name}`, onchange: () => this.#changed() }, values.map((value) => el("option", { value }, t(`film.${name}.${value}`))));
@@ -35,7 +36,7 @@ export class ExportSection {
         button(t("export.stems"), () => this.#make("stems"), { iconName: "audio-lines", id: "film-stems" }),
         button(t("export.subtitles"), () => this.#make("subtitles"), { iconName: "scroll-text", id: "film-srt" })),
       el("div", { class: "l-field" }, el("span", {}, t("export.earlier")), this.none, this.list));
-    this.deaf = [on("exports", () => this.#draw()), on("film:done", () => this.refresh()), on("export:over", () => this.refresh())];
+    this.deaf = [on("exports", () => this.#draw()), on("film:done", () => this.refresh()), on("export:over", () => this.refresh()), on("review", () => this.#draw())];
     this.#example();
   }
 
@@ -118,8 +119,9 @@ export class ExportSection {
     setAttr(name, "title", one.file_name);
     setText(facts, this.#facts(one));
     bar.style.transform = `scaleX(${one.progress || 0})`;
-    if (node.drawn === one.state) return;
-    node.drawn = one.state;
+    const drawn = `${one.state} ${this.#shows(one) ? this.review.standing(one.id).label : ""}`;
+    if (node.drawn === drawn) return;
+    node.drawn = drawn;
     tools.replaceChildren(...this.#tools(one));
   }
 
@@ -138,8 +140,23 @@ export class ExportSection {
       document.querySelector(".l-film-dialog")?.close();
       emit("film:play", one);
     })] : [];
+    const shows = this.#shows(one) ? [this.#reviewed(one)] : [];
     const vtt = one.kind === "subtitles" ? [button("VTT", () => save(address(`/api/exports/${one.id}/subtitles.vtt`), `${one.file_name.replace(/\.srt$/, "")}.vtt`), { class: "l-btn l-btn-small" })] : [];
-    return [...play, ...vtt, iconButton("download", t("generate.download"), () => save(`${fileOf(one)}?download=1`)), drop];
+    return [...shows, ...play, ...vtt, iconButton("download", t("generate.download"), () => save(`${fileOf(one)}?download=1`)), drop];
+  }
+
+  #shows = (one) => one.kind === "film" && one.state === "done";
+
+  /** What this film is to reviewers: the version that they see, or the next one at a press. */
+  #reviewed(one) {
+    const { label, shown } = this.review.standing(one.id);
+    if (shown) return el("span", { class: "l-tag" }, label);
+    const publish = button(label, async () => {
+      publish.disabled = true;
+      if (await this.review.publish(one.id)) this.onpublished();
+      publish.disabled = false;
+    }, { class: "l-btn l-btn-small l-export-review", iconName: "message-square" });
+    return publish;
   }
 
   async #remove(one) {

@@ -5,6 +5,7 @@ import { act, sceneVerbs, selectedCard, state } from "./queues.js";
 import { changedNote } from "./editing.js";
 import { PlanLine } from "./plan.js";
 import { scenePresets } from "./presets.js";
+import { SceneNotes } from "./scene_notes.js";
 import { TakesRow } from "./takes_row.js";
 import { mood, standInText, stateText, taskName } from "./words_of.js";
 
@@ -21,7 +22,7 @@ const ANSWER_MS = 15000;
 export function head(element) {
   Object.assign(parts, {
     name: el("b"), saved: el("span", { class: "l-insp-saved" }), trouble: el("div", { class: "l-insp-trouble" }),
-    takes: new TakesRow({ refresh: () => refresh() }),
+    takes: new TakesRow({ refresh: () => refresh() }), notes: new SceneNotes({ refresh: () => refresh() }),
   });
   element.append(
     el("div", { class: "l-insp-top" }, parts.name, parts.saved,
@@ -29,7 +30,7 @@ export function head(element) {
       iconButton("scroll-text", t("scene.log"), showLog),
       iconButton("ellipsis", t("common.more"), (event) => scene && openMenu(event.currentTarget, menuOf("scene", t, scene.id)), { "aria-haspopup": "menu" }),
       iconButton("x", t("common.close"), () => document.body.removeAttribute("data-inspector"), { class: "l-ib l-only-narrow" })),
-    parts.trouble, parts.takes.element);
+    parts.trouble, parts.takes.element, parts.notes.element);
   on("q:select", open);
   on("q:open", open);
   on("q:cards", ({ changed }) => changed.includes(state.selected) && refresh());
@@ -75,7 +76,7 @@ function open() {
   document.getElementById("l-insp")?.toggleAttribute("data-empty", !id);
   dirty = false;
   savedAt = null;
-  scene = id ? { ...selectedCard(), take_list: [], line_takes: {} } : null;
+  scene = id ? { ...selectedCard(), take_list: [], line_takes: {}, comments: [] } : null;
   draw();
   parts.plan?.clear();
   if (id && parts.run) readSoon();
@@ -124,6 +125,7 @@ function draw() {
   parts.saved.dataset.state = dirty ? "dirty" : saved ? "saved" : scene ? mood(now) : "";
   drawTrouble();
   parts.takes.draw(scene);
+  parts.notes.draw(scene);
   if (!parts.run) return;
   const busy = ["running", "queued"].includes(selectedCard()?.state);
   parts.run.hidden = busy;

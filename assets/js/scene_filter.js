@@ -6,6 +6,7 @@ const FILTERS = {
   all: () => true,
   review: (scene) => scene.review === "new" || scene.review === "retaken",
   retake: (scene) => Boolean(scene.retake),
+  notes: (scene) => scene.comments.open > 0,
   failed: (scene) => scene.state === "failed" || scene.state === "cancelled" || Boolean(scene.blocked),
   changed: (scene) => scene.changed?.length > 0,
 };
@@ -14,9 +15,10 @@ let chosen = "all";
 export const passes = (scene) => FILTERS[chosen](scene);
 
 /** Back to all of them, when another queue is opened. */
-export const showAll = () => choose("all");
+export const showAll = () => filterBy("all");
 
-function choose(name) {
+/** filterBy("notes"): only those are listed until somebody wants to see all again. */
+export function filterBy(name) {
   if (name === chosen) return;
   chosen = name;
   emit("q:filter");
@@ -27,7 +29,7 @@ const count = (name) => ordered().filter(FILTERS[name]).length;
 for (const name of Object.keys(FILTERS)) {
   command(`scenes.filter.${name}`, {
     label: `scene.filter.${name}`, about: "scene.filter", icon: "list-filter", menu: "filter", when: () => Boolean(state.queue),
-    enabled: () => name === "all" || count(name) > 0, checked: () => chosen === name, run: () => choose(name),
+    enabled: () => name === "all" || count(name) > 0, checked: () => chosen === name, run: () => filterBy(name),
   });
 }
 

@@ -16,13 +16,15 @@ export class SceneRow {
       title: el("span", { class: "l-scene-title" }),
       time: el("span", { class: "l-mono" }),
       said: el("span", { class: "l-state" }),
+      notes: el("span", { class: "l-scene-notes", hidden: true }, icon("message-square"), el("span")),
+      approved: el("span", { class: "l-scene-approved", hidden: true }, icon("check")),
       box: el("button", { type: "button", class: "l-pick-box", role: "checkbox", "aria-checked": "false", title: t("picked.pick"),
         "aria-label": t("picked.pick"), onclick: (event) => (event.shiftKey ? pickRange(id) : togglePick(id)) }, icon("check")),
     });
     p.progress = el("span", { class: "l-thumb-bar", hidden: true }, p.bar);
     p.main = el("button", { type: "button", class: "l-scene-main", onclick: (event) => this.pick(event) },
       el("span", { class: "l-thumb" }, p.image, p.kind, p.number, p.progress),
-      el("span", { class: "l-scene-words" }, p.title, el("span", { class: "l-scene-meta" }, p.time, p.said)));
+      el("span", { class: "l-scene-words" }, p.title, el("span", { class: "l-scene-meta" }, p.time, p.said, p.approved, p.notes)));
     p.toggle = iconButton("chevron-right", t("scene.details"), () => this.expand(!this.more), { class: "l-ib l-scene-toggle", "aria-expanded": "false" });
     this.element = el("div", { class: "l-scene", role: "listitem", draggable: "true", dataset: { id } }, p.main, p.box, p.toggle);
     this.element.addEventListener("contextmenu", (event) => {
@@ -55,12 +57,24 @@ export class SceneRow {
     setText(p.time, scene.take?.kind === "image" || seconds === null ? "" : fmt.seconds(seconds));
     setAttr(this.element, "data-draft", scene.take?.draft ? "" : null);
     setAttr(this.element, "data-review", scene.review || null);
+    this.fillReview(scene);
     const poster = pictureOf(scene);
     setIcon(p.kind, TASK_ICONS[scene.task_type] || "film");
     if (poster) setAttr(p.image, "src", poster);
     p.image.hidden = !poster;
     this.tick();
     if (this.more && fresh) this.fillMore();
+  }
+
+  /** What reviewers said: who approved the take, and how many notes nobody has dealt with. */
+  fillReview({ comments, verdicts }) {
+    const { approved, notes } = this.parts;
+    const names = verdicts.filter((one) => one.approved).map((one) => one.author);
+    approved.hidden = !names.length || names.length < verdicts.length; // somebody asks for a retake: the state says so
+    setAttr(approved, "title", names.length ? t("notes.approved", { who: names.join(", ") }) : null);
+    notes.hidden = !comments.open;
+    setText(notes.lastChild, comments.open);
+    setAttr(notes, "title", comments.open ? t("notes.open", { count: comments.open }) : null);
   }
 
   /** What moves every second while the scene is being rendered. */

@@ -11,8 +11,9 @@ export const select = (id, choices, value) => {
   return node;
 };
 
-/** An address that can be copied, opened and read by a phone's camera. `qr`: the picture is there at once. */
-export function addressBox(url, { qr = false, label = t("share.address") } = {}) {
+/** An address that can be copied, opened and read by a phone's camera. `qr`: the picture is there at once; `coded`:
+ *  there may be one, because others can reach that address. */
+export function addressBox(url, { qr = false, coded = true, label = t("share.address") } = {}) {
   const box = el("input", { class: "l-input l-mono l-share-url", value: url, readonly: true, "aria-label": label, onfocus: () => box.select() });
   const picture = el("figure", { class: "l-share-qr" });
   const toggle = iconButton("qr-code", t("share.qr"), () => show(picture.hidden), { "aria-expanded": "false" });
@@ -23,7 +24,7 @@ export function addressBox(url, { qr = false, label = t("share.address") } = {})
       picture.append(el("img", { src: address(`/api/sharing/qr.svg?text=${encodeURIComponent(url)}`), alt: t("share.qr.of", { url }), width: 148, height: 148 }), el("figcaption", { class: "l-hint" }, t("share.qr.hint")));
   };
   show(qr);
-  return el("div", { class: "l-share-address" }, el("div", { class: "l-share-line" }, box, copyButton(() => url, t("share.copy")), toggle,
+  return el("div", { class: "l-share-address" }, el("div", { class: "l-share-line", dataset: { tools: coded ? 3 : 2 } }, box, copyButton(() => url, t("share.copy")), coded ? toggle : null,
     el("a", { class: "l-ib", href: url, target: "_blank", rel: "noopener", title: t("share.open"), "aria-label": t("share.open") }, icon("external-link"))), picture);
 }
 

@@ -82,6 +82,8 @@ export function mount(element) {
   });
   on("online", () => player.again());
   on("compare", () => show("compare"));
+  on("stage:frame", ({ sceneId, second }) => showFrame(sceneId, second));
+  on("stage:film", playWhole);
   document.addEventListener("keydown", keys);
   redraw();
 }
@@ -244,6 +246,15 @@ function playExport(film) {
     vtt: film.facts.subtitles === "file" ? address(`/api/exports/${film.id}/subtitles.vtt`) : null,
     width: film.facts.width || width, height: film.facts.height || height,
   }], { play: true });
+  drawHead();
+}
+
+/** A whole film that is no export of today: {item, second, paused}. */
+function playWhole({ item, second, paused }) {
+  view = "film";
+  player.load([item], { play: !paused, from: second });
+  if (paused) player.pause();
+  player.seek(second);
   drawHead();
 }
 

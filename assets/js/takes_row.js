@@ -4,6 +4,7 @@ import { api, el, emit, icon, iconButton, menuOf, openMenu, t, urls } from "./co
 import { lineRows, linesDrawn } from "./lines_row.js";
 import { act } from "./queues.js";
 import { askForRetake, askForSeeds, discardTake, rate } from "./review.js";
+import { ownWords } from "./scene_notes.js";
 import { lipsNode, missingNode } from "./take_facts.js";
 import { engineName } from "./words_of.js";
 
@@ -18,7 +19,7 @@ export class TakesRow {
 
   draw(scene) {
     const takes = (scene?.take_list || []).filter((take) => take.layer === "picture" && !take.trashed);
-    const drawn = JSON.stringify([scene?.id, scene?.retake, scene?.review, linesDrawn(scene),
+    const drawn = JSON.stringify([scene?.id, scene?.retake, scene?.review, scene?.comments?.length, linesDrawn(scene),
       takes.map((take) => [take.id, take.selected, take.locked, take.rating, take.note])]);
     if (drawn === this.drawn) return;
     this.drawn = drawn;
@@ -47,7 +48,7 @@ export class TakesRow {
     const answered = scene.review === "retaken";
     const withdraw = () => act(() => api("PUT", `/scenes/${scene.id}/retake`, { note: null })).then(this.refresh);
     return el("div", { class: "l-trouble l-trouble-degraded l-retake-note" },
-      el("div", {}, el("b", {}, t(answered ? "state.retaken" : "state.retake")), " ", scene.retake),
+      el("div", {}, el("b", {}, t(answered ? "state.retaken" : "state.retake")), " ", ownWords(scene) || t("notes.below")),
       el("div", { class: "l-retake-tools" },
         iconButton("pencil", t("take.retake.edit"), () => askForRetake(scene.id)),
         iconButton("x", t("take.retake.withdraw"), withdraw)));

@@ -62,7 +62,8 @@ export function stateText(card, progress, place) {
 /** What the reviewer wants of a scene that is done: "Retake · slower", "Look again"; nothing where all is decided. */
 function reviewText(card) {
   if (card.state !== "done" || !card.retake) return "";
-  return card.review === "retaken" ? t("state.retaken") : `${t("state.retake")} · ${card.retake}`;
+  if (card.review === "retaken") return t("state.retaken");
+  return card.comments.retake ? t("state.retake") : `${t("state.retake")} · ${card.retake}`; // the words of reviewers stand with their notes
 }
 
 /** What happened to it on the way: "Resumed after a crash"; empty: nothing. */

@@ -18,7 +18,7 @@ ASSETS = Path(__file__).resolve().parents[3] / "assets"
 LANGUAGES = ("en", "pt", "zh")
 STYLES = (  # later ones win
     "tokens", "shell", "form", "queues", "takes", "generate", "gallery", "welcome", "editing", "notices", "preflight",
-    "packages", "timeline", "film", "importer", "settings", "plan", "voice", "avatar", "share",
+    "packages", "timeline", "film", "importer", "settings", "plan", "voice", "avatar", "share", "review",
 )  # fmt: skip
 
 MANIFEST = "/manifest.webmanifest"  # kit/manifest.py answers
