@@ -1,5 +1,8 @@
 """Review by REST: a film becomes a version, somebody says something of it, its scene asks for a retake."""
 
+import io
+import json
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +13,7 @@ from studio.api import make_api
 from studio.api.guard import VISITOR
 from studio.domain import Visitor
 from studio.service import Studio
+from studio.service.review_package import MOST_BYTES
 
 FRAME = {"width": 256, "height": 144, "fps": 24}
 SHOT = {"task_type": "text_to_video", "prompt": "a lamp", "duration": 0.5}
@@ -89,3 +93,109 @@ def test_a_reviewer_plays_a_film_and_wishes_for_a_retake(studio: Studio, by: As,
     assert studio.queues.get(review["queue_id"])["scenes"][1]["comments"] == {"open": 1, "retake": 1}
     frame = ana.get(f"/comments/{comment['id']}/frame")
     assert frame.headers["content-type"] == "image/jpeg" and frame.content[:3] == b"\xff\xd8\xff"
+
+
+def test_a_private_take_withholds_every_address_of_its_version(
+    studio: Studio, by: As, review: dict[str, Any]
+) -> None:  # fmt: skip
+    at = f"/reviews/{review['id']}"
+    said = by(ANA).post(f"{at}/comments", json={"version": 1, "at": 0, "text": "look"}).json()["id"]
+    addresses = [at, f"{at}?version=1", f"{at}/versions/1/film", f"{at}/versions/1/poster.jpg",
+                 f"{at}/versions/1/subtitles.vtt", f"/comments/{said}/frame"]  # fmt: skip
+    there = [by(ANA).get(address).status_code for address in addresses]
+    assert there == [200] * 6
+    take = studio.queues.get(review["queue_id"])["scenes"][0]["take"]["id"]
+    studio.takes.mark(take, {"private": True})
+    answers = [by(ANA).get(address) for address in addresses]
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in answers} == {(404, "review.withheld")}
+    assert "one" not in answers[0].json()["error"]["message"].split()
+    assert by(ANA).get("/reviews").json() == {"reviews": []}
+    mine = by(OWNER).get(at).json()["version"]["withheld"]
+    assert mine == ["1 · one"]
+    for answer in (
+        by(OWNER).get(f"{at}/package"),
+        by(OWNER).post(f"/queues/{review['queue_id']}/review", json={"export_id": cut(studio, review["queue_id"])}),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "review.private")
+        assert "1 · one" in answer.json()["error"]["message"]
+
+
+def test_what_is_not_there_is_said(by: As, review: dict[str, Any]) -> None:
+    at = f"/reviews/{review['id']}"
+    asked = {
+        ("GET", "/reviews/none"): (404, "review.unknown"),
+        ("GET", f"{at}?version=2"): (404, "review.no_version"),
+        ("GET", f"{at}/versions/2/film"): (404, "review.no_version"),
+        ("GET", "/comments/none/frame"): (404, "comment.unknown"),
+        ("DELETE", "/comments/none"): (404, "comment.unknown"),
+        ("GET", "/queues/none/review"): (404, "queue.unknown"),
+        ("GET", "/scenes/none/comments"): (404, "scene.unknown"),
+    }
+    for (method, path), told in asked.items():
+        answer = by(OWNER).request(method, path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == told, path
+    guest = by(BO)  # invited to another film
+    assert guest.get("/reviews").json() == {"reviews": []}
+    for path in (at, f"{at}/versions/1/film", f"{at}/versions/1/poster.jpg"):
+        assert guest.get(path).json()["error"]["code"] == "review.unknown"
+
+
+def test_a_queue_without_a_review_has_none(studio: Studio, by: As) -> None:
+    queue = studio.queues.create("Empty")["id"]
+    answer = by(OWNER).get(f"/queues/{queue}/review")
+    assert (answer.status_code, answer.json()) == (200, None)
+
+
+def test_opening_closing_and_dealing_with_comments(by: As, review: dict[str, Any]) -> None:
+    at, owner = f"/reviews/{review['id']}", by(OWNER)
+    said = by(ANA).post(f"{at}/comments", json={"version": 1, "at": 0, "text": "look", "wish": "retake"}).json()
+    assert owner.patch(f"/comments/{said['id']}", json={"state": "done"}).json()["state"] == "done"
+    assert owner.patch(at, json={"open": False}).json()["open"] is False
+    answer = by(ANA).post(f"{at}/comments", json={"version": 1, "at": 0, "text": "hello?"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "review.closed")
+    assert owner.patch(at, json={"open": True}).json()["open"] is True
+    verdict = by(ANA).put(f"{at}/verdict", json={"version": 1, "approved": True}).json()["verdicts"]
+    assert [(one["author"], one["approved"], one["mine"]) for one in verdict] == [("Ana", True, True)]
+    assert by(ANA).put(f"{at}/verdict", json={"version": 1, "approved": None}).json()["verdicts"] == []
+    assert by(ANA).delete(f"/comments/{said['id']}").status_code == 204
+    assert owner.get(f"/scenes/{said['scene_id']}/comments").json() == []
+
+
+def test_at_home_the_owner_has_a_name_too(by: As, review: dict[str, Any]) -> None:
+    said = {"version": 1, "at": 0, "text": "mine"}
+    answer = by(OWNER).post(f"/reviews/{review['id']}/comments?lang=pt", json=said)
+    assert (answer.json()["author"], answer.json()["mine"]) == ("Produção", True)
+
+
+def saved(review: dict[str, Any]) -> bytes:
+    comments = [{"id": "offline-1", "version": 1, "at": 0.2, "text": HOSTILE, "wish": "comment", "region": None}]
+    file = {"lanterna_review": 1, "review_id": review["id"], "author": "Zoe", "comments": comments, "verdicts": []}
+    return json.dumps(file).encode()
+
+
+def test_a_package_leaves_and_its_comments_come_back(by: As, review: dict[str, Any]) -> None:
+    at, owner = f"/reviews/{review['id']}", by(OWNER)
+    answer = owner.get(f"{at}/package")
+    assert answer.headers["content-type"] == "application/zip"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''night-pier_review_v1.zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None and archive.namelist()[:2] == ["index.html", "film.mp4"]
+    file = saved(review)
+    raw = owner.post(f"{at}/comments/import", content=file)
+    assert (raw.status_code, raw.json()) == (200, {"added": 1, "known": 0, "verdicts": 0})
+    form = owner.post(f"{at}/comments/import", files={"file": ("comments.json", file)})
+    assert form.json() == {"added": 0, "known": 1, "verdicts": 0}
+    comment = owner.get(at).json()["comments"][0]
+    assert (comment["text"], comment["author"], comment["imported"]) == (HOSTILE, "Zoe", True)
+
+
+def test_half_an_upload_leaves_nothing(by: As, review: dict[str, Any]) -> None:
+    at, owner, file = f"/reviews/{review['id']}", by(OWNER), saved(review)
+    form = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n' + file
+    multipart = {"content-type": "multipart/form-data; boundary=x"}
+    for content, headers in ((file[: len(file) // 2], {}), (form[:-9], multipart), (b"", multipart), (b"", {})):
+        answer = owner.post(f"{at}/comments/import", content=content, headers=headers)
+        assert answer.status_code in (400, 422) and answer.json()["error"]["code"] != "request.broken", answer.text
+    assert owner.post(f"{at}/comments/import", content=b" " * (MOST_BYTES + 1)).status_code == 413
+    assert owner.get(at).json()["comments"] == []
