@@ -36,7 +36,7 @@ class NewInvitation(BaseModel):
     model_config = ConfigDict(extra="forbid")
     role: Role = "reviewer"
     note: str = Field("", max_length=200, description="for you: who this link is for")
-    queue_id: str | None = Field(None, max_length=60, description="a reviewer of this film alone")
+    queue_id: str | None = Field(None, min_length=1, max_length=60, description="a reviewer of this film alone")
     hours: float = Field(168, gt=0, le=MOST_HOURS, allow_inf_nan=False, description="how long the link holds")
     most: int = Field(1, ge=1, le=100, description="how many people may come by it")
 

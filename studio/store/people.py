@@ -82,9 +82,13 @@ class People:
         return row
 
     def invite(self, **values: Any) -> str:
+        """Its id. Raises NotFound where the film it is for is gone."""
         invitation_id = new_id()
-        with self._c.write():
-            self._c.insert("invitations", {"id": invitation_id, "created": now(), **values})
+        try:
+            with self._c.write():
+                self._c.insert("invitations", {"id": invitation_id, "created": now(), **values})
+        except sqlite3.IntegrityError as error:
+            raise NotFound("queue.unknown", queue=str(values["queue_id"])[:40]) from error
         return invitation_id
 
     def revoke(self, invitation_id: str) -> None:
