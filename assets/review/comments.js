@@ -71,7 +71,7 @@ function makeRow(comment) {
   const kind = el("span", { class: `kind ${comment.wish}` }, icon(comment.wish === "retake" ? "retake" : "comment"), t(`wish.${comment.wish}.short`));
   const where = scene ? numbered(scene) : comment.number ? t("scene", { n: comment.number }) : "";
   const by = [comment.author, isHere(comment) ? "" : t("version", { n: comment.version }), comment.created ? day(comment.created) : ""].filter(Boolean).join(" · ");
-  return el("li", { class: `comment ${comment.wish} ${comment.state}`, "data-id": comment.id },
+  return el("li", { class: `entry ${comment.state}`, "data-id": comment.id },
     el("div", { class: "top" }, timeButton(comment), el("span", { class: "where" }, where), kind, comment.state === "done" && el("span", { class: "kind done" }, icon("check"), t("done"))),
     el("div", { class: "body" }, el("p", { class: "words" }, comment.text), picture(comment)),
     el("div", { class: "foot" }, el("span", {}, by), deleteButton(comment)), waitingLine(comment));
@@ -101,7 +101,7 @@ function drawComments() {
       el("details", { "data-group": group, open: unfolded.has(group) }, el("summary", { "data-key": group }, t(group, { n: comments.length })), list(comments))),
   ]);
   if (focused) document.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-  $("comments-count").textContent = open.length || "";
+  $("comments-count").textContent = here.length || "";
   $("marks").replaceChildren(...here.map((comment) => {
     const mark = el("i", { class: `mark ${comment.wish}`, title: `${clock(comment.at)} ${comment.text.slice(0, 80)}`, onclick: () => goToComment(comment) });
     mark.style.left = `${(comment.at / seconds) * 100}%`;

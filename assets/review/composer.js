@@ -84,10 +84,12 @@ function startComposer() {
   $("text").addEventListener("input", keepDraft);
   $("text").addEventListener("focus", () => {
     film.pause();
-    document.body.classList.add("writing");
     if (matchMedia("(max-width: 899px)").matches) setTimeout(() => $("form").scrollIntoView({ block: "nearest" }), 300); // once the keyboard is there
   });
-  $("text").addEventListener("blur", () => document.body.classList.remove("writing"));
+  $("form").addEventListener("focusin", () => document.body.classList.add("writing"));
+  $("form").addEventListener("focusout", () => setTimeout(() => { // not before the press that took the focus has ended
+    if (!$("form").contains(document.activeElement)) document.body.classList.remove("writing");
+  }, 300));
   $("text").addEventListener("keydown", (event) => (event.ctrlKey || event.metaKey) && event.key === "Enter" && $("form").requestSubmit());
   for (const radio of $("form").elements.wish) radio.addEventListener("change", () => (keepDraft(), drawSend()));
   $("box").addEventListener("click", toggleBox);

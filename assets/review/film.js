@@ -7,9 +7,10 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 const RETRY_S = [2, 5, 10, 20, 40];
 const followers = []; // called with the time that is shown
 let broken = null; // {at, playing, tries}: where it was when it stopped coming
+let begin = 0; // where it is to begin: asked for before anything of it was here
 
 const film = {
-  now: () => (broken ? broken.at : video.currentTime),
+  now: () => (broken ? broken.at : video.readyState ? video.currentTime : begin),
   playing: () => !video.paused && !video.ended,
   play: () => video.play().catch((error) => error.name === "AbortError" || stopped()),
   pause: () => video.pause(),
@@ -18,7 +19,8 @@ const film = {
     const at = Math.min(Math.max(0, to), Math.max(0, seconds - frameSeconds / 2));
     $("frame").classList.add("begun");
     if (broken) broken.at = at;
-    else video.currentTime = at;
+    else if (video.readyState) video.currentTime = at;
+    else begin = at;
     moved();
   },
   jump: (by) => film.seek(film.now() + by),
@@ -99,7 +101,7 @@ const arrived = () => {
 
 function stopped() {
   if (broken) return;
-  broken = { at: video.currentTime, playing: film.playing(), tries: 0 };
+  broken = { at: film.now(), playing: film.playing(), tries: 0 };
   offerAgain();
 }
 
@@ -128,7 +130,7 @@ video.addEventListener("loadedmetadata", () => {
     $("trouble").hidden = true;
     video.currentTime = at;
     if (playing) film.play();
-  }
+  } else if (begin) video.currentTime = begin;
   moved();
 });
 video.addEventListener("waiting", () => {

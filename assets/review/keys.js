@@ -17,7 +17,7 @@ function showHelp() {
   const list = SHORTCUTS.map(([keys, what]) => [el("dt", {}, keys.map((key) => el("kbd", {}, key))), el("dd", {}, t(what))]);
   const dialog = $("help");
   dialog.replaceChildren(el("h2", { id: "help-title" }, t("help")), el("dl", {}, list.flat()), el("label", { class: "check" }, single, t("keys.on")),
-    el("button", { type: "button", class: "btn primary", onclick: () => dialog.close() }, t("close")));
+    el("button", { type: "button", class: "btn primary", autofocus: true, onclick: () => dialog.close() }, t("close")));
   dialog.showModal();
 }
 

@@ -41,7 +41,7 @@ function drawScenes() {
     card.approve.setAttribute("aria-label", t("approve.scene", { scene: numbered(scene) }));
     const who = others.length ? t("approved.by", { names: others.join(", ") }) : before ? t("approved.before", { n: before }) : "";
     card.approve.title = who;
-    card.approve.replaceChildren(icon("check"), t(mine ? "approved" : "approve"), who ? el("span", { class: "who" }, others.length ? `+${others.length}` : `v${before}`) : "");
+    card.approve.replaceChildren(icon("check"), t(mine ? "approved" : before ? "approve.again" : "approve"), others.length ? el("span", { class: "who" }, `+${others.length}`) : "");
     if (who) card.approve.setAttribute("aria-label", `${t("approve.scene", { scene: numbered(scene) })}. ${who}`);
   }
   const count = scenes.filter((scene) => approvals(scene.scene_id).mine).length;
