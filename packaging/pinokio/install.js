@@ -1,0 +1,9 @@
+// launch.py install, with a Python that Pinokio's uv finds or fetches.
+module.exports = {
+  run: [
+    {
+      method: "shell.run",
+      params: { path: "../..", message: "uv run --no-project --python 3.11 launch.py install --no-shortcut" },
+    },
+  ],
+}
