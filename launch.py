@@ -9,6 +9,7 @@
     python3 launch.py bench draft          how fast the draft engine is here
     python3 launch.py install              only set up (--dev: with the tools of the tests)
     python3 launch.py update               fetch the newer version; goes back by itself where that fails
+    python3 launch.py uninstall            remove it; asks what to keep
     python3 launch.py test [pytest args]   run the tests
     python3 launch.py --help               every flag
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from installer import Outside, Place
 
 # verb -> installer.<verb>.main(arguments, place, outside); all others are the studio's
-OWN_VERBS = ("install", "update")
+OWN_VERBS = ("install", "update", "uninstall")
 ALL_TESTS = ("-n", "auto", "--dist", "loadfile")  # a worker per core, each file in one of them
 
 

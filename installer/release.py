@@ -19,7 +19,7 @@ from installer.news import News, changes
 from installer.place import PARTS
 from installer.unfinished import Unfinished, remove
 
-NOT_OURS = (".venv", "data", "outputs", ".env", ".git", ".update")  # beside launch.py, and the user's
+NOT_OURS = (".venv", ".uv", "data", "outputs", ".env", ".git", ".update")  # beside launch.py, and the user's
 LAST = ("installer", "launch.py")  # what starts goes last: until then the old one starts, and undoes
 REQUIRED = (*PARTS.values(), "requirements.lock")
 FROM_FILE = "Fetch a release and run: python3 launch.py update --from FILE"
