@@ -103,8 +103,9 @@ def packages_bytes(place: Place, news: News) -> int:
     """What changed requirements may take: a guess to the safe side, nothing where they are the same."""
     have = place.installed()
     changed = [
-        part for part, name in PARTS.items()
-        if part in have and news.requirements.get(name, b"").strip() != (place.root / name).read_bytes().strip()
+        part for part in PARTS
+        if part in have and news.requirements.get(place.requirements(part).name, b"").strip()
+        != place.requirements(part).read_bytes().strip()
     ]  # fmt: skip
     pin = f"torch=={place.torch}".encode()
     torch = "app" in changed and pin not in news.requirements["requirements.txt"]
