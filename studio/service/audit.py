@@ -47,6 +47,7 @@ QUIET: Sequence[Rule] = [
         ("POST", "/queues/check"), ("POST", "/lines/seconds"), ("POST", "/memory/plan"), ("POST", "/transcripts"),
         ("POST", "/portraits/look"), ("POST", "/voices/look"), ("POST", "/searches"), ("DELETE", "/searches/*"),
         ("POST", "/sharing/*"), ("POST", "/power/cancel"), ("POST", "/memory/measure/cancel"),
+        ("DELETE", "/installations/*"),
     )
 ]  # fmt: skip
 RULES: Sequence[Rule] = (
@@ -108,6 +109,7 @@ RULES: Sequence[Rule] = (
     ("DELETE", "/catalogue/{word}", "model.delete", ""),
     ("POST", "/catalogue/(import|queues/*)", "model.import", ""),
     ("POST", "/installations", "installation.import", ""),
+    ("POST", "/memory/measure", "memory.measure", ""),
     ("POST", "/storage/{word}", "storage.clear", ""),
     ("PATCH", "/preferences", "settings.change", "again"),
     ("POST", "/hooks", "hook.change", ""),
