@@ -12,7 +12,7 @@ from visitors import AT_HOME
 from studio.errors import Conflict, Forbidden, NotFound, Refused, Unavailable
 from studio.media.roots import Roots
 from studio.service.hosts import Hosts
-from studio.service.people import ALL_TRIES, SHORTEST, TRIES, People
+from studio.service.people import ALL_TRIES, HERE_SECONDS, SHORTEST, TRIES, People
 from studio.store import Store
 
 HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what it costs is not what is tested
@@ -282,3 +282,15 @@ def test_alone_on_its_computer_a_studio_asks_nobody(tmp_path: Path) -> None:
     assert not people.at_home
     hosts.remove(["x.gradio.live"])
     assert people.at_home
+
+
+def test_who_asked_for_nothing_lately_is_not_here_though_the_session_goes_on(people: People, clock: Clock) -> None:
+    token, _ = enter(people)
+    enter(people, name="Bo")
+    assert (people.here(), people.inside()) == (2, 2)
+    clock.now += HERE_SECONDS - 1
+    assert people.visitor(token, "share")
+    clock.now += 2
+    assert (people.here(), people.inside()) == (1, 2)
+    people.end_way("share")
+    assert people.here() == 0

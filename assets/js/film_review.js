@@ -88,7 +88,7 @@ export class ReviewSection {
     const path = `/review/${this.review.id}`;
     const here = { way: "local", url: location.origin + address("") };
     const shared = isOwner() ? await api("GET", "/sharing").catch(() => null) : null;
-    const open = shared ? shared.ways.filter((one) => one.state === "on").flatMap(({ urls, url }) => (urls?.length ? urls : [url])) : [];
+    const open = shared ? shared.ways.filter((one) => one.state === "on").flatMap(({ urls }) => urls) : [];
     const pages = open.length ? open : [here.url];
     const acts = el("div", { class: "l-review-acts" },
       isOwner() ? button(t("film.review.invite"), () => this.#invite(), { iconName: "user-plus", kind: "primary", id: "review-invite" }) : null,

@@ -34,7 +34,7 @@ export class WaysSection {
 
   /** [{way, url}] of those that are on. */
   get open() {
-    return (this.view?.ways || []).filter((one) => one.state === "on").flatMap(({ way, url, urls }) => (urls?.length ? urls : [url]).filter(Boolean).map((address) => ({ way, url: address })));
+    return (this.view?.ways || []).filter((one) => one.state === "on").flatMap(({ way, urls }) => urls.map((url) => ({ way, url })));
   }
 
   #draw(view) {
@@ -57,9 +57,8 @@ export class WaysSection {
 
   #fill(one) {
     const parts = this.rows.get(one.way);
-    const lit = one.state === "on" || one.state === "opening";
-    parts.toggle.checked = lit;
-    parts.toggle.disabled = Boolean(parts.busy) || (!lit && one.possible === false);
+    parts.toggle.checked = one.on;
+    parts.toggle.disabled = Boolean(parts.busy) || !(one.on || one.possible);
     const drawn = JSON.stringify(one);
     if (drawn === parts.drawn) return;
     parts.drawn = drawn;
@@ -71,15 +70,14 @@ export class WaysSection {
 
   #more(one) {
     if (one.state === "on") {
-      const urls = one.urls?.length ? one.urls : [one.url];
       const hint = one.way === "share" ? [el("p", { class: "l-hint" }, t("share.way.share.changes"))] : [];
-      return [...urls.map((url, place) => addressBox(url, { qr: place === 0 && this.fresh.has(one.way) })), ...hint];
+      return [...one.urls.map((url, place) => addressBox(url, { qr: place === 0 && this.fresh.has(one.way) })), ...hint];
     }
     if (one.error) {
       const { message, hint } = errorWords(one.error);
-      return [note(message, { tone: "bad", iconName: "triangle-alert", hint, more: one.state === "failed" ? [button(t("share.again"), () => this.#turn(one.way, true), { iconName: "refresh-cw" })] : [] })];
+      return [note(message, { tone: "bad", iconName: "triangle-alert", hint, more: one.on ? [el("p", { class: "l-hint" }, t("share.retrying"))] : one.state === "failed" ? [button(t("share.again"), () => this.#turn(one.way, true), { iconName: "refresh-cw" })] : [] })];
     }
-    if (one.possible === false && one.why_not) {
+    if (one.why_not) {
       const { message, hint } = errorWords(one.why_not);
       return [note(message, { hint })];
     }

@@ -29,7 +29,7 @@ export function makeWho() {
 const entries = () => [
   { label: t("who.title", { name: me.name, role: t(`share.role.${me.role}`) }), icon: "user-round", disabled: true, onclick() {} },
   null,
-  { label: t("who.password"), icon: "lock", onclick: changePassword },
+  ...(me.password ? [{ label: t("who.password"), icon: "lock", onclick: changePassword }] : []), // the settings' own owner has it there
   { label: t("who.leave"), icon: "log-out", onclick: leave },
 ];
 
@@ -60,10 +60,10 @@ function changePassword() {
   const form = el("form", { class: "l-stack", onsubmit: (event) => {
     event.preventDefault();
     keep.click();
-  } }, me.password ? field("who.password.old", old) : null, field("who.password.new", fresh), el("p", { class: "l-hint" }, t("share.password.hint")), wrong, el("button", { hidden: true }));
+  } }, field("who.password.old", old), field("who.password.new", fresh), el("p", { class: "l-hint" }, t("share.password.hint")), wrong, el("button", { hidden: true }));
   const dialog = openDialog({ title: t("who.password"), content: form, actions: [button(t("common.cancel"), () => dialog.close()), keep] });
-  (me.password ? old : fresh).focus();
+  old.focus();
 }
 
-command("who.password", { label: "who.password", icon: "lock", group: 92, when: signedIn, run: changePassword });
+command("who.password", { label: "who.password", icon: "lock", group: 92, when: () => Boolean(me.password), run: changePassword });
 command("who.leave", { label: "who.leave", icon: "log-out", group: 92, when: signedIn, run: leave });

@@ -150,7 +150,7 @@ class Studio:
         downloads = Downloads(store, runner, settings)
         storage = Storage(store, runner, settings.output_dir, settings.cache_dir, settings.trash_days)
         reviewing = Reviewing(store, runner, exports, words, data / "reviews")
-        takes, system = Takes(store, runner, runs), System(store, runner, machine(), settings.output_dir)
+        takes, system = Takes(store, runner, runs), System(store, runner, machine(), settings.output_dir, people)
         models = Models(store, runner, settings, engines, library, runs, downloads, planner)
         return cls(
             settings=settings,

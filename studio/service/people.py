@@ -32,6 +32,7 @@ ALL_TRIES = 40  # in the same time by one way: behind a tunnel every visitor has
 SHORTEST = 8  # characters of a password
 MOST_NAME, MOST_AGENT, MOST_PASSWORD = 60, 200, 1024
 AUDIT_DAYS = 180
+HERE_SECONDS = 300  # whoever asked for nothing that long is not here any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,13 @@ class People:
         """Everybody who came by it has to sign in anew, once it is there again."""
         self._rows.end_way(way)
         self._reload()
+
+    def here(self) -> int:
+        """People whose browser asked for something in the last minutes."""
+        since = self._stamp(-HERE_SECONDS)
+        with self._lock:
+            visitors = [session.visitor for session in self._sessions.values()]
+            return len({one.person_id for one in visitors if self._seen.get(one.session_id, "") > since})
 
     def inside(self) -> int:
         """People with a session that is not over."""

@@ -18,6 +18,7 @@ from studio.pipelines.base import Machine
 from studio.runner import Runner
 from studio.runner.live import Expected
 from studio.service.estimates import MEGA, Paces, Span, expected
+from studio.service.people import People
 from studio.service.preflight_report import SPEECH_SECONDS, pixels_of
 from studio.service.rendered import rendered
 from studio.service.views import View, title_of
@@ -29,8 +30,9 @@ HEADROOM_GB = {"Windows": 1.5}  # of VRAM; elsewhere 1: the desktop of Windows t
 
 
 class System:
-    def __init__(self, store: Store, runner: Runner, machine: Machine, outputs: Path) -> None:
+    def __init__(self, store: Store, runner: Runner, machine: Machine, outputs: Path, people: People) -> None:
         self._store, self._runner, self._machine, self._outputs = store, runner, machine, outputs
+        self._people = people
         self._started = time.monotonic()
         runner.expected = self._expected
         self._counted: tuple[tuple[str, str], int, Span] = ("", ""), 0, Span()  # when, and what waited then
@@ -50,6 +52,7 @@ class System:
             "library": f"{changes.boot}-{changes.library}",
             "queues": f"{changes.boot}-{changes.queues}",
             "notices": f"{changes.boot}-{changes.notices}",
+            "sharing": {"on": not self._people.hosts.alone, "people": self._people.here()},
         }
 
     def _waiting(self) -> tuple[int, Span]:
