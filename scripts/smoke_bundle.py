@@ -94,7 +94,9 @@ def look(top: Path, home: Path) -> dict[str, object]:
     if not films:
         raise Broken(f"no film in {home / 'Lanterna' / 'outputs'}")
     python = top / ".venv" / "bin" / "python"
-    said = subprocess.run([str(python), "-c", LOOK, str(films[-1])], capture_output=True, text=True, check=True)
+    said = subprocess.run([str(python), "-c", LOOK, str(films[-1])], capture_output=True, text=True)
+    if said.returncode:
+        raise Broken(f"{films[-1]} cannot be looked at: {said.stderr.strip().splitlines()[-1]}")
     facts: dict[str, object] = {"film": films[-1].name, **json.loads(said.stdout)}
     if int(str(facts["frames"])) < LEAST_FRAMES or not facts["sound"] or float(str(facts["contrast"])) < 5:
         raise Broken(f"that is no film: {facts}")
