@@ -88,8 +88,9 @@ def compile_bytecode(place: Place, outside: Outside) -> str:
     packages bring files for other Pythons, and Python compiles what it finds uncompiled."""
     folders = [str(path) for path in place.venv.glob("**/site-packages")]
     command = [str(place.python), "-m", "compileall", "-q", "-j", "0", *folders]
-    compiled = outside.run(command, seconds=BYTECODE_SECONDS)
-    return last_lines(compiled.text, 3) if compiled.code else ""
+    with Progress("bytecode, so that the first start is quick"):
+        compiled = outside.run(command, seconds=BYTECODE_SECONDS)
+    return (last_lines(compiled.text, 3) or f"    compileall ended with {compiled.code}") if compiled.code else ""
 
 
 # ------------------------------------------------------------------------------------------------ pip

@@ -63,7 +63,8 @@ class Progress:
     def _tick(self) -> None:
         while not self.over.wait(0.5):
             count = f" · {self.packages} packages" if self.packages else ""
-            self._write(f"  {self.title}: {self.doing}{count} · {time.monotonic() - self.began:.0f} s")
+            doing = f"{self.doing}{count} · " if self.doing or count else ""
+            self._write(f"  {self.title}: {doing}{time.monotonic() - self.began:.0f} s")
 
     def _write(self, text: str, last: bool = False) -> None:
         with self.lock:
