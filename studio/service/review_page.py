@@ -73,7 +73,7 @@ class ReviewPages:
         }  # fmt: skip
         parts = {
             "lang": TAGS[lang],
-            "name": escape(view["name"]),
+            "name": _shown(view["name"]),
             "film": escape(film),
             "poster": f' poster="{escape(poster)}"' if poster else "",
             "policy": f'<meta http-equiv="content-security-policy" content="{self._policy(True)}">' if offline else "",
@@ -108,7 +108,7 @@ class ReviewPages:
         link = f"review/{escape(review['id'])}"
         poster = f"api/reviews/{escape(review['id'])}/versions/{review['version']}/poster.jpg"
         return (
-            f'<li><a href="{link}"><img alt="" loading="lazy" src="{poster}"><span><b>{escape(review["name"])}</b>'
+            f'<li><a href="{link}"><img alt="" loading="lazy" src="{poster}"><span><b>{_shown(review["name"])}</b>'
             f"<small>{' · '.join(facts)}</small></span></a></li>"
         )
 
@@ -172,6 +172,11 @@ def in_script(facts: Mapping[str, Any]) -> str:
     """JSON that cannot end the script element it stands in, and that UTF-8 can carry."""
     text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _shown(text: str) -> str:
+    """A stranger's text for HTML, without half emoji."""
+    return escape(text.encode("utf-8", "replace").decode())
 
 
 def _message(title: str, hint: str) -> str:
