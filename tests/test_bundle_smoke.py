@@ -75,7 +75,7 @@ def test_a_bundle_that_works(smoke: Callable[..., dict[str, object]]) -> None:
         ("demo", "exit 1", "Lanterna.sh demo ended with 1"),
         ("demo", "true", "no film in"),
         ("demo", 'mkdir -p "$HOME/Lanterna/outputs"; echo > "$HOME/Lanterna/outputs/a.mp4"', "cannot be looked at"),
-        ("demo", GOOD["demo"] + '; touch "$here/app/studio.db"', "the code folder has new files"),
+        ("demo", GOOD["demo"] + '; : > "$here/app/studio.db"', "the code folder has new files"),
         ("demo", "python3 --version || exit 9", "ended with 9"),
     ],
     ids=["set-up fails", "demo fails", "no film", "half a film", "data among the code", "no python on PATH"],
