@@ -15,13 +15,15 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
-from visitors import Known
+from visitors import AT_HOME, Known
 
 from studio.api import make_api
 from studio.api.compat import add_peers
 from studio.domain import SCENE_CLASSES
+from studio.domain.reviews import Placed
 from studio.errors import Forbidden
 from studio.service import Studio
+from studio.service.review_comments import Said
 
 REQUESTS = int(os.environ.get("LANTERNA_EXAMPLES", "600"))
 LEFT_OUT = {("get", "/api/events"), ("get", "/stream"), ("post", "/api/queues/sample")}  # the first two may never end
@@ -50,7 +52,9 @@ FIELDS = sorted(
        "force", "settings", "include", "note", "count", "seeds", "queue_ids", "names", "older_than_days", "queue",
        "path",
        "takes", "aspect", "subtitles", "format", "start", "end", "secret", "target", "events", "local",
-       "lang", "cut", "priority", "starts_at", "retries", "queue_id", "scene_id", "seed_step", "keep_rating"}
+       "lang", "cut", "priority", "starts_at", "retries", "queue_id", "scene_id", "seed_step", "keep_rating",
+       "version", "text", "wish", "region", "approved", "open", "state", "id", "export_id", "author", "comments",
+       "verdicts", "lanterna_review", "review_id"}
 )  # fmt: skip
 GOOD = {
     "task_type": "text_to_video", "prompt": "a lamp", "lines": [{"text": "hello"}], "label": "Lamp", "duration": 1,
@@ -119,6 +123,8 @@ def ids(studio: Studio) -> dict[str, list[str]]:
         "hook_id": [row["id"] for row in studio.hooks.list()[:2]],
         "name": [row["name"] for row in studio.projects.list()[:3]], "folder": ["imagens", "docs"],
         "path": [f"result/x/{take}.mp4" for take in takes],
+        "review_id": [row["id"] for row in studio.reviewing.list(AT_HOME)], "number": ["1"],
+        "comment_id": [row["id"] for scene in scenes for row in studio.reviewing.of_scene(scene)[:2]],
     }  # fmt: skip
 
 
@@ -137,11 +143,25 @@ def _populate(client: TestClient, queue: str) -> None:
         assert client.post(f"/api/queues/{queue}/scenes", json=body).status_code == 201
 
 
+def _review(studio: Studio, queue: str) -> None:
+    """A film of one take, with something said of it."""
+    card = next(card for card in studio.queues.get(queue)["scenes"] if card["take"]["kind"] == "video")
+    take = studio.takes.get(card["take"]["id"])
+    scene = Placed(card["id"], take["id"], [take["id"]], 1, "Lamp", 0.0, take["duration"], [0, 0])
+    facts = {"scenes": [scene.as_dict()], "takes": [take["id"]], "duration": take["duration"]}
+    facts |= {name: take[name] for name in ("fps", "width", "height")}
+    export = studio._store.takes.add_export(queue, "film")
+    studio._store.takes.update_export(export, state="done", file=studio.takes.file(take["id"]), facts=facts)
+    review = studio.reviewing.publish(queue, export, AT_HOME)["id"]
+    studio.reviewing.comment(review, Said(1, 0.0, "slower", "retake"), AT_HOME)
+
+
 def test_nothing_breaks_a_route(studio: Studio, client: TestClient, picture: Path) -> None:
     queue = client.post("/api/queues", json={"name": "Q", "frame": GOOD["frame"]}).json()["id"]
     _populate(client, queue)
     client.post(f"/api/queues/{queue}/run")
     studio.drain()
+    _review(studio, queue)
     client.post("/api/hooks", json={"url": "https://example.com/in"})
     client.post("/api/presets", json={"name": "P", "settings": {"task_type": "text_to_video", "duration": 2}})
     asset = client.post("/api/assets", files={"file": ("a.png", picture.read_bytes())}).json()["sha256"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from visitors import AT_HOME, Known
 
 from studio.api import make_api
-from studio.api.guard import VISITOR
 from studio.domain import Visitor
 from studio.service import Studio
 from studio.service.review_package import MOST_BYTES
@@ -18,7 +18,7 @@ from studio.service.review_package import MOST_BYTES
 FRAME = {"width": 256, "height": 144, "fps": 24}
 SHOT = {"task_type": "text_to_video", "prompt": "a lamp", "duration": 0.5}
 HOSTILE = '<script>alert(1)</script> & "quotes" {braces} \''
-OWNER = Visitor("", "", "owner", "local")
+OWNER = AT_HOME
 ANA = Visitor("p-ana", "Ana", "reviewer", "share", "s-ana")
 BO = Visitor("p-bo", "Bo", "reviewer", "share", "s-bo", queue_id="somewhere else")
 
@@ -31,10 +31,7 @@ def by(studio: Studio) -> As:
     api = make_api(studio)
 
     def client(visitor: Visitor) -> TestClient:
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await api({**scope, VISITOR: visitor}, receive, send)
-
-        return TestClient(app, raise_server_exceptions=False)
+        return TestClient(Known(api, visitor), raise_server_exceptions=False)
 
     return client
 
