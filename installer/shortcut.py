@@ -36,7 +36,7 @@ def make_shortcuts(place: Place, outside: Outside) -> list[str]:
 
 
 def _icon(place: Place, outside: Outside) -> Path | None:
-    icon = place.root / "assets" / "icons-app" / ICONS[outside.platform]
+    icon = place.root / "assets" / "app" / ICONS[outside.platform]
     return icon if icon.exists() else None
 
 

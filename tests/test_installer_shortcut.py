@@ -12,7 +12,7 @@ from computer import Computer, lay_out
 
 from installer import Place, Said, SetUpError
 from installer.install import main as install
-from installer.shortcut import desktop_entry, make_shortcuts, windows_script
+from installer.shortcut import ICONS, _icon, desktop_entry, make_shortcuts, windows_script
 
 FOLDER = """João's "Café" 50% $HOME 灯塔"""
 SCREEN = {"DISPLAY": ":0"}
@@ -31,11 +31,18 @@ def computer(place, tmp_path):
 
 
 def with_icons(place):
-    folder = place.root / "assets" / "icons-app"
+    folder = place.root / "assets" / "app"
     folder.mkdir(parents=True)
     for name in ("lanterna-256.png", "lanterna.ico", "lanterna.icns"):
         (folder / name).write_bytes(name.encode())
     return folder
+
+
+def test_the_icons_are_where_they_are_looked_for(computer):
+    """In a checkout and in a bundle: the program's own, not those that a test made."""
+    ours = Place.at(Path(__file__).parent.parent)
+    for computer.platform in ICONS:
+        assert _icon(ours, computer), computer.platform
 
 
 # ------------------------------------------------------------------------------------------------ Linux
