@@ -25,14 +25,14 @@ def owning(data: Path, what: str) -> Iterator[None]:
     data.mkdir(parents=True, exist_ok=True)
     path = data / FILE
     with os.fdopen(os.open(str(path), os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
-        if not _lock(file):
+        if not lock(file):
             raise SetUpError(*_held(file, what))
         _write(file, json.dumps({"pid": os.getpid(), "url": "", "token": ""}))
         try:
             yield
         finally:
             _write(file, "")
-            _unlock(file)
+            unlock(file)
 
 
 def _write(file: IO[str], text: str) -> None:
@@ -59,7 +59,7 @@ def _held(file: IO[str], what: str) -> tuple[str, str]:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: IO[str]) -> bool:
+    def lock(file: IO[str]) -> bool:
         try:
             file.seek(0)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -67,18 +67,18 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _unlock(file: IO[str]) -> None:
+    def unlock(file: IO[str]) -> None:
         file.seek(0)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 else:
     import fcntl
 
-    def _lock(file: IO[str]) -> bool:
+    def lock(file: IO[str]) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
 
-    def _unlock(file: IO[str]) -> None:
+    def unlock(file: IO[str]) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)

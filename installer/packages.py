@@ -117,8 +117,7 @@ def install_torch(
     if build.name:
         print(f"  {index} could not be reached; the usual index has a build that runs here too")
         note(f"torch: {index} could not be reached; taking the usual one")
-        there = place.installed().get("torch", "")
-        if there.startswith(place.torch + "+") and there != exact:  # pip would keep another build of this version
+        if place.installed().get("torch", "").startswith(place.torch + "+"):  # pip would keep another build of it
             outside.run([str(place.python), "-m", "pip", "uninstall", "-y", "torch"])
     pip_install(place, outside, [f"torch=={place.torch}"], build.title, note)
     return place.torch

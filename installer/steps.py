@@ -6,12 +6,15 @@ Knows no flags and no shortcuts.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from installer import Outside, Place, SetUpError
 from installer.builds import CPU, Build, choose
 from installer.journal import Journal
+from installer.lock import lock
 from installer.machine import look
 from installer.packages import (
     NO_SPACE,
@@ -64,12 +67,24 @@ def set_up(place: Place, outside: Outside, *parts: str, wish: Wish | None = None
         if have.get("gpu", "") != wish.gpu:
             place.write_down({**have, "gpu": wish.gpu})
         return
-    if "app" not in have:
-        print(f"Setting up Lanterna in {place.venv} (once; several minutes and a few GB of downloads).")
-    if not venv_works(place, outside):
-        with journal.step("venv"):
-            make_venv(place, outside)
-    _install(place, outside, missing, build, wish, journal)
+    with alone(place):
+        if "app" not in have:
+            print(f"Setting up Lanterna in {place.venv} (once; several minutes and a few GB of downloads).")
+        if not venv_works(place, outside):
+            with journal.step("venv"):
+                make_venv(place, outside)
+        _install(place, outside, missing, build, wish, journal)
+
+
+@contextmanager
+def alone(place: Place) -> Iterator[None]:
+    """Whoever clicks twice sets up once. The lock goes with us, however we end."""
+    with (place.home / ".venv.lock").open("a") as file:
+        if not lock(file):
+            raise SetUpError(
+                "Lanterna is being set up already, by another window.", "Wait until that one is done, then start again."
+            )
+        yield
 
 
 def _install(

@@ -10,7 +10,7 @@ from installer import Said, SetUpError
 from installer.builds import INDEX
 from installer.install import main as install
 from installer.journal import LARGEST, Journal
-from installer.steps import set_up
+from installer.steps import alone, set_up
 
 CARD = {"nvidia-smi": "580.65.06, 8.9, NVIDIA GeForce RTX 4090"}
 FULL = Said(1, "OSError: [Errno 28] No space left on device")
@@ -39,7 +39,9 @@ STEPS = ["venv", "torch", "requirements", "test tools"]
 @pytest.mark.parametrize(
     "failure", [FULL, NO_NETWORK, Said(1, "something nobody has seen before")], ids=["full", "net", "odd"]
 )
-@pytest.mark.parametrize(("number", "fail_on"), [*enumerate(["venv", "torch==", "requirements.txt", "requirements-dev"])])
+@pytest.mark.parametrize(
+    ("number", "fail_on"), [*enumerate(["venv", "torch==", "requirements.txt", "requirements-dev"])]
+)
 def test_each_step_fails_with_a_cure_and_goes_on_where_it_was(place, computer, number, fail_on, failure, capsys):
     computer.fail_on, computer.failure = fail_on, failure
     if fail_on == "torch==":
@@ -90,6 +92,12 @@ def test_the_log_does_not_grow_for_ever(tmp_path):
 def test_a_log_that_cannot_be_written_stops_no_set_up(place, computer):
     place.data.write_text("a file where the folder should be")
     assert install([], place, computer) == 0
+
+
+def test_two_clicks_are_one_set_up(place, computer):
+    with alone(place), pytest.raises(SetUpError, match="being set up already"):
+        install([], place, computer)
+    assert computer.asked == [] and install([], place, computer) == 0
 
 
 # ------------------------------------------------------------------------------------------------ wishes
