@@ -15,6 +15,7 @@ from installer.unfinished import Unfinished
 
 LOCK_SECONDS = 10.0  # a git that works takes less; one that was killed leaves its lock for ever
 SHOWN = 5  # of many names
+LITTLE = 50_000_000  # bytes of free disk: with less, a file that git cannot write is one too many
 
 
 def look(place: Place, outside: Outside) -> News | None:
@@ -97,6 +98,8 @@ def _news(place: Place, outside: Outside, old: str, new: str) -> News:
 def apply(place: Place, outside: Outside, one: Unfinished) -> None:
     merged = _git(place, outside, "-c", "gc.auto=0", "merge", "--ff-only", "--quiet", one.facts["new"])
     if merged.code:
+        if "unable to write" in merged.text and outside.free_bytes(place.root) < LITTLE:
+            raise SetUpError(*NO_SPACE)
         raise SetUpError(*_meaning(merged, "git could not write the new files"))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from installer import SetUpError
 
 KEPT = 5  # copies, as the studio itself keeps them
-LOGS = ("-wal", "-shm")  # what belongs to a database beside its file
+LOGS = ("-wal", "-journal", "-shm")  # what belongs to a database beside its file: with another one it would spoil it
 
 
 def back_up(database: Path) -> Path:
@@ -21,7 +21,7 @@ def back_up(database: Path) -> Path:
     copy = folder / f"{database.stem}-{time.strftime('%Y-%m-%dT%H%M%S', time.gmtime())}.000Z.db"
     part = copy.with_suffix(".part")
     # one that was closed well has no log, and is read as it lies: else SQLite would make one beside it
-    how = "mode=ro" if _beside(database, "-wal").exists() else "immutable=1"
+    how = "mode=rw" if any(_beside(database, name).exists() for name in LOGS) else "immutable=1"
     try:
         source = sqlite3.connect(f"{database.as_uri()}?{how}", uri=True)
         with closing(source), closing(sqlite3.connect(str(part))) as target:

@@ -141,7 +141,7 @@ def test_a_database_that_is_well(settings):
 def test_what_a_running_studio_has_just_written_is_seen(settings):
     studio = build_studio(settings, in_process=True)
     try:
-        assert home.log_of(settings.database).stat().st_size > 0
+        assert settings.database.with_name("studio.db-wal").stat().st_size > 0
         assert found(home.database, settings)["database"]["state"] == "ok"
     finally:
         studio.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from small_lanterna import checkout, commit, environment, git, rows, state
 
-from installer import Outside, Place, Said, SetUpError, update
+from installer import Outside, Place, Said, SetUpError, database, update
 from installer.folders import folders
 from installer.lock import owning
 from installer.unfinished import Unfinished
@@ -373,6 +373,45 @@ def test_a_git_that_died_with_the_update_does_not_stand_in_the_way(author, here)
     os.utime(lock, (1, 1))
     update.undo(here, Outside(), one)
     assert state(here) == before
+
+
+# ------------------------------------------------------------------------------------------------ the database
+CUT_OFF = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute(f"pragma journal_mode = {sys.argv[2]}")
+db.execute("pragma cache_size = 2")
+db.execute("begin")
+db.execute("update scenes set text = text || hex(randomblob(3000))")
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_what_was_being_written_when_it_was_cut_off_is_in_no_copy_and_spoils_none(here, mode):
+    path = here.data / "studio.db"
+    before = rows(path)
+    good = database.back_up(path)
+    subprocess.run([sys.executable, "-c", CUT_OFF, str(path), mode], check=True)
+    assert path.with_name(path.name + {"wal": "-wal", "delete": "-journal"}[mode]).stat().st_size > 0
+    good.rename(path.with_name("kept.db"))
+    copy = database.back_up(path)
+    assert rows(copy) == before
+    subprocess.run([sys.executable, "-c", CUT_OFF, str(path), mode], check=True)
+    database.restore(copy, path)
+    assert rows(path) == before and not copy.exists()
+    database.restore(copy, path)
+    assert rows(path) == before, "it was put back already"
+
+
+def test_old_copies_go_and_the_newest_stay(tmp_path):
+    (tmp_path / "backups").mkdir()
+    for hour in range(9):
+        (tmp_path / "backups" / f"studio-2026-11-20T0{hour}0000.000Z.db").write_text("x")
+    (tmp_path / "backups" / "mine.db").write_text("x")
+    database.forget_old(tmp_path / "studio.db")
+    names = sorted(path.name for path in (tmp_path / "backups").iterdir())
+    assert names == ["mine.db", *(f"studio-2026-11-20T0{hour}0000.000Z.db" for hour in range(4, 9))]
 
 
 # ------------------------------------------------------------------------------------------------ small things

@@ -72,7 +72,7 @@ def database(settings: Settings) -> Iterator[Found]:
 def examined(path: Path) -> tuple[str, list[str]]:
     """("ok" or what SQLite finds wrong, names of the migrations that were applied)."""
     # a database that was closed well has no log, and is read as it lies: else SQLite would make one to look for it
-    how = "mode=ro" if log_of(path).exists() else "immutable=1"
+    how = "mode=ro" if any(_beside(path, end).exists() for end in ("-wal", "-journal")) else "immutable=1"
     with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=5)) as db:
         wrong = str(db.execute("pragma quick_check(1)").fetchone()[0])
         table = db.execute("select 1 from sqlite_master where name = '_sqlite_migrations'").fetchone()
@@ -84,7 +84,7 @@ def _understood(path: Path, applied: list[str]) -> Found:
     from studio.store.migrations import migrations
 
     known = [migration.name for migration in migrations._migrations]
-    log = log_of(path)
+    log = _beside(path, "-wal")
     value = f"{path.stat().st_size / MB:.1f} MB · WAL {log.stat().st_size / MB if log.is_file() else 0:.1f} MB"
     if newer := sorted(set(applied) - set(known)):
         return Found("bad", "database", f"{value} · {', '.join(newer)}", "database.newer")
@@ -93,9 +93,9 @@ def _understood(path: Path, applied: list[str]) -> Found:
     return Found("ok", "database", f"{value} · {applied[-1] if applied else '-'}")
 
 
-def log_of(database: Path) -> Path:
-    """What was written and is not in the file yet."""
-    return database.with_name(database.name + "-wal")
+def _beside(database: Path, ending: str) -> Path:
+    """Its log, where what was written and is not in the file yet lies; or another of its files."""
+    return database.with_name(database.name + ending)
 
 
 def backups(settings: Settings) -> list[Path]:
