@@ -78,7 +78,7 @@ export class ReviewSection {
     const { open, versions, version } = this.review;
     const newest = versions.at(-1);
     const toggle = el("input", { type: "checkbox", role: "switch", class: "l-switch", id: "review-open", checked: open, onchange: () => this.#open(toggle.checked) });
-    this.state.replaceChildren(el("label", { class: "l-door-words", for: "review-open" },
+    this.state.replaceChildren(el("label", { class: "l-share-way-words", for: "review-open" },
       el("b", {}, t(open ? "film.review.is_open" : "film.review.is_closed", { n: newest.number })), el("span", { class: "l-hint" }, t(open ? "film.review.is_open.hint" : "film.review.is_closed.hint", { n: newest.number }))), toggle);
     if (version.withheld.length) this.state.append(note(t("film.review.withheld", { scenes: version.withheld.join(", ") }), { tone: "warn", iconName: "eye-off", hint: t("film.review.withheld.hint") }));
   }

@@ -3,6 +3,7 @@ import { api, button, confirmDialog, el, errorWords, fmt, iconButton, setText, t
 import { state } from "./queues.js";
 import { note } from "./settings_parts.js";
 import { addressBox, field, reading, row, select } from "./share_parts.js";
+import { complaint } from "./share_password.js";
 
 const DAY_H = 24;
 const VALID = { day: DAY_H, week: 7 * DAY_H, month: 30 * DAY_H };
@@ -24,11 +25,11 @@ export class InviteSection {
     this.memo = el("input", { class: "l-input", id: "invite-note", maxlength: 200, placeholder: t("share.invite.note.sample") });
     this.valid = select("invite-valid", Object.keys(VALID).map((name) => [name, t(`share.valid.${name}`)]), "week");
     this.most = el("input", { class: "l-input l-mono", id: "invite-most", type: "number", min: 1, max: 100, value: 1 });
-    this.wrong = el("p", { class: "l-bad", role: "alert", hidden: true });
+    this.wrong = complaint();
     this.made = el("div", { class: "l-share-made", hidden: true, role: "status" });
     this.list = el("ul", { class: "l-share-list", "aria-label": t("share.invitations") });
     this.none = el("p", { class: "l-hint", hidden: true }, t("share.invitations.none"));
-    this.make = button(t("share.invite.make"), () => this.#make(), { kind: "primary", iconName: "link", id: "invite-make" });
+    this.make = button(t("share.invite.make"), () => {}, { kind: "primary", iconName: "link", id: "invite-make" }); // the form hears it
     this.role.addEventListener("change", () => this.#fit());
     this.film.addEventListener("change", () => this.#look());
     this.form = el("form", { class: "l-stack", onsubmit: (event) => {
@@ -37,7 +38,7 @@ export class InviteSection {
     } },
     el("div", { class: "l-fields-two" }, field("share.role", this.role), this.filmField), this.about, this.review,
     el("div", { class: "l-invite-terms" }, field("share.invite.note", this.memo), field("share.valid", this.valid), field("share.invite.most", this.most)),
-    this.wrong, el("div", { class: "l-share-acts" }, this.wayField, this.make));
+    this.wrong.element, el("div", { class: "l-share-acts" }, this.wayField, this.make));
     this.element = el("div", { class: "l-stack" }, this.closed, this.form, this.made, el("div", { class: "l-field" }, el("span", {}, t("share.invitations")), this.none, this.list));
   }
 
@@ -82,7 +83,7 @@ export class InviteSection {
 
   async #make() {
     this.make.disabled = true;
-    this.wrong.hidden = true;
+    this.wrong.say(null);
     const film = this.role.value === "reviewer" && this.film.value !== ALL ? { queue_id: this.film.value } : {};
     try {
       const made = await api("POST", "/invitations", { role: this.role.value, note: this.memo.value, hours: VALID[this.valid.value], most: Number(this.most.value) || 1, ...film });
@@ -90,9 +91,7 @@ export class InviteSection {
       this.memo.value = "";
       this.refresh();
     } catch (error) {
-      const { message, hint } = errorWords(error);
-      setText(this.wrong, [message, hint].filter(Boolean).join(" "));
-      this.wrong.hidden = false;
+      this.wrong.say(errorWords(error));
     }
     this.make.disabled = false;
   }

@@ -1,7 +1,8 @@
 // People who may come in: their role, when they were here, a new password, away with them. Knows no invitation.
-import { api, button, confirmDialog, el, errorWords, icon, iconButton, openDialog, setText, t, toast, toastError } from "./core.js";
+import { api, confirmDialog, el, icon, iconButton, t, toast, toastError } from "./core.js";
 import { me } from "./me.js";
-import { at, field, reading, select } from "./share_parts.js";
+import { at, reading, select } from "./share_parts.js";
+import { openPassword } from "./share_password.js";
 
 const ROLES = ["owner", "editor", "reviewer"];
 
@@ -53,25 +54,13 @@ export class PeopleSection {
   }
 
   #password(one) {
-    const fresh = el("input", { class: "l-input", id: "person-password", type: "password", autocomplete: "new-password", maxlength: 1024 });
-    const wrong = el("p", { class: "l-bad", role: "alert", hidden: true });
-    const keep = button(t("common.save"), async () => {
-      try {
-        await api("PATCH", `/people/${one.id}`, { password: fresh.value });
-        dialog.close();
+    openPassword({
+      title: t("share.people.password", { name: one.name }), hint: t("share.people.password.hint"),
+      send: async ({ password }) => {
+        await api("PATCH", `/people/${one.id}`, { password });
         toast(t("share.people.changed", { name: one.name }), t("share.people.changed.hint"), "ok");
         this.show();
-      } catch (error) {
-        const { message, hint } = errorWords(error);
-        setText(wrong, [message, hint].filter(Boolean).join(" "));
-        wrong.hidden = false;
-      }
-    }, { kind: "primary", id: "person-save" });
-    const form = el("form", { class: "l-stack", onsubmit: (event) => {
-      event.preventDefault();
-      keep.click();
-    } }, field("who.password.new", fresh, t("share.password.hint")), el("p", { class: "l-hint" }, t("share.people.password.hint")), wrong);
-    const dialog = openDialog({ title: t("share.people.password", { name: one.name }), content: form, actions: [button(t("common.cancel"), () => dialog.close()), keep] });
-    fresh.focus();
+      },
+    });
   }
 }

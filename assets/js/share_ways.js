@@ -18,7 +18,7 @@ export class WaysSection {
     this.view = null;
     this.fresh = new Set(); // switched on here: their QR code is there at once
     this.owner = new OwnerForm({ onmade: (way) => this.#made(way) });
-    this.list = el("div", { class: "l-doors" });
+    this.list = el("div", { class: "l-share-ways" });
     this.next = el("div", { class: "l-share-next", hidden: true }, el("span", {}, t("share.next")), button(t("share.invite"), oninvite, { iconName: "user-plus", kind: "primary", id: "share-next" }));
     this.element = el("div", { class: "l-stack" }, this.owner.element, this.list, this.next);
   }
@@ -40,17 +40,17 @@ export class WaysSection {
   #draw(view) {
     this.view = view;
     this.owner.show(!view.has_owner);
-    if (!this.list.querySelector(".l-door")) this.list.replaceChildren(...view.ways.map((one) => this.#row(one)));
+    if (!this.list.querySelector(".l-share-way")) this.list.replaceChildren(...view.ways.map((one) => this.#row(one)));
     for (const one of view.ways) this.#fill(one);
     this.next.hidden = !this.open.length;
   }
 
   #row({ way }) {
-    const parts = { state: el("span", { class: "l-door-state" }), box: el("div", { class: "l-door-more" }), drawn: "" };
+    const parts = { state: el("span", { class: "l-share-way-state" }), box: el("div", { class: "l-share-way-more" }), drawn: "" };
     parts.toggle = el("input", { type: "checkbox", role: "switch", class: "l-switch", id: `way-${way}`, "aria-describedby": `way-${way}-about`, onchange: () => this.#turn(way, parts.toggle.checked) });
     this.rows.set(way, parts);
-    return el("section", { class: "l-door", dataset: { way } }, icon(ICONS[way] || "globe"),
-      el("label", { class: "l-door-words", for: `way-${way}` }, el("span", { class: "l-door-name" }, el("b", {}, t(`share.way.${way}`)), parts.state),
+    return el("div", { class: "l-share-way", dataset: { way } }, icon(ICONS[way] || "globe"),
+      el("label", { class: "l-share-way-words", for: `way-${way}` }, el("span", { class: "l-share-way-name" }, el("b", {}, t(`share.way.${way}`)), parts.state),
         el("span", { class: "l-hint", id: `way-${way}-about` }, t(`share.way.${way}.about`))),
       parts.toggle, parts.box);
   }
@@ -62,7 +62,7 @@ export class WaysSection {
     const drawn = JSON.stringify(one);
     if (drawn === parts.drawn) return;
     parts.drawn = drawn;
-    setAttr(parts.toggle.closest(".l-door"), "data-state", one.state);
+    setAttr(parts.toggle.closest(".l-share-way"), "data-state", one.state);
     const words = one.state === "on" ? t("share.on.since", { time: at(one.since) }) : one.state === "off" ? "" : t(`share.${one.state}`);
     parts.state.replaceChildren(...(words ? [mark(TONES[one.state], words)] : []));
     parts.box.replaceChildren(...this.#more(one));

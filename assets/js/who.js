@@ -1,8 +1,8 @@
 // Who is signed in, in the top bar: the name and the role, and a menu with one's own password and the way out. At home
 // nobody is: then there is nothing to see.
-import { address, api, button, command, el, errorWords, icon, on, openDialog, openMenu, setAttr, setText, t, toast } from "./core.js";
+import { address, api, command, el, icon, on, openMenu, setAttr, setText, t, toast } from "./core.js";
 import { me, readMe } from "./me.js";
-import { field } from "./share_parts.js";
+import { openPassword } from "./share_password.js";
 
 const signedIn = () => Boolean(me.name);
 
@@ -40,30 +40,13 @@ function leave() {
   form.submit();
 }
 
-function changePassword() {
-  const old = el("input", { class: "l-input", id: "who-old", type: "password", autocomplete: "current-password", maxlength: 1024 });
-  const fresh = el("input", { class: "l-input", id: "who-new", type: "password", autocomplete: "new-password", maxlength: 1024 });
-  const wrong = el("p", { class: "l-bad", role: "alert", hidden: true });
-  const keep = button(t("common.save"), async () => {
-    keep.disabled = true;
-    try {
-      await api("PATCH", "/me", { old: old.value, password: fresh.value });
-      dialog.close();
-      toast(t("who.password.changed"), t("who.password.changed.hint"), "ok");
-    } catch (error) {
-      const { message, hint } = errorWords(error);
-      setText(wrong, [message, hint].filter(Boolean).join(" "));
-      wrong.hidden = false;
-    }
-    keep.disabled = false;
-  }, { kind: "primary", id: "who-save" });
-  const form = el("form", { class: "l-stack", onsubmit: (event) => {
-    event.preventDefault();
-    keep.click();
-  } }, field("who.password.old", old), field("who.password.new", fresh), el("p", { class: "l-hint" }, t("share.password.hint")), wrong, el("button", { hidden: true }));
-  const dialog = openDialog({ title: t("who.password"), content: form, actions: [button(t("common.cancel"), () => dialog.close()), keep] });
-  old.focus();
-}
+const changePassword = () => openPassword({
+  title: t("who.password"), own: true,
+  async send(words) {
+    await api("PATCH", "/me", words);
+    toast(t("who.password.changed"), t("who.password.changed.hint"), "ok");
+  },
+});
 
 command("who.password", { label: "who.password", icon: "lock", group: 92, when: () => Boolean(me.password), run: changePassword });
 command("who.leave", { label: "who.leave", icon: "log-out", group: 92, when: signedIn, run: leave });
