@@ -223,8 +223,5 @@ def _page(
     lead = f"<p>{text(form['lead'])}</p>" if form["lead"] else ""
     return HTMLResponse(
         _PAGE.format(lang=lang, lead=lead, problem=shown, fields=fields), status,
-        {
-            "Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
-            **(headers or {}),
-        },
+        {"Content-Security-Policy": policy, "Cache-Control": "no-store", **(headers or {})},
     )  # fmt: skip
