@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
 
-from studio.api.answers import language, studio_of, visitor_of
+from studio.api.answers import language, packed, studio_of, visitor_of
 from studio.api.uploads import small_file
 from studio.domain import Box
 from studio.domain.reviews import Wish
@@ -119,9 +119,9 @@ def list_reviews(request: Request) -> dict[str, Any]:
 
 
 @router.get("/reviews/{review_id}")
-def get_review(request: Request, review_id: str, version: int | None = Number) -> dict[str, Any]:
+def get_review(request: Request, review_id: str, version: int | None = Number) -> Response:
     """All that the review page shows."""
-    return studio_of(request).reviewing.view(review_id, visitor_of(request), version)
+    return packed(request, studio_of(request).reviewing.view(review_id, visitor_of(request), version))
 
 
 @router.get("/reviews/{review_id}/versions/{number}/film")

@@ -244,7 +244,6 @@ class Studio:
         """Let nobody in any more, the workers go, and close the database."""
         self.sharing.close()
         self.storage.close()
-        self.reviewing.close()
         self.notices.close()
         self.listening.close()
         self.downloads.stop()
@@ -252,6 +251,7 @@ class Studio:
         self.downloads.close()
         self.memory.close()
         self.exports.close()
+        self.reviewing.close()
         self.installations.close()
         self.relink.close()
         self.audit.close()

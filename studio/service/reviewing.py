@@ -67,7 +67,7 @@ class Reviewing:
             found = self._store.reviews.of_queue(queue_id)
             versions = self._store.reviews.versions(found["id"]) if found else []
             if found is None or not versions or versions[-1]["export_id"] != export_id:
-                before = versions[-1]["scenes"] if versions else scenes
+                before = self._store.reviews.whole(versions[-1])["scenes"] if versions else scenes
                 found = {"id": self._store.reviews.publish(queue_id, export_id, facts, scenes, changes(before, scenes))}
         return self.view(found["id"], visitor)
 
@@ -95,7 +95,7 @@ class Reviewing:
         for review in self._store.reviews.all():
             with suppress(NotFound):
                 review = self._seen(review["id"], visitor)
-                version = self._version(review, None, visitor)
+                version = self._chosen(self._visible(review, visitor), review, None)
                 found.append(
                     {
                         "id": review["id"], "queue_id": review["queue_id"], "name": review["name"],
@@ -116,8 +116,8 @@ class Reviewing:
     def view(self, review_id: str, visitor: Visitor, version: int | None = None) -> View:
         """All that the review page shows of one version: the newest that the visitor may see, unless named."""
         review = self._seen(review_id, visitor)
-        shown = self._version(review, version, visitor)
         versions = self._visible(review, visitor)
+        shown = self._store.reviews.whole(self._chosen(versions, review, version))
         makers = visitor.role != "reviewer"
         there = {each["number"]: self._is_there(each) for each in versions}
         return {
@@ -175,16 +175,19 @@ class Reviewing:
         return review
 
     def version(self, review_id: str, number: int | None, visitor: Visitor) -> Row:
-        """One of a review, the newest unless named. Raises NotFound where the visitor may not see it."""
-        return self._version(self._seen(review_id, visitor), number, visitor)
+        """One of a review with its scenes, the newest unless named. Raises NotFound where the visitor sees none."""
+        return self._store.reviews.whole(self._version(review_id, number, visitor))
+
+    def _version(self, review_id: str, number: int | None, visitor: Visitor) -> Row:
+        review = self._seen(review_id, visitor)
+        return self._chosen(self._visible(review, visitor), review, number)
 
     def _visible(self, review: Row, visitor: Visitor) -> Sequence[Row]:
         versions = self._store.reviews.versions(review["id"])
         return [each for each in versions if visitor.role != "reviewer" or not each["withheld"]]
 
-    def _version(self, review: Row, number: int | None, visitor: Visitor) -> Row:
-        """Raises NotFound("review.no_version"), and for reviewers NotFound("review.withheld")."""
-        versions = self._visible(review, visitor)
+    def _chosen(self, versions: Sequence[Row], review: Row, number: int | None) -> Row:
+        """Of those that the visitor may see. Raises NotFound("review.no_version") and NotFound("review.withheld")."""
         found = [each for each in versions if number in (None, each["number"])]
         if found:
             return found[-1]
@@ -195,7 +198,7 @@ class Reviewing:
 
     # ------------------------------------------------------------------------------------------ files
     def film(self, review_id: str, number: int, visitor: Visitor) -> Path:
-        return self._film(self.version(review_id, number, visitor))
+        return self._film(self._version(review_id, number, visitor))
 
     def _film(self, version: Row) -> Path:
         """Raises NotFound("review.no_film") where the makers deleted it."""
@@ -217,7 +220,7 @@ class Reviewing:
         return path
 
     def poster(self, review_id: str, number: int, visitor: Visitor) -> Path:
-        version = self.version(review_id, number, visitor)
+        version = self._version(review_id, number, visitor)
         stem = self._folder / review_id / version["id"]
         drawn = stem.with_name(stem.name + POSTER)
         return drawn if drawn.is_file() else self._runner.small_picture(self._film(version), stem, POSTER)
@@ -225,7 +228,7 @@ class Reviewing:
     def frame(self, comment_id: str, visitor: Visitor) -> Path:
         """What the film shows where a comment stands."""
         comment = self._store.reviews.comment(comment_id)
-        version = self.version(comment["review_id"], comment["version"], visitor)
+        version = self._version(comment["review_id"], comment["version"], visitor)
         return self._drawn(comment, version)
 
     def _still(self, comment: Row) -> Path:
@@ -305,7 +308,7 @@ class Reviewing:
 
     def _one(self, comment_id: str, visitor: Visitor) -> View:
         comment = self._store.reviews.comment(comment_id)
-        version = self._version(self._store.reviews.get(comment["review_id"]), comment["version"], visitor)
+        version = self._version(comment["review_id"], comment["version"], visitor)
         return comment_view(comment, self._is_there(version)) | {"mine": _mine(comment, visitor)}
 
     def of_scene(self, scene_id: str) -> Sequence[View]:

@@ -32,10 +32,21 @@ class Reviews:
         return self._c.rows(_REVIEWS + " order by r.id desc")
 
     def versions(self, review_id: str) -> list[Row]:
-        """Oldest first. `withheld`: a take in it is private now, or was when it went for ever."""
-        rows = self._c.rows(f"select v.*, {_WITHHELD} as withheld from versions v where v.review_id = ?"
-                            " order by v.number", [review_id])  # fmt: skip
-        return [_version(row) for row in rows]
+        """Oldest first, without `scenes` and `changed`: `whole` has them. `withheld`: a take in it is private now, or
+        was when it went for ever."""
+        rows = self._c.rows(
+            "select id, review_id, number, export_id, seconds, fps, width, height, created from versions"
+            " where review_id = ? order by number",
+            [review_id],
+        )
+        withheld = {row["version_id"] for row in self._c.rows(_WITHHELD, [review_id])}
+        return [{**row, "withheld": row["id"] in withheld} for row in rows]
+
+    def whole(self, version: Row) -> Row:
+        """With `scenes`, as Placed, and what `changed`."""
+        found = self._c.row("select scenes, changed from versions where id = ?", [version["id"]])
+        assert found is not None  # whoever has the row found it here
+        return {**version, "scenes": placed(json.loads(found["scenes"])), "changed": json.loads(found["changed"])}
 
     def takes_of(self, version_id: str) -> list[str]:
         rows = self._c.rows("select take_id from version_takes where version_id = ?", [version_id])
@@ -187,12 +198,6 @@ class Reviews:
         self._changes.queue()
 
 
-def _version(row: Row) -> Row:
-    """`scenes`: as Placed."""
-    return {**row, "scenes": placed(json.loads(row["scenes"])), "changed": json.loads(row["changed"]),
-            "withheld": bool(row["withheld"])}  # fmt: skip
-
-
 def _comment(row: Row) -> Row:
     return {**row, "region": json.loads(row["region"]) if row["region"] else None}
 
@@ -211,7 +216,8 @@ _HIDDEN = (  # a take that went for ever stays what it was: the film still shows
     " or (exists (select 1 from private_takes p where p.take_id = {take})"
     " and not exists (select 1 from takes k where k.id = {take})))"
 )
-_WITHHELD = "exists (select 1 from version_takes m where m.version_id = v.id and {})".format(
-    _HIDDEN.format(take="m.take_id")
+_WITHHELD = (
+    "select distinct m.version_id from version_takes m join versions v on v.id = m.version_id"
+    " where v.review_id = ? and " + _HIDDEN.format(take="m.take_id")
 )
 _PRIVATE = "select t.value as id from json_each(:ids) t where " + _HIDDEN.format(take="t.value")
