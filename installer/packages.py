@@ -193,19 +193,17 @@ def _failure(said: str, place: Place, offline: tuple[Build, Path] | None) -> Set
 
 
 def how_to_fetch(place: Place, build: Build, wheels: Path) -> str:
-    """For a computer that has a network: the same system, processor and Python as this one."""
+    """For a computer that has a network, and Lanterna's folder too."""
     index = f" --extra-index-url {INDEX}{build.name}" if build.name else ""
     torch = f"torch=={build.version(place.torch)}"
-    download = f'python3 -m pip download --dest "{wheels}"'
-    listed = place.requirements("app")
-    if listed.suffix == ".lock":
-        commands = [f"{download}{index} {torch}", f'{download} --no-deps --require-hashes -r "{listed}"']
+    download = f'python3 -m pip download --dest "{wheels.name}"'
+    listed = place.requirements("app").name
+    if listed.endswith(".lock"):
+        commands = [f"{download}{index} {torch}", f"{download} --no-deps --require-hashes -r {listed}"]
     else:
-        commands = [f'{download}{index} {torch} -r "{listed}"']
-    again = (
-        "On a computer with a network and the same system and Python, run this, bring the folder here, and try again:"
-    )
-    return "\n     ".join([again, *commands])
+        commands = [f"{download}{index} {torch} -r {listed}"]
+    first = "On a computer with a network, the same system and the same Python, in the folder of launch.py, run:"
+    return "\n     ".join([first, *commands, f"Bring the folder {wheels.name} here, then run the same command again."])
 
 
 def pip_counts_bytes(place: Place) -> bool:

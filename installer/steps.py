@@ -69,7 +69,8 @@ def set_up(place: Place, outside: Outside, *parts: str, wish: Wish | None = None
         return
     with alone(place):
         if "app" not in have:
-            print(f"Setting up Lanterna in {place.venv} (once; several minutes and a few GB of downloads).")
+            takes = "several minutes" if wish.wheels else "several minutes and a few GB of downloads"
+            print(f"Setting up Lanterna in {place.venv} (once; {takes}).")
         if not venv_works(place, outside):
             with journal.step("venv"):
                 make_venv(place, outside)

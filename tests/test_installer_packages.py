@@ -107,7 +107,8 @@ def test_a_wheel_that_is_missing_is_named_with_the_way_to_it(place, computer, tm
     with pytest.raises(SetUpError) as error:
         install_torch(place, computer, build, wheels)
     assert f"no wheel of torch 9.9.9+{build.name}" in str(error.value)
-    assert f'pip download --dest "{wheels}" --extra-index-url {INDEX}{build.name}' in error.value.cure
+    assert f'--dest "my wheels" --extra-index-url {INDEX}{build.name} torch==9.9.9+{build.name}' in error.value.cure
+    assert str(tmp_path) not in error.value.cure, "this computer's folders are not that one's"
     assert computer.asked == []
 
 

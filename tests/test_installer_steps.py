@@ -75,10 +75,12 @@ def test_bytecode_that_fails_is_a_line_in_the_log(place, computer):
 
 
 def test_what_pip_said_is_in_the_log(place, computer):
-    computer.fail_on, computer.failure = "requirements.txt", Said(1, "Collecting rich\nERROR: a strange thing")
-    with pytest.raises(SetUpError):
+    lines = [*(f"Collecting package-{number}" for number in range(30)), "ERROR: a strange thing"]
+    computer.fail_on, computer.failure = "requirements.txt", Said(1, "\n".join(lines))
+    with pytest.raises(SetUpError) as error:
         install([], place, computer)
-    assert "Collecting rich" in log_of(place) and "a strange thing" in log_of(place)
+    assert "package-0\n" in log_of(place) and "a strange thing" in log_of(place)
+    assert "package-0\n" not in str(error.value), "on screen its end is enough"
 
 
 def test_the_log_does_not_grow_for_ever(tmp_path):
