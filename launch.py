@@ -56,7 +56,7 @@ def main(arguments: list[str], place: Place | None = None, outside: Outside | No
         if code is not None:
             return code
     except SetUpError as error:
-        print(f"\n{error}\n  -> {error.cure}", file=sys.stderr)
+        print(f"\n{error}\n  -> {place.typed(error.cure)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped. Run the same command again to go on.", file=sys.stderr)

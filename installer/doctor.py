@@ -25,18 +25,18 @@ NOT_SET_UP = "not set up yet: run  python3 launch.py install"
 def first_aid(arguments: Sequence[str], place: Place, outside: Outside) -> int | None:
     """The exit code, or None where the studio's own doctor can do it. Inside .venv it is tried whether it can."""
     if "app" not in place.installed():
-        return tell(checks(place, outside, broken=""), "--json" in arguments)
+        return tell(checks(place, outside, broken=""), place, "--json" in arguments)
     if Path(sys.prefix).resolve() != place.venv.resolve():
         return None
     try:
         for name in STUDIO:
             importlib.import_module(name)
     except ImportError as error:
-        return tell(checks(place, outside, broken=str(error)), "--json" in arguments)
+        return tell(checks(place, outside, broken=str(error)), place, "--json" in arguments)
     return None
 
 
-def tell(found: Iterator[dict[str, str]], as_json: bool) -> int:
+def tell(found: Iterator[dict[str, str]], place: Place, as_json: bool) -> int:
     """Print what was found. Returns 1 if anything is bad."""
     checked = list(found)
     ok = all(one["state"] != "bad" for one in checked)
@@ -46,7 +46,7 @@ def tell(found: Iterator[dict[str, str]], as_json: bool) -> int:
     for one in checked:
         print(f"{one['state']:<5}{one['message']}: {one['value']}")
         if one["cure"]:
-            print("     -> " + one["cure"])
+            print("     -> " + place.typed(one["cure"]))
     return int(not ok)
 
 

@@ -44,8 +44,7 @@ def main(arguments: Sequence[str], place: Place, outside: Outside) -> int:
     if asked.start:
         Journal(place.log).line("start: handing over")
         return outside.become([str(place.python), str(place.launcher), "--or-show"])
-    python = "py" if place.windows else "python3"
-    print(f"Ready. Start the studio with: {python} launch.py    or watch it work: {python} launch.py demo")
+    print(f"Ready. Start the studio with: {place.command}    or watch it work: {place.command} demo")
     return 0
 
 

@@ -42,6 +42,19 @@ class Place:
         return self.root / "launch.py"
 
     @property
+    def command(self) -> str:
+        """What a user types before a verb, in the folder that they unpacked or cloned."""
+        if not self.bundled:
+            return ("py" if self.windows else "python3") + " launch.py"
+        if self.windows:
+            return "Lanterna.bat"
+        return "./Lanterna.command" if (self.home / "Lanterna.command").exists() else "./Lanterna.sh"
+
+    def typed(self, text: str) -> str:
+        """A text as it is right here: in a bundle there is no python3 to type."""
+        return text.replace("python3 launch.py", self.command)
+
+    @property
     def venv(self) -> Path:
         return self.home / ".venv"
 

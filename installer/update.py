@@ -64,7 +64,7 @@ def main(arguments: Sequence[str], place: Place, outside: Outside) -> int:
         finally:
             if not one.file.exists():  # what was fetched and unpacked, and is no part of a note
                 remove(one.folder)
-    print(f"Lanterna {place.version} is ready. Start it with: python3 launch.py")
+    print(f"Lanterna {place.version} is ready. Start it with: {place.command}")
     return 0
 
 

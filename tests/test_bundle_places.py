@@ -69,3 +69,28 @@ def test_the_installer_means_the_same_folder_and_keeps_its_environment_outside_a
 )
 def test_the_home_of_every_system(app: Path, platform: str, environ: dict[str, str], expected: Path) -> None:
     assert Place.at(app, environ, platform).user == expected
+
+
+# ------------------------------------------------------------------------------------------------ what is typed
+def test_a_cure_names_what_can_be_typed_here(app: Path) -> None:
+    cure = "Run: python3 launch.py install    or: python3 launch.py doctor"
+    assert Place.at(app).typed(cure) == "Run: ./Lanterna.sh install    or: ./Lanterna.sh doctor"
+    (app.parent / "Lanterna.command").touch()
+    assert Place.at(app).command == "./Lanterna.command"
+    assert Place.at(app, {"USERPROFILE": r"C:\Users\José"}, "win32").command == "Lanterna.bat"
+    (app / "bundle.json").unlink()
+    assert Place.at(app).typed(cure) == cure
+    assert Place.at(app, {}, "win32").command == "py launch.py"
+
+
+def test_the_command_line_of_a_bundle_says_it_so(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from studio.cli import speech
+    from studio.errors import Refused
+
+    (app / "assets").symlink_to(Path(speech.__file__).parent.parent.parent / "assets")
+    monkeypatch.setattr(speech, "ROOT", app)
+    speaker = speech.Speaker("pt")
+    assert "`./Lanterna.sh`" in speaker.text("cli.demo_next") and "python3" not in speaker.text("cli.demo_next")
+    with speaker.err.capture() as said:
+        speaker.error(Refused("cli.nothing_runs"))
+    assert "./Lanterna.sh" in said.get() and "python3" not in said.get()

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from installer import Place
 from studio.errors import StudioError
 from studio.service.words import LANGUAGES, Words
 from studio.settings import ROOT
@@ -13,6 +14,7 @@ from studio.settings import ROOT
 class Speaker:
     def __init__(self, lang: str = "auto") -> None:
         self.words = Words(ROOT / "assets" / "locales")
+        self.place = Place.at(ROOT)
         self.lang = lang if lang in LANGUAGES else self._of_the_system()
         self.out = Console(highlight=False, soft_wrap=True, markup=False)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -22,7 +24,7 @@ class Speaker:
         return self.words.pick(spoken)
 
     def text(self, key: str, **params: Any) -> str:
-        return self.words.text(key, self.lang, **params)
+        return self.place.typed(self.words.text(key, self.lang, **params))
 
     def say(self, key: str, **params: Any) -> None:
         self.out.print(self.text(key, **params))
@@ -43,7 +45,7 @@ class Speaker:
         if cause:
             self.err.print("  " + self.words.error(cause, self.lang)["message"])
         if told["hint"]:
-            self.err.print(told["hint"])
+            self.err.print(self.place.typed(told["hint"]))
 
     def table(self, rows: list[tuple[str, ...]]) -> None:
         """Aligned columns that never wrap: they are read by programs too."""
