@@ -1,6 +1,7 @@
 // The Gallery tab: every take as a picture. Loads pages as they are scrolled to, fetches a poster only when its tile
 // comes near the screen and a clip only on hover, so that thousands of takes cost what one screen costs.
 import { api, button, confirmDialog, debounce, el, icon, iconButton, on, setAttr, setText, showTab, t, toast, toastError } from "./core.js";
+import { OWNERS } from "./me.js";
 import { openTake } from "./take_dialog.js";
 import { see, tile, update } from "./tiles.js";
 import { engineName, taskName } from "./words_of.js";
@@ -291,7 +292,7 @@ class Gallery {
     const many = ids.length > 0;
     const tools = this.#filter.trashed
       ? [button(t("gallery.restore"), () => this.restore(ids), { iconName: "rotate-ccw", disabled: !many }),
-        button(t("gallery.forever"), () => this.forever(ids), { iconName: "trash-2", kind: "danger", disabled: !many })]
+        button(t("gallery.forever"), () => this.forever(ids), { iconName: "trash-2", kind: "danger", disabled: !many, ...OWNERS })]
       : [button(t("gallery.make_private"), () => this.#mark(ids, true), { iconName: "eye-off", disabled: !many }),
         button(t("gallery.make_open"), () => this.#mark(ids, false), { iconName: "eye", disabled: !many }),
         button(t("gallery.delete"), () => this.discard(ids), { iconName: "trash-2", disabled: !many })];

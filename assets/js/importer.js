@@ -3,6 +3,7 @@
 import { api, button, el, errorWords, icon, openDialog, setText, t, toast, toastError } from "./core.js";
 import { pickFolder } from "./folder_picker.js";
 import { openMany, openPreview } from "./import_preview.js";
+import { OWNERS } from "./me.js";
 import { bringPackage, isPackage } from "./packages.js";
 import { chooseFolder, filesIn } from "./relink.js";
 
@@ -17,7 +18,7 @@ export function chooseEpisode() {
     dialog.close();
     then();
   };
-  const way = (id, picture, then) => el("button", { class: "l-way", id: `import-${id}`, onclick: close(then) }, icon(picture),
+  const way = (id, picture, then, more = {}) => el("button", { class: "l-way", id: `import-${id}`, ...more, onclick: close(then) }, icon(picture),
     el("span", {}, el("b", {}, t(`import.way.${id}`)), el("span", { class: "l-hint" }, t(`import.way.${id}.about`))));
   const zone = el("button", { class: "l-import-zone", id: "import-file", onclick: close(chooseFile) }, icon("upload"), el("b", {}, t("import.way.file")), el("span", { class: "l-hint" }, t("import.way.file.about")));
   const path = el("input", { class: "l-input l-mono", id: "import-path", placeholder: t("import.path"), "aria-label": t("import.path"), spellcheck: "false", autocomplete: "off" });
@@ -32,8 +33,8 @@ export function chooseEpisode() {
     content: el("div", { class: "l-stack" }, zone,
       el("div", { class: "l-ways" },
         way("folder", "folder-open", () => chooseFolder(bringFolder)),
-        way("here", "folder", fromHere),
-        way("skyreels", "hard-drive", fromSkyReels)),
+        way("here", "folder", fromHere, OWNERS),
+        way("skyreels", "hard-drive", fromSkyReels, OWNERS)),
       el("div", { class: "l-path-row" }, path, button(t("import.look"), go, { id: "import-look" }))),
   });
   for (const name of ["dragover", "dragenter"]) dialog.addEventListener(name, (event) => event.preventDefault());

@@ -7,6 +7,9 @@ export const me = { name: "", role: "", way: "local" };
 
 export const isOwner = () => me.role === "owner";
 
+/** For el(): what is the owner's alone, and not shown to anybody else. */
+export const OWNERS = { "data-owner": "" };
+
 /** Somebody who may do everything but what is the owner's. */
 export const isGuest = () => me.role === "editor";
 

@@ -1,5 +1,6 @@
 // What lies on the disk and how to make room: a dialog over REST. Every removal is asked for with the bytes it frees.
 import { api, button, command, confirmDialog, el, emit, fmt, iconButton, on, openDialog, showTab, t, toast, toastError } from "./core.js";
+import { OWNERS } from "./me.js";
 import { act, state } from "./queues.js";
 
 const PARTS = ["selected", "unselected", "films", "trash"];
@@ -47,7 +48,7 @@ function row(queue, most) {
     el("span", { class: "l-storage-name" }, name),
     el("span", { class: "l-storage-bar", "aria-label": said }, PARTS.map((part) => el("i", { dataset: { part }, style: { width: `${(queue[part] / most) * 100}%` } }))),
     el("span", { class: "l-mono" }, fmt.bytes(total)),
-    queue.spare.takes ? iconButton("trash-2", t("storage.spare.one_queue", { size: fmt.bytes(queue.spare.bytes) }), () => trashSpare(queue.spare, [queue.id], name)) : "");
+    queue.spare.takes ? iconButton("trash-2", t("storage.spare.one_queue", { size: fmt.bytes(queue.spare.bytes) }), () => trashSpare(queue.spare, [queue.id], name), OWNERS) : "");
 }
 
 // ------------------------------------------------------------------------------------------------ what may go
@@ -57,7 +58,7 @@ function offers(view) {
   const left = view.leftovers.reduce((sum, one) => ({ files: sum.files + one.files, bytes: sum.bytes + one.bytes }), { files: 0, bytes: 0 });
   const days = view.trash.days;
   const { unused } = view.uploads;
-  return el("div", { class: "l-storage-offers" },
+  return el("div", { class: "l-storage-offers", ...OWNERS },
     offer("spare", t("storage.spare.hint"), spare.bytes, spare.takes, () => trashSpare(spare, null)),
     offer("trash", t(days ? "storage.trash.hint" : "storage.trash.never", { count: days }), view.trash.bytes, view.trash.takes,
       () => remove("trash", "/storage/trash", {}, view.trash.takes, view.trash.bytes)),

@@ -2,6 +2,7 @@
 import { api, button, el, fmt, has, icon, iconButton, openDialog, setAttr, t, toastError, typing, urls } from "./core.js";
 import { copy } from "./copying.js";
 import { useSettings } from "./generate.js";
+import { OWNERS } from "./me.js";
 import { Player, itemOf } from "./player.js";
 import { openClip } from "./take_clip.js";
 import { stepTime } from "./plan.js";
@@ -87,7 +88,7 @@ export async function openTake(id, { trashed = false, queueName = (one) => one.q
   function tools() {
     if (trashed) {
       return [button(t("gallery.restore"), async () => (await restore(take.id)) && dialog.close(), { kind: "primary", iconName: "rotate-ccw", id: "take-restore" }),
-        button(t("gallery.forever"), async () => (await forever(take.id)) && dialog.close(), { kind: "danger", iconName: "trash-2", id: "take-forever" })];
+        button(t("gallery.forever"), async () => (await forever(take.id)) && dialog.close(), { kind: "danger", iconName: "trash-2", id: "take-forever", ...OWNERS })];
     }
     const hide = iconButton(take.private ? "eye-off" : "eye", "", () => toggle(), { id: "take-private", "aria-pressed": String(take.private) });
     const name = t(take.private ? "gallery.make_open" : "gallery.make_private");

@@ -1,5 +1,6 @@
 // "How to be told": browser notifications and sound (kept in this browser), and the hooks (kept in the studio).
 import { api, button, confirmDialog, el, iconButton, lang, openDialog, t, toast, toastError } from "./core.js";
+import { OWNERS } from "./me.js";
 
 const KINDS = ["ntfy", "telegram", "discord", "generic"];
 const EVENTS = ["first_failure", "stall", "finish"];
@@ -30,7 +31,7 @@ export function openTelling(play) {
   openDialog({
     title: t("notices.settings"), className: "l-telling",
     content: el("div", { class: "l-stack" }, browserWish(), soundWish(play),
-      el("section", { class: "l-stack" },
+      el("section", { class: "l-stack", ...OWNERS },
         el("div", { class: "l-telling-head" }, el("h3", {}, t("hooks.title")),
           button(t("hooks.add"), () => editHook(null, draw), { iconName: "plus", id: "hooks-add" })),
         el("p", { class: "l-hint" }, t("hooks.about")), hooks)),
