@@ -44,6 +44,7 @@ from studio.service.relink import Relink
 from studio.service.reports import Reports
 from studio.service.review import Review
 from studio.service.review_package import ReviewPackages
+from studio.service.review_page import ReviewPages
 from studio.service.reviewing import Reviewing
 from studio.service.runs import Runs
 from studio.service.scenes import Scenes
@@ -181,7 +182,7 @@ class Studio:
             heard=Heard(store, runner, CutLists(store), settings.cache_dir),
             review=Review(store, runner, runs, scenes),
             reviewing=reviewing,
-            review_packages=ReviewPackages(store, reviewing, words, assets),
+            review_packages=ReviewPackages(store, reviewing, ReviewPages(words, assets)),
             contact_sheets=ContactSheets(store, runner, words, settings.cache_dir),
             storage=storage,
             reports=Reports(store, runner, words, assets / "report.css"),

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
@@ -18,9 +17,9 @@ from studio.domain.reviews import Wish
 from studio.errors import Conflict, NotFound, Refused, StudioError, TooLarge
 from studio.media.sending import Part, Sending
 from studio.service.review_comments import MOST_COMMENTS, Said, comment_row, write
+from studio.service.review_page import ReviewPages
 from studio.service.reviewing import Reviewing, check_scene
 from studio.service.views import View
-from studio.service.words import Words
 from studio.store import Store
 from studio.store.database import Row
 from studio.story.episode import problems_of
@@ -65,8 +64,8 @@ class SentReview(BaseModel):
 
 
 class ReviewPackages:
-    def __init__(self, store: Store, reviewing: Reviewing, words: Words, assets: Path) -> None:
-        self._store, self._reviewing, self._words, self._assets = store, reviewing, words, assets
+    def __init__(self, store: Store, reviewing: Reviewing, pages: ReviewPages) -> None:
+        self._store, self._reviewing, self._pages = store, reviewing, pages
 
     # ------------------------------------------------------------------------------------------ out
     def pack(self, review_id: str, visitor: Visitor, lang: str, number: int | None = None) -> Package:
@@ -78,9 +77,7 @@ class ReviewPackages:
             raise Refused("review.private", scenes=", ".join(version["withheld"]))
         film = self._reviewing.film(review_id, version["number"], visitor)
         words = film.with_suffix(".vtt").read_text("utf-8") if version["subtitles"] else ""
-        from studio.service.review_page import ReviewPages
-
-        page = ReviewPages(self._words, self._assets).offline(_for_strangers(view), lang, film=FILM, subtitles=words)
+        page = self._pages.offline(_for_strangers(view), lang, film=FILM, subtitles=words)
         parts = [Part(PAGE, page.encode("utf-8", "replace")), Part(FILM, film)]
         try:
             sending = Sending([*parts, *([Part(SUBTITLES, words.encode())] if words else [])])
