@@ -20,7 +20,7 @@ function drawMoment(at = film.now()) {
 function pin(at) {
   pinned = at;
   if (box) dropBox();
-  drawMoment();
+  keepDraft();
 }
 
 function keepDraft() {

@@ -114,7 +114,7 @@ function savePanel() {
     problem.textContent = author ? "" : t("save.name");
     if (!author) return field.focus();
     keep("author", author);
-    download({ lanterna_review: view.id, author, comments: outbox.filter((one) => one.kind === "comment").map(({ kind, ...rest }) => rest), verdicts: outbox.filter((one) => one.kind === "verdict").map(({ kind, ...rest }) => rest) });
+    download({ lanterna_review: 1, review_id: view.id, author, comments: outbox.filter((one) => one.kind === "comment").map(({ kind, ...rest }) => rest), verdicts: outbox.filter((one) => one.kind === "verdict").map(({ kind, ...rest }) => rest) });
     closePanels(true);
     tell(t("saved"));
     notice("saved", t("saved"));
