@@ -9,7 +9,7 @@ import os
 import platform as computer
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,13 +133,20 @@ def _news(place: Place, found: archive.Contents, fresh: Path) -> News:
     names = names_in(fresh)
     logs = [_text(folder / "CHANGELOG.md") for folder in (place.root, fresh)]
     return News(
-        old=place.version, new=found.version, changes=changes(*logs), code_bytes=found.bytes,
+        old=named(place.version, _note(place)), new=named(found.version, found.bundle),
+        changes=changes(*logs), code_bytes=found.bytes,
         requirements={name: _text(fresh / name).encode() for name in REQUIRED if (fresh / name).exists()},
         facts={
             "kind": "archive", "names": names,
             "fresh": [name for name in names if not os.path.lexists(str(place.root / name))],
         },
     )  # fmt: skip
+
+
+def named(version: str, note: Mapping[str, Any]) -> str:
+    """`0.1.0 (0a1b2c3)`, where it is known of which commit it was made."""
+    commit = str(note.get("commit", ""))[:7]
+    return f"{version} ({commit})" if commit else version
 
 
 def _text(file: Path) -> str:

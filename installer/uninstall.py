@@ -64,7 +64,14 @@ def main(arguments: Sequence[str], place: Place, outside: Outside) -> int:
         return 1
     left = [path for item in items if item not in going for path in item.paths]
     failed = take_away(place, home, going, [*left, *home.media])
-    return told(place, failed)
+    for one in failed:
+        print(f"Could not be removed: {one}", file=sys.stderr)
+    if failed:
+        print("  -> Close the programs that use these files, then delete them by hand.", file=sys.stderr)
+    if not any(item.name == "program" for item in going):
+        print(f"The program itself is left: delete the folder {place.root} if you want it gone too.")
+    print("Done.")
+    return int(bool(failed))
 
 
 def chosen(text: str) -> set[str]:
@@ -104,7 +111,8 @@ def inside(path: Path, folders: Iterable[Path]) -> bool:
 def line(item: Item) -> str:
     size = sum(map(size_of, item.paths))
     where = "" if item.ours else "    you put it there: it is left"
-    return f"  {item.title:<32}{size / 1e6:>10,.1f} MB  {', '.join(map(str, item.paths))}{where}"
+    more = f" and {len(item.paths) - 1} more" if len(item.paths) > 1 else ""
+    return f"  {item.title:<32}{size / 1e6:>10,.1f} MB  {item.paths[0]}{more}{where}"
 
 
 def size_of(path: Path) -> int:
@@ -167,14 +175,3 @@ def _clear(paths: Iterable[Path], stays: set[Path]) -> list[str]:
         except OSError as error:
             failed.append(f"{path}: {error.strerror or error}")
     return failed
-
-
-def told(place: Place, failed: Sequence[str]) -> int:
-    for one in failed:
-        print(f"Could not be removed: {one}", file=sys.stderr)
-    if failed:
-        print("  -> Close the programs that use these files, then delete them by hand.", file=sys.stderr)
-    if not place.bundled:
-        print(f"The program itself is left: delete the folder {place.root} if you want it gone too.")
-    print("Done.")
-    return int(bool(failed))

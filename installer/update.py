@@ -51,7 +51,7 @@ def main(arguments: Sequence[str], place: Place, outside: Outside) -> int:
             if news is None:
                 print(f"Lanterna {place.version} is the newest.")
                 return 0
-            print(f"Lanterna {news.old} -> {news.new}\n\n{news.changes}\n")
+            print("\n\n".join(filter(None, (f"Lanterna {news.old} -> {news.new}", news.changes))) + "\n")
             if asked.check:
                 return 0
             check_room(place, outside, home, news)

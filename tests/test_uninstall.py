@@ -177,8 +177,9 @@ def test_what_cannot_be_removed_is_told_and_the_rest_goes(here, monkeypatch, cap
 
 
 # ------------------------------------------------------------------------------------------------ a bundle
-def test_a_bundle_goes_with_its_program_and_the_users_folder_stays(bundle):
+def test_a_bundle_goes_with_its_program_and_the_users_folder_stays(bundle, capsys):
     assert run(bundle, "--yes") == 0
+    assert "The program itself is left" not in capsys.readouterr().out
     assert there(bundle.home, "app", "bin", "python", "Lanterna.sh", "README.txt", ".venv") == [False] * 6
     assert (bundle.home / "mine.txt").exists() and all(there(bundle.user, *USERS))
 

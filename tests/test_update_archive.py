@@ -79,7 +79,8 @@ def test_a_release_takes_the_place_of_the_program_and_keeps_the_rest(here, tmp_p
     assert after["user"] == before["user"] and after["installed"]["gpu"] == "cpu" and not after["update"]
     assert after["packages"] == "torch==2.0\n" and len(after["rows"][0][1]) == 100
     assert not (here.root / "outputs").exists() and file.exists()
-    assert "- This is 0.2.0." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Lanterna 0.1.0 (0a1b2c3) -> 0.2.0 (0a1b2c3)" in said and "- This is 0.2.0." in said
 
 
 def test_files_that_run_still_run(here, tmp_path):
@@ -281,7 +282,7 @@ def test_a_release_that_does_not_work_is_undone(here, tmp_path, verb):
     before = state(here)
     with pytest.raises(SetUpError, match="disk is full" if "full" in verb else f"{verb} is broken") as failed:
         run(here, "--from", str(zipped(tmp_path, breaks=verb)), "--yes")
-    assert "Everything is as it was: Lanterna 0.1.0" in str(failed.value) and state(here) == before
+    assert "Everything is as it was: Lanterna 0.1.0 (0a1b2c3)." in str(failed.value) and state(here) == before
 
 
 def test_a_migration_that_fails_is_undone(here, tmp_path):
