@@ -74,7 +74,13 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def serve() -> list[str]:
+    """What a module's studio is started by, and what that is told after folder and port."""
+    return [SERVE]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, serve: list[str]) -> Iterator[Site]:
     """One studio per test module, in an empty folder."""
     root = tmp_path_factory.mktemp("studio")
     with socket.socket() as probe:
@@ -82,9 +88,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         port = probe.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = (root / "said.txt").open("wb")
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(root), str(port)], cwd=root, env=environment, stdout=said, stderr=said
-    )
+    script, *more = serve
+    command = [sys.executable, "-c", script, str(root), str(port), *more]
+    server = subprocess.Popen(command, cwd=root, env=environment, stdout=said, stderr=said)
     try:
         yield _once_ready(Site(f"http://127.0.0.1:{port}", root), server)
     finally:
