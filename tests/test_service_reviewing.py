@@ -147,11 +147,15 @@ def test_a_version_stays_while_films_are_cut_anew_and_says_when_its_film_went(st
     assert studio.reviewing.film(first["id"], 1, ANA) == film and film.read_bytes() == content
     said = studio.reviewing.comment(first["id"], Said(1, 0.2, "slower"), ANA)
     studio.reviewing.poster(first["id"], 1, ANA)
+    studio.reviewing.frame(said["id"], ANA)
     studio.exports.remove(first["versions"][0]["export_id"])
     assert code(lambda: studio.reviewing.film(first["id"], 1, ANA)) == "review.no_film"
     assert code(lambda: studio.review_packages.pack(first["id"], OWNER, "en")) == "review.no_film"
     view = studio.reviewing.view(first["id"], ANA)
     assert (view["version"]["film"], [comment["id"] for comment in view["comments"]]) == (False, [said["id"]])
+    assert view["comments"][0]["frame"] and studio.reviewing.frame(said["id"], ANA).is_file()
+    late = studio.reviewing.comment(first["id"], Said(1, 0.4, "and the hat"), ANA)
+    assert late["frame"] is False and code(lambda: studio.reviewing.frame(late["id"], ANA)) == "review.no_film"
     assert studio.reviewing.poster(first["id"], 1, ANA).is_file()  # it was drawn while the film was there
 
 

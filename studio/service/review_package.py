@@ -111,6 +111,7 @@ class ReviewPackages:
             for n, verdict in enumerate(sent.verdicts):
                 with _naming(f"verdicts.{n}"):
                     self._judge(version(verdict.version), verdict, author)
+        self._reviewing.draw_soon(row["id"] for row in fresh)
         return {"added": len(fresh), "known": len(sent.comments) - len(fresh), "verdicts": len(sent.verdicts)}
 
     def _is_here(self, row: Mapping[str, Any]) -> bool:

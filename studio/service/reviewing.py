@@ -6,7 +6,7 @@ list, film, poster, frame or package. A comment that wishes for a retake is writ
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,7 @@ from studio.store.database import Row, stamp
 MOST_A_MINUTE = 60  # of a person
 FRAME_SIDE = 540  # pixels of the short side of a comment's frame
 POSTER = ".poster.jpg"
+MAKER = Visitor("", "", "owner", "local")  # the studio itself
 
 
 class Reviewing:
@@ -119,18 +120,18 @@ class Reviewing:
         versions = self._visible(review, visitor)
         shown = self._store.reviews.whole(self._chosen(versions, review, version))
         makers = visitor.role != "reviewer"
-        there = {each["number"]: self._is_there(each) for each in versions}
+        numbers = {each["number"] for each in versions}
         return {
             "id": review["id"], "queue_id": review["queue_id"], "name": review["name"], "open": bool(review["open"]),
             "me": {"name": visitor.name, "role": visitor.role},
-            "version": self._version_view(shown, there[shown["number"]], makers),
+            "version": self._version_view(shown, self._is_there(shown), makers),
             "versions": [
                 {"number": each["number"], "created": each["created"]}
                 | ({"export_id": each["export_id"]} if makers else {})
                 for each in versions
             ],
             "comments": [
-                comment_view(row, row["version"] in there and (there[row["version"]] or self._still(row).is_file()))
+                comment_view({**row, "frame": row["frame"] and row["version"] in numbers})
                 | {"mine": _mine(row, visitor)}
                 for row in self._store.reviews.comments(review_id)
             ],
@@ -244,16 +245,19 @@ class Reviewing:
                     "short_side": FRAME_SIDE, "at": comment["at"],
                 }  # fmt: skip
                 self._runner.ask(self._runner.lanes.tools[0], "clip", order)
+                if not self._store.reviews.drew(comment["id"]):  # deleted meanwhile
+                    out.unlink(missing_ok=True)
+                    raise NotFound("comment.unknown", comment=comment["id"])
         return out
 
-    def _draw_soon(self, comment: Row, version: Row) -> None:
-        """While the film is there; who asks before it is made waits for it."""
+    def draw_soon(self, comment_ids: Iterable[str]) -> None:
+        """Their frames, while the film is there; who asks before one is made waits for it."""
+        for comment_id in comment_ids:
+            self._frames.submit(self._draw, comment_id)
 
-        def draw() -> None:
-            with suppress(StudioError):  # whoever asks for the frame is told why there is none
-                self._drawn(comment, version)
-
-        self._frames.submit(draw)
+    def _draw(self, comment_id: str) -> None:
+        with suppress(StudioError):  # whoever asks for the frame is told why there is none
+            self.frame(comment_id, MAKER)
 
     # ------------------------------------------------------------------------------------------ comments
     def comment(self, review_id: str, said: Said, visitor: Visitor, lang: str = "") -> View:
@@ -269,7 +273,7 @@ class Reviewing:
             elif known["review_id"] != review_id or not _mine(known, visitor):
                 raise Conflict("comment.taken", comment=row["id"])
         if known is None:
-            self._draw_soon(row, version)
+            self.draw_soon([row["id"]])
         return self._one(row["id"], visitor)
 
     def _check_pace(self, visitor: Visitor) -> None:
@@ -308,8 +312,7 @@ class Reviewing:
 
     def _one(self, comment_id: str, visitor: Visitor) -> View:
         comment = self._store.reviews.comment(comment_id)
-        version = self._version(comment["review_id"], comment["version"], visitor)
-        return comment_view(comment, self._is_there(version)) | {"mine": _mine(comment, visitor)}
+        return comment_view(comment) | {"mine": _mine(comment, visitor)}
 
     def of_scene(self, scene_id: str) -> Sequence[View]:
         """For the makers: what was said of a scene in all versions, newest first."""

@@ -121,7 +121,7 @@ def take_view(take: Take, where: Mapping[str, Any]) -> View:
     }
 
 
-def comment_view(row: Mapping[str, Any], frame: bool) -> View:
+def comment_view(row: Mapping[str, Any]) -> View:
     """What somebody said of a film. `frame`: there is a picture of it; `imported`: it came back in a file."""
     names = (
         "id", "review_id", "version", "at", "scene_id", "number", "region", "text", "wish", "state", "author",
@@ -130,14 +130,14 @@ def comment_view(row: Mapping[str, Any], frame: bool) -> View:
     return {
         **{name: row[name] for name in names},
         "imported": row["origin"] == "file",
-        "frame": frame,
+        "frame": bool(row["frame"]),
     }
 
 
 def scene_comment(row: Mapping[str, Any]) -> View:
     """What somebody said, as its scene shows it: with the take that they saw, and the second of that take."""
     second = None if row["second"] is None else round(row["second"], 3)
-    return {**comment_view(row, True), "take_id": row["take_id"], "second": second}
+    return {**comment_view(row), "take_id": row["take_id"], "second": second}
 
 
 def queue_state(queue: Queue, counts: Mapping[str, int], now: str) -> str:

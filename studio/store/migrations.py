@@ -85,7 +85,8 @@ create table comments (
     version_id text not null references versions (id) on delete cascade, scene_id text not null default '',
     take_id text, number integer, at real not null, second real, region text, text text not null,
     wish text not null default 'comment', state text not null default 'open', person_id text not null default '',
-    author text not null, origin text not null default 'page', created text not null);
+    author text not null, origin text not null default 'page', drawn integer not null default 0,
+    created text not null);
 create index comments_by_review on comments (review_id, at);
 create index comments_by_scene on comments (scene_id, state);
 create table verdicts (

@@ -160,6 +160,11 @@ class Reviews:
             self._c.insert("comments", {**row, "region": region, "created": now()})
             self._tell(row["scene_id"])
 
+    def drew(self, comment_id: str) -> bool:
+        """Its frame is there, whatever becomes of the film. False: the comment went meanwhile."""
+        with self._c.write():
+            return bool(self._c.execute("update comments set drawn = 1 where id = ?", [comment_id]))
+
     def set_state(self, comment_id: str, state: str) -> None:
         with self._c.write():
             self._c.execute("update comments set state = ? where id = ?", [state, comment_id])
@@ -203,8 +208,9 @@ def _comment(row: Row) -> Row:
 
 
 _REVIEWS = "select r.*, q.name, q.inbox from reviews r join queues q on q.id = r.queue_id"
-_COMMENTS = (
-    "select c.*, v.number as version, r.queue_id from comments c join versions v on v.id = c.version_id"
+_COMMENTS = (  # `frame`: there is a picture of it, or a film to draw it from
+    "select c.*, v.number as version, r.queue_id, c.drawn or exists (select 1 from exports x where x.id = v.export_id"
+    " and x.path is not null) as frame from comments c join versions v on v.id = c.version_id"
     " join reviews r on r.id = c.review_id"
 )
 _VERDICTS_NOW = (
