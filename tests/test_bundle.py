@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from installer import archive, uninstall
+
 REPOSITORY = Path(__file__).parent.parent
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 import bundle as bundler  # noqa: E402
@@ -183,6 +185,19 @@ def test_the_built_starter_lies_at_the_top(build: Any, tmp_path: Path) -> None:
     program = tmp_path / "Lanterna.exe"
     program.write_bytes(b"MZ")
     assert build("windows-x64", built=program).read(TOP + "Lanterna.exe") == b"MZ"
+
+
+# ------------------------------------------------------------------------------------------------ its readers
+def test_an_update_and_the_uninstaller_know_what_lies_in_it(build: Any, installation: Path, tmp_path: Path) -> None:
+    program = tmp_path / "Lanterna"
+    program.write_bytes(b"\x7fELF")
+    made = build(built=program, folder=installation)
+    with archive.opened(Path(made.filename)) as opened:
+        found = archive.contents(opened)
+    assert found.version == found.bundle["version"] and found.bundle["platform"] == "linux-x64"
+    assert {"launch.py", "bundle.json", "requirements.lock", "installer/place.py"} <= set(found.members)
+    tops = {name.split("/")[1] for name in made.namelist()}
+    assert tops <= {*uninstall.STARTERS, *uninstall.BESIDE, "app"}  # all of it is taken away again
 
 
 # ------------------------------------------------------------------------------------------------ the Python in it

@@ -60,6 +60,8 @@ def test_nothing_of_another_python_reaches_ours(starter: ModuleType) -> None:
         "PATH": "/usr/bin", "LD_LIBRARY_PATH": "/opt/cuda/lib", "HOME": "/home/josé",
         "UV_PYTHON_INSTALL_DIR": str(LINUX / "python"),
     }  # fmt: skip
+    unpacked = {"LD_LIBRARY_PATH": "/tmp/_MEI1"}  # PyInstaller's alone: the user had none
+    assert "LD_LIBRARY_PATH" not in starter.Bundle(LINUX, False).environment(unpacked)
     windows = starter.Bundle(WINDOWS, True).environment({"PYTHONHOME": "C:\\conda", "USERPROFILE": "C:\\Users\\José"})
     assert windows == {
         "USERPROFILE": "C:\\Users\\José", "UV_PYTHON_INSTALL_DIR": str(WINDOWS / "python"), "PYTHONUTF8": "1",
