@@ -1,6 +1,7 @@
 """A zip that is made while it is sent: files of any size as they are, no copy on the disk. Knows no scenes."""
 
 import io
+import stat
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ class Sending:
         with zipfile.ZipFile(self._frame, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for part in parts:
                 info = zipfile.ZipInfo(part.name)
-                info.external_attr = 0o644 << 16
+                info.external_attr = (stat.S_IFREG | 0o644) << 16
                 if isinstance(part.content, bytes):
                     archive.writestr(info, part.content, zipfile.ZIP_DEFLATED)
                 else:
