@@ -145,7 +145,7 @@ export class ReviewSection {
     this.file.value = "";
     if (!file) return;
     try {
-      const { added, known, verdicts } = await sendFile(`/reviews/${this.review.id}/comments/import`, file);
+      const { added, known, verdicts } = await sendFile(`/reviews/${this.review.id}/comments/import`, file, {});
       toast(t("film.review.imported", { count: added }), known || verdicts ? t("film.review.imported.hint", { known, verdicts }) : "", "ok");
     } catch (error) {
       toastError(error);
