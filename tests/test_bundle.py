@@ -196,6 +196,7 @@ def test_an_update_and_the_uninstaller_know_what_lies_in_it(build: Any, installa
         found = archive.contents(opened)
     assert found.version == found.bundle["version"] and found.bundle["platform"] == "linux-x64"
     assert {"launch.py", "bundle.json", "requirements.lock", "installer/place.py"} <= set(found.members)
+    assert not made.namelist()[0].startswith("Lanterna/")  # in a home that is where the films are
     tops = {name.split("/")[1] for name in made.namelist()}
     assert tops <= {*uninstall.STARTERS, *uninstall.BESIDE, "app"}  # all of it is taken away again
 
