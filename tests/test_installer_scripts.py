@@ -14,7 +14,7 @@ TOOLS = ("sh", "dirname", "uname", "mkdir", "cat", "cp", "chmod")  # all that in
 # a Python that is good if its version is: it answers install.sh's question, and says how it was started
 PYTHON = """#!/bin/sh
 [ "$1" = -c ] && exit {bad}
-echo "{name}: $*"
+echo "{name}: $*$PYTHONHOME"
 """
 # a uv that puts a Python where it is told to
 UV = """#!/bin/sh
