@@ -104,7 +104,7 @@ export class ReviewSection {
     const facts = [at(one.created), said ? t("film.review.said", { count: said }) : "", changes].filter(Boolean).join(" · ");
     return el("li", { class: "l-share-row", dataset: { version: one.number } }, icon("film"),
       el("div", { class: "l-share-row-words" }, el("b", {}, t("film.review.version", { n: one.number }), current ? el("span", { class: "l-tag" }, t("film.review.current")) : null), el("span", { class: "l-hint" }, facts)),
-      el("div", { class: "l-share-row-tools" }, iconButton("play", t("notes.play", { n: one.number }), () => {
+      el("div", { class: "l-share-row-tools" }, iconButton("play", t("film.review.play", { n: one.number }), () => {
         document.querySelector(".l-film-dialog")?.close();
         emit("version:play", { review_id: this.review.id, version: one.number, at: 0 });
       })));

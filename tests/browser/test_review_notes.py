@@ -1,4 +1,4 @@
-"""What reviewers said, as the makers see it in a real Chromium: notes stand on scenes with the frame and the region, the
+"""What reviewers said, as the makers see it in a real Chromium: notes stand on scenes with frame and region, the
 player goes there, what is dealt with goes; a film opened for review, its versions, package and file."""
 
 import json
