@@ -56,7 +56,7 @@ def _shortcuts(place: Place, outside: Outside) -> None:
             made = make_shortcuts(place, outside)
             journal.line("shortcut: " + (", ".join(made) or "no desktop here"))
     except SetUpError as error:
-        print(f"  {error}\n  -> {error.cure}")
+        print(f"  {error}\n  -> {place.typed(error.cure)}")
         return
     if made:
         place.write_down({**place.installed(), "shortcuts": "\n".join(made)})

@@ -112,7 +112,8 @@ def install_torch(
             return exact
         except NotFetched as error:
             if not build.usual:
-                raise
+                cure = f"{error.cure} Without the GPU: python3 launch.py install --cpu"
+                raise NotFetched(str(error), cure) from error
             note(str(error))
     if build.name:
         print(f"  {index} could not be reached; the usual index has a build that runs here too")
@@ -196,7 +197,7 @@ def how_to_fetch(place: Place, build: Build, wheels: Path) -> str:
     """For a computer that has a network, and Lanterna's folder too."""
     index = f" --extra-index-url {INDEX}{build.name}" if build.name else ""
     torch = f"torch=={build.version(place.torch)}"
-    download = f'python3 -m pip download --dest "{wheels.name}"'
+    download = f'{"py" if place.windows else "python3"} -m pip download --dest "{wheels.name}"'
     listed = place.requirements("app").name
     if listed.endswith(".lock"):
         commands = [f"{download}{index} {torch}", f"{download} --no-deps --require-hashes -r {listed}"]

@@ -31,7 +31,7 @@ class Place:
     def at(cls, root: Path, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Place:
         if not (root / "bundle.json").exists():
             return cls(root, root, root, platform == "win32")
-        return cls(root, root.parent, users_folder(environ, platform, root.parent), platform == "win32")
+        return cls(root, root.parent, users_folder(environ, platform), platform == "win32")
 
     @property
     def bundled(self) -> bool:
@@ -129,12 +129,9 @@ class Place:
         return f"{facts.get('version', '')} {facts.get('home', '')}" if interpreter.exists() else ""
 
 
-def users_folder(environ: Mapping[str, str], platform: str, bundle: Path) -> Path:
+def users_folder(environ: Mapping[str, str], platform: str) -> Path:
     """Where a bundle's user finds films, settings and models: Lanterna in their home, or what LANTERNA_HOME names."""
     if named := environ.get("LANTERNA_HOME"):
         return Path(named).expanduser()
     home = Path(environ.get("USERPROFILE" if platform == "win32" else "HOME") or Path.home())
-    usual = home / "Lanterna"
-    # unpacked right there: whoever deletes the program must not delete the films with it
-    unpacked_there = bundle.resolve() == usual.resolve() and not (usual / "data").exists()
-    return home / "Lanterna-films" if unpacked_there else usual
+    return home / "Lanterna"

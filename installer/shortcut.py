@@ -132,7 +132,7 @@ def _windows(place: Place, outside: Outside) -> list[str]:
     )
     said = outside.run([program, "-NoProfile", "-NonInteractive", "-EncodedCommand", encoded], seconds=60)
     if said.code:
-        raise SetUpError(f"A shortcut could not be made: {said.text[-300:]}", CURE.replace("python3", "py"))
+        raise SetUpError(f"A shortcut could not be made: {said.text[-300:]}", CURE)
     return [line.strip() for line in said.text.splitlines() if line.strip().endswith(".lnk")]
 
 

@@ -47,6 +47,8 @@ def set_up(place: Place, outside: Outside, *parts: str, wish: Wish | None = None
     Without a wish it is an ordinary start: what was wished for last time counts, and where nothing is missing nobody
     looks at the machine and no program runs.
     """
+    if "dev" in parts and not place.requirements("dev").exists():
+        raise SetUpError("A bundle comes without the tests.", "Take the source with git, and run them there.")
     have, asked = place.installed(), wish is not None
     missing = [part for part in parts if have.get(part) != place.wanted(part)]
     same_torch = have.get("torch", "").partition("+")[0] == place.torch
@@ -131,8 +133,7 @@ def check_system(place: Place, outside: Outside) -> None:
 
 def choose_build(place: Place, outside: Outside, wish: Wish, journal: Journal) -> Build:
     machine = look(outside)
-    again = ("py" if place.windows else "python3") + " launch.py install"
-    build = choose(machine, wish.gpu, again)
+    build = choose(machine, wish.gpu, "python3 launch.py install")
     journal.line(f"check: {machine.platform} {machine.arch}, {machine.told}; {build.title}")
     if outside.python[:2] > NEWEST:
         remark = f"Python {dotted(outside.python)} is newer than those we are tested with ({dotted(NEWEST)}); going on."
@@ -140,7 +141,7 @@ def choose_build(place: Place, outside: Outside, wish: Wish, journal: Journal) -
         print("  " + remark)
     if build.remark:
         journal.line(f"check: {build.remark}")
-        print("  " + build.remark)
+        print("  " + place.typed(build.remark))
     return build
 
 
@@ -151,7 +152,7 @@ def check_disk(place: Place, outside: Outside, build: Build, missing: list[str])
     if free < needed:
         cure = NO_SPACE[1]
         if build.gb > CPU.gb and "torch" in missing:
-            cure += f" Without the GPU it is {needed - build.gb + CPU.gb:.1f} GB: install --cpu."
+            cure += f" Without the GPU it is {needed - build.gb + CPU.gb:.1f} GB: python3 launch.py install --cpu"
         raise SetUpError(f"Only {free:.1f} GB are free on this disk; what is to be installed needs {needed:.1f}.", cure)
 
 

@@ -38,14 +38,5 @@ def test_what_is_the_users_lies_in_their_home(tmp_path, platform, environ, user)
     assert Place.at(tmp_path / "app", environ, platform).user == Path(user)
 
 
-def test_a_bundle_unpacked_where_the_films_would_be(tmp_path):
-    """Whoever deletes the program must not delete the films with it."""
-    lay_out(tmp_path / "Lanterna", bundle=True)
-    at = tmp_path / "Lanterna" / "app", {"HOME": str(tmp_path)}, "linux"
-    assert Place.at(*at).user == tmp_path / "Lanterna-films"
-    (tmp_path / "Lanterna" / "data").mkdir()  # films of an earlier bundle, that lay elsewhere
-    assert Place.at(*at).user == tmp_path / "Lanterna"
-
-
 def test_windows_has_other_names(tmp_path):
     assert Place.at(tmp_path, {}, "win32").python == tmp_path / ".venv" / "Scripts" / "python.exe"

@@ -164,7 +164,7 @@ def test_powershell_that_is_forbidden_is_told(place, computer):
     computer.platform, computer.programs = "win32", {"powershell": Said(1, "running scripts is disabled")}
     with pytest.raises(SetUpError, match="scripts is disabled") as error:
         make_shortcuts(place, computer)
-    assert "py launch.py" in error.value.cure
+    assert "launch.py install" in error.value.cure
 
 
 # ------------------------------------------------------------------------------------------------ as a step

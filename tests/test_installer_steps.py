@@ -182,7 +182,11 @@ def test_start_opens_the_studio_or_shows_the_one_that_is_open(place, computer):
         ({"libc": ("", "")}, "no glibc", "container"),
         ({"libc": ("glibc", "2.17")}, "glibc 2.17", "newer system"),
         ({"free": 2e9}, "Only 2.0 GB are free on this disk; what is to be installed needs 4.0", "Free some space"),
-        ({"free": 8e9, "programs": CARD}, "needs 10.0", "Without the GPU it is 4.0 GB: install --cpu"),
+        (
+            {"free": 8e9, "programs": CARD},
+            "needs 10.0",
+            "Without the GPU it is 4.0 GB: python3 launch.py install --cpu",
+        ),
         ({"platform": "darwin", "arch": "x86_64"}, "Intel Macs", "arm64"),
     ],
 )
