@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import launch
 from installer import Place
 from studio import settings as settings_module
 from studio.settings import Settings
@@ -81,6 +82,12 @@ def test_a_cure_names_what_can_be_typed_here(app: Path) -> None:
     (app / "bundle.json").unlink()
     assert Place.at(app).typed(cure) == cure
     assert Place.at(app, {}, "win32").command == "py launch.py"
+
+
+def test_a_bundle_says_that_it_has_no_tests(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch.main(["test"], Place.at(app)) == 1
+    assert launch.main(["install", "--dev"], Place.at(app)) == 1
+    assert "comes without the tests" in capsys.readouterr().err and not (app.parent / ".venv").exists()
 
 
 def test_the_command_line_of_a_bundle_says_it_so(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
