@@ -7,7 +7,7 @@
     python3 launch.py generate --task_type text_to_video --prompt "..."
     python3 launch.py doctor               what this computer has and lacks
     python3 launch.py bench draft          how fast the draft engine is here
-    python3 launch.py install              only set up (--dev: with the tools of the tests)
+    python3 launch.py install              only set up, and make icons (install --help: which PyTorch, offline, --dev)
     python3 launch.py update               fetch the newer version; goes back by itself where that fails
     python3 launch.py uninstall            remove it; asks what to keep
     python3 launch.py test [pytest args]   run the tests
