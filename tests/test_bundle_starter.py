@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
@@ -144,6 +145,31 @@ def test_the_scripts_that_are_clicked_do_the_same(starter: ModuleType) -> None:
         assert "UV_PYTHON_INSTALL_DIR" in script and "PYTHONHOME" in script and "PYTHONPATH" in script
     # %~dp0 and what comes of it stand in quotes: folders are called "José & Ação"
     assert all('"' in line for line in BATCH.splitlines() if "%HERE%" in line or "%PYTHON%" in line)
+
+
+def test_every_jump_of_the_batch_file_has_one_place_to_go() -> None:
+    labels = re.findall(r"^:(\w+)$", BATCH, re.M)
+    jumps = set(re.findall(r"(?:goto|call :)\s*(\w+)", BATCH))
+    assert len(labels) == len(set(labels)) and set(labels) == jumps
+    # what stands before a label ends there or is meant to go on into it
+    before = [BATCH[: BATCH.index(f"\n:{name}\n")].splitlines()[-2:] for name in ("failed", "verb", "find")]
+    assert all(any("exit /b" in line for line in lines) for lines in before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+def test_a_set_up_that_fails_opens_nothing_in_the_shell_either(tmp_path: Path) -> None:
+    top = without_network(tmp_path)
+    script, python = top / "Lanterna.sh", top / "python" / "bin" / "python3"
+    python.parent.mkdir(parents=True)
+    for path, text in ((script, SHELL), (python, '#!/bin/sh\necho "$2"; [ "$2" != install ]\n')):
+        path.write_text(text, "utf-8")
+        path.chmod(0o755)
+    failed = subprocess.run([script], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (failed.returncode, failed.stdout) == (1, "install\n")
+    (top / ".venv").mkdir()
+    (top / ".venv" / "lanterna.json").touch()
+    opened = subprocess.run([script], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (opened.returncode, opened.stdout) == (0, "--or-show\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell script")

@@ -24,10 +24,17 @@ exit /b 1
 
 :start
 if not "%~1"=="" goto verb
-if not exist "%HERE%.venv\lanterna.json" "%PYTHON%" "%HERE%app\launch.py" install
+if exist "%HERE%.venv\lanterna.json" goto open
+"%PYTHON%" "%HERE%app\launch.py" install
+if errorlevel 1 goto failed
+:open
 "%PYTHON%" "%HERE%app\launch.py" --or-show --window
-if errorlevel 1 pause
-exit /b %errorlevel%
+if errorlevel 1 goto failed
+exit /b 0
+
+:failed
+pause
+exit /b 1
 
 :verb
 "%PYTHON%" "%HERE%app\launch.py" %*
