@@ -53,12 +53,13 @@ function tell(text) {
   setTimeout(() => ($("said").textContent = text), 50); // the same sentence twice is said twice
 }
 
-// ---- what the browser keeps for this film: as much as it lets us, else until the page is closed
+// ---- what the browser keeps of this person for this film: as much as it lets us, else until the page is closed
 const remembered = {};
+const place = (name) => `lanterna.review.${view.id}.${view.me.name}.${name}`; // nothing is sent in another one's name
 
 function recall(name, otherwise) {
   try {
-    return JSON.parse(localStorage.getItem(`lanterna.review.${view.id}.${name}`)) ?? otherwise;
+    return JSON.parse(localStorage.getItem(place(name))) ?? otherwise;
   } catch {
     return remembered[name] ?? otherwise;
   }
@@ -68,7 +69,7 @@ function recall(name, otherwise) {
 function keep(name, value) {
   remembered[name] = value;
   try {
-    localStorage.setItem(`lanterna.review.${view.id}.${name}`, JSON.stringify(value));
+    localStorage.setItem(place(name), JSON.stringify(value));
     return true;
   } catch {
     return false;

@@ -56,7 +56,8 @@ function submit(event) {
     $("problem").textContent = t("empty");
     return $("text").focus();
   }
-  const at = Math.round((pinned ?? film.now()) * 1000) / 1000;
+  const last = seconds - frameSeconds / 2; // a player stops behind the last frame
+  const at = Math.round(Math.min(pinned ?? film.now(), last) * 1000) / 1000;
   post({ kind: "comment", id: newId(), version: view.version.number, at, region: box, text, wish: wish(), created: new Date().toISOString() });
   tell(t(offline ? "kept" : "sending"));
   $("text").value = "";

@@ -100,7 +100,7 @@ const arrived = () => {
 };
 
 function stopped() {
-  if (broken) return;
+  if (broken || gone) return;
   broken = { at: film.now(), playing: film.playing(), tries: 0 };
   offerAgain();
 }
@@ -114,7 +114,7 @@ function offerAgain() {
 }
 
 async function again() {
-  if (!broken) return;
+  if (!broken || gone) return;
   clearTimeout(broken.timer);
   broken.tries += 1;
   if (!offline && !(await look())) return offerAgain(); // says what is wrong where the studio knows

@@ -10,16 +10,16 @@ function approve(sceneId, approved) {
   tell(t(approved ? "approve.said" : "approve.withdrawn", { what: scene ? numbered(scene) : view.name }));
 }
 
-/** A line above the film, until `text` is empty. */
+/** A line above the film, until `text` is empty. What was closed stays closed until there is something else to say. */
 function notice(id, text, ...more) {
   const known = notes.get(id);
-  if ((known?.dataset.text ?? "") === text) return;
-  known?.remove();
+  if ((known?.text ?? "") === text) return;
+  known?.node.remove();
   notes.delete(id);
   if (!text) return;
-  const close = button("ib small", t("close"), () => notice(id, ""), icon("x"));
-  const node = el("div", { class: "notice", role: "status", "data-text": text }, el("span", {}, text), more, close);
-  notes.set(id, node);
+  const close = button("ib small", t("close"), () => node.remove(), icon("x"));
+  const node = el("div", { class: "notice", role: "status" }, el("span", {}, text), more, close);
+  notes.set(id, { node, text });
   $("notices").append(node);
 }
 

@@ -1,6 +1,7 @@
 // What was said, on its way to the studio: kept here until it has arrived, sent again, never doubled. And what is new there.
 const POLL_S = 30;
 const AWAY_S = [3, 6, 12, 25, 60];
+const TOO_OFTEN = 429;
 const NOT_NOW = [0, 401, 408, 425, 429, 500, 502, 503, 504]; // 0: nobody answered
 let outbox = recall("outbox", []); // [{kind: "comment" | "verdict", … as the API takes it, created, problem?}]
 let flushing = false;
@@ -45,7 +46,7 @@ const send = ({ kind, problem, created, ...body }) =>
 async function flush() {
   if (flushing || offline) return;
   flushing = true;
-  clearTimeout(later);
+  stopWaiting();
   for (let entry; (entry = outbox.find((one) => !one.problem)); ) {
     const { status, answer } = await send(entry);
     if (NOT_NOW.includes(status)) {
@@ -81,9 +82,20 @@ function refused(entry, error) {
 
 function unanswered(status) {
   if (status === 401) return signedOut();
-  away += 1;
-  later = setTimeout(() => (outbox.length ? flush() : look()), AWAY_S[Math.min(away, AWAY_S.length) - 1] * 1000);
+  if (status !== TOO_OFTEN) away += 1;
+  const pause = status === TOO_OFTEN ? POLL_S : AWAY_S[Math.min(away, AWAY_S.length) - 1];
+  stopWaiting();
+  later = setTimeout(() => {
+    later = 0;
+    if (outbox.length) flush();
+    else look();
+  }, pause * 1000);
   drawLink();
+}
+
+function stopWaiting() {
+  clearTimeout(later);
+  later = 0;
 }
 
 function answered() {
@@ -98,9 +110,10 @@ function signedOut() {
   notice("signed_out", t("signed_out"), el("a", { class: "btn primary", href: `../sign-in?next=${next}` }, t("sign_in")));
 }
 
-/** Asks the studio what is new. False where nothing can be shown. */
-async function look() {
+/** Asks the studio what is new. False where nothing can be shown. `quiet`: what is there is not news. */
+async function look(quiet = false) {
   looked = Date.now();
+  stopWaiting();
   const { status, answer } = await ask("GET", `reviews/${view.id}?version=${view.version.number}`);
   if (NOT_NOW.includes(status)) {
     unanswered(status);
@@ -111,18 +124,22 @@ async function look() {
     vanish(answer?.error ?? { message: t("refused"), hint: "" });
     return false;
   }
-  if (gone) location.reload();
+  if (gone && answer.version.film) location.reload();
   const known = new Set(view.comments.map((comment) => comment.id));
   const fresh = answer.comments.filter((comment) => !known.has(comment.id) && !comment.mine);
-  if (fresh.length) tell(t("fresh", { n: fresh.length }));
+  if (fresh.length && !quiet) tell(t("fresh", { n: fresh.length }));
   view = { ...answer, version: view.version };
   redraw();
   flush();
-  return true;
+  if (!answer.version.film) vanishDeleted();
+  return answer.version.film;
 }
+
+const vanishDeleted = () => vanish({ message: t("film.deleted"), hint: t("film.deleted.hint") });
 
 /** The film was withheld, closed or deleted while it was open here. What was not sent stays in the browser. */
 function vanish(error) {
+  if (gone) return;
   gone = error;
   film.pause();
   document.body.classList.add("gone");
@@ -143,7 +160,7 @@ function startSending() {
   document.addEventListener("visibilitychange", () => !document.hidden && Date.now() - looked > (POLL_S * 1000) / 2 && look());
   addEventListener("online", () => (outbox.length ? flush() : look()));
   addEventListener("storage", (event) => {
-    if (!event.key?.endsWith(`${view.id}.outbox`)) return;
+    if (event.key !== place("outbox")) return;
     outbox = recall("outbox", []);
     redraw();
   });

@@ -210,8 +210,10 @@ def test_an_empty_comment_is_not_sent(film: Film, visit: Any) -> None:
 
 def test_a_comment_is_deleted_by_who_wrote_it(film: Film, site: Any, visit: Any) -> None:
     page = visit(film)
-    write(page, "Never mind")
+    with page.expect_response("**/comments"):
+        write(page, "Never mind")
     row = page.locator(".entry", has_text="Never mind")
+    expect(page.locator("#link")).to_be_hidden()
     row.get_by_role("button", name="Delete").click()
     row.get_by_role("button", name="Really delete?").click()
     expect(row).to_have_count(0)
@@ -261,6 +263,35 @@ def test_a_comment_waits_for_the_line_and_is_there_once(film: Film, site: Any, v
     expect(row).to_have_count(1)
     assert len(film.said(site, "Sent in a tunnel")) == 1
     assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{26}", film.said(site, "Sent in a tunnel")[0]["id"])
+
+
+def test_it_looks_again_after_an_outage(film: Film, site: Any, visit: Any) -> None:
+    page = visit(None)
+    page.clock.install()
+    page.goto(film.address(site))
+    page.route(f"**/api/reviews/{film.id}?*", lambda route: route.abort())
+    page.clock.fast_forward(31_000)
+    expect(page.locator("#link")).to_contain_text("The studio cannot be reached")
+    page.unroute(f"**/api/reviews/{film.id}?*")
+    page.clock.fast_forward(31_000)
+    expect(page.locator("#link")).to_be_hidden()
+    site.call("POST", f"/reviews/{film.id}/comments", {"version": 1, "at": 1, "text": "Said by another"})
+    page.clock.fast_forward(31_000)
+    expect(page.locator(".entry", has_text="Said by another")).to_be_visible()
+
+
+def test_nothing_is_sent_in_the_name_of_another(film: Film, site: Any, visit: Any) -> None:
+    """Who signs in after somebody else, in the same browser, finds nothing of theirs."""
+    page = visit(film)
+    page.evaluate(
+        "([id, said]) => localStorage.setItem(`lanterna.review.${id}.Ana.outbox`, JSON.stringify([said]))",
+        [film.id, {"kind": "comment", "id": "0" * 26, "version": 1, "at": 1, "text": "By Ana", "wish": "comment"}],
+    )
+    page.reload()
+    write(page, "By the next one")
+    expect(page.locator(".entry", has_text="By the next one").locator(".waits")).to_have_count(0)
+    expect(page.locator(".entry", has_text="By Ana")).to_have_count(0)
+    assert not film.said(site, "By Ana")
 
 
 def test_what_the_studio_refuses_can_be_edited(film: Film, site: Any, visit: Any) -> None:
@@ -335,7 +366,12 @@ def test_a_new_version_appears_at_the_same_link(site: Any, visit: Any) -> None:
     expect(page.locator(".entry", has_text="Of the first version")).to_contain_text("Version 1")
     page.get_by_role("button", name="Version 2 1 change").click()
     changes.get_by_role("link", name=re.compile("^Version 1")).click()
-    expect(page.locator(".notice")).to_contain_text("You are watching version 1. The newest is version 2.")
+    notice = page.locator(".notice", has_text="You are watching version 1. The newest is version 2.")
+    notice.get_by_role("button", name="Close").click()
+    with page.expect_response(lambda one: f"/api/reviews/{film.id}?" in one.url):
+        page.clock.fast_forward(31_000)
+    expect(page.get_by_role("button", name="Version 1")).to_be_visible()
+    expect(notice).to_have_count(0)
 
 
 def test_a_film_that_was_deleted_says_so(site: Any, visit: Any) -> None:
