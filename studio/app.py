@@ -148,10 +148,13 @@ def ways(settings: Settings, server: "Server") -> dict[Way, Reach]:
     chosen = settings.host not in (*LOOPBACK, *WILDCARDS)
     folder = settings.cache_dir / "share"
     return {
-        "share": Tunnel(settings.port, partial(share_server, settings, folder), folder, lambda: settings.offline),
+        "share": Tunnel(
+            settings.port, partial(share_server, settings, folder), folder, lambda: settings.offline,
+            host="::1" if settings.host == "::1" else LOOPBACK[0],
+        ),
         "lan": Lan(server, settings.port, (lambda: [settings.host]) if chosen else None),
         "proxy": Proxy(settings.allowed_hosts, settings.root_path),
-    }
+    }  # fmt: skip
 
 
 def share_server(settings: Settings, folder: Path) -> "ShareServer":

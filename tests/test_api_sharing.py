@@ -197,7 +197,7 @@ def test_it_needs_an_owner(tmp_path, build):
         assert answer.status_code == 409 and answer.json()["error"]["code"] == "sharing.no_owner"
         assert "set-cookie" not in answer.headers
         gone = client.post("/api/sharing/share", json={"on": True})
-        assert gone.status_code == 503 and gone.json()["error"]["code"] == "sharing.not_served"
+        assert gone.status_code == 409 and gone.json()["error"]["code"] == "sharing.not_served"
         assert client.post("/api/sharing/elsewhere", json={"on": True}).status_code == 422
         for wrong in ({}, {"on": "maybe"}, {"on": True, "more": 1}, []):
             assert client.post("/api/sharing/proxy", json=wrong).status_code == 422

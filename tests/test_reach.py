@@ -124,6 +124,25 @@ def test_one_that_never_opens_says_why_and_is_not_tried_again(tunnel):
     assert heard.all.empty()
 
 
+def test_a_full_disk_is_told(tunnel):
+    def full() -> Server:
+        raise OSError(28, "No space left on device")
+
+    heard = Heard()
+    tunnel(server=full).open(heard)
+    heard.next("opening")
+    error = heard.next("failed").error
+    assert error and error.code == "sharing.tunnel" and "No space left" in error.params["reason"]
+
+
+def test_a_program_that_cannot_be_started_is_told(tmp_path, tunnel):
+    heard = Heard()
+    tunnel(program=[str(tmp_path / "nowhere")]).open(heard)
+    heard.next("opening")
+    error = heard.next("failed").error
+    assert error and error.code == "sharing.tunnel"
+
+
 def test_a_program_that_ends_at_once_does_not_keep_us_waiting(tunnel):
     heard = Heard()
     tunnel(program=[sys.executable, "-c", "print('certificate expired')"]).open(heard)

@@ -167,11 +167,11 @@ def test_nothing_is_opened_before_somebody_has_a_password(tmp_path):
 
 def test_what_cannot_be_opened_says_why(opened):
     opened.line.impossible = Unavailable("sharing.offline")
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(Conflict) as refused:
         opened.sharing.switch("share", True)
     assert refused.value.code == "sharing.offline" and not opened.line.happened
     assert opened.way()["why_not"]["code"] == "sharing.offline" and not opened.way()["possible"]
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(Conflict) as refused:
         opened.sharing.switch("lan", True)
     assert refused.value.code == "sharing.not_served" and not opened.sharing.switch("lan", False)
 

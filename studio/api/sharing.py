@@ -27,7 +27,7 @@ def sharing(request: Request) -> dict[str, Any]:
 
 @router.post("/{way}", responses={202: {"description": "It is being opened"}})
 def switch(request: Request, response: Response, way: Literal["share", "lan", "proxy"], body: Switch) -> dict[str, Any]:
-    """On or off. 409 `sharing.no_owner` before anybody has a password, 503 with the reason why it cannot be opened.
+    """On or off. 409 `sharing.no_owner` before anybody has a password, or with the reason why it cannot be opened.
     Off is off when this is answered. Who was at home when it is switched on is signed in by a cookie."""
     studio, visitor = studio_of(request), visitor_of(request)
     where = caller(studio.people, request)

@@ -46,9 +46,10 @@ class Tunnel:
     def __init__(
         self, port: int, server: Callable[[], Server], folder: Path, offline: Callable[[], bool] = lambda: False,
         program: Callable[[], Sequence[str | Path]] | None = None, pauses: Sequence[float] = PAUSES,
+        host: str = "127.0.0.1",
     ) -> None:  # fmt: skip
-        """`port` of the studio on 127.0.0.1; `folder`: where the program stands; `program`: its command."""
-        self._port, self._server, self._folder, self._offline = port, server, folder, offline
+        """`host` and `port`: of the studio, here; `folder`: where the program stands; `program`: its command."""
+        self._host, self._port, self._server, self._folder, self._offline = host, port, server, folder, offline
         self._program, self._pauses = program or gradios_program, pauses
         self._lock = Lock()
         self._closed = Event()
@@ -81,10 +82,11 @@ class Tunnel:
             try:
                 self._run(closed, told)
                 had, reason = True, ""
-            except StudioError as error:
-                reason = error.code
+            except (StudioError, OSError) as problem:  # OSError: a disk that is full
+                reason = str(problem)
                 if not (had or closed.is_set()):
-                    log.warning("no public link: %s", error)
+                    log.warning("no public link: %s", problem)
+                    error = problem if isinstance(problem, StudioError) else _failed(reason)
                     return told(Standing("failed", error=error))
             if closed.is_set():
                 return
@@ -111,14 +113,14 @@ class Tunnel:
         self._folder.mkdir(parents=True, exist_ok=True)
         trust = ["--tls_trusted_ca_file", str(server.certificate)] if server.certificate else []
         command = [
-            *program, "http", "-n", secrets.token_urlsafe(32), "-l", str(self._port), "-i", "127.0.0.1", "--uc", "--ue",
+            *program, "http", "-n", secrets.token_urlsafe(32), "-l", str(self._port), "-i", self._host, "--uc", "--ue",
             "--sd", "random", "--server_addr", server.address, "--disable_log_color", "--tls_enable", *trust,
         ]  # fmt: skip
         try:
             with Program(command, self._folder, "frpc") as running:
                 _listen(running, closed, told)
         except EngineError as error:
-            raise Unavailable("sharing.tunnel", reason=str(error.params.get("reason", ""))) from error
+            raise _failed(str(error.params["reason"])) from error
 
 
 def _listen(running: Program, closed: Event, told: Told) -> None:
@@ -136,7 +138,11 @@ def _listen(running: Program, closed: Event, told: Told) -> None:
         elif not linked and (REFUSED in said or time.monotonic() > until):
             break
     if not linked:
-        raise Unavailable("sharing.tunnel", reason=_clean(said))
+        raise _failed(_clean(said))
+
+
+def _failed(reason: str) -> Unavailable:
+    return Unavailable("sharing.tunnel", reason=reason)
 
 
 def _on(found: str) -> Standing:

@@ -86,13 +86,13 @@ class Sharing:
 
     # ------------------------------------------------------------------------------------------ switching
     def switch(self, way: Way, on: bool) -> bool:
-        """On or off; False: it was so already. Raises Conflict("sharing.no_owner") before anybody has a password to
+        """On or off; False: it was so already. Raises Conflict: "sharing.no_owner" before anybody has a password to
         come in with, or why this way cannot be opened."""
         with self._turning:
             if not on:
                 return way in self._switches and self._close(way)
             if why_not := self._why_not(way):
-                raise why_not
+                raise Conflict(why_not.code, **why_not.params)
             return self._open(way)
 
     def _open(self, way: Way) -> bool:
