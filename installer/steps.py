@@ -16,21 +16,13 @@ from installer.builds import CPU, Build, choose
 from installer.journal import Journal
 from installer.lock import lock
 from installer.machine import look
-from installer.packages import (
-    NO_SPACE,
-    compile_bytecode,
-    install_requirements,
-    install_torch,
-    make_venv,
-    venv_works,
-)
+from installer.packages import NO_SPACE, compile_bytecode, install_requirements, install_torch, make_venv, venv_works
 
 OLDEST, NEWEST = (3, 11), (3, 13)  # the Pythons that we are tested with
 GLIBC = (2, 28)  # what PyTorch's builds for Linux want
-GB = {
-    "app": 2.5,
-    "dev": 0.5,
-}  # of disk for a part beside torch, downloads included: what a set-up here took, rounded up
+# of disk for a part beside torch, downloads included: what a set-up here took, rounded up
+GB = {"app": 2.5, "dev": 0.5}
+RENEWED_GB = 0.5  # where another version of a part is there: most packages stay
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ def set_up(place: Place, outside: Outside, *parts: str, wish: Wish | None = None
             build = choose_build(place, outside, wish, journal)
             if not same_torch or have["torch"] not in _will_do(build, place.torch):
                 missing.insert(0, "torch")
-        check_disk(place, outside, build, missing)
+        check_disk(place, outside, build, missing, renewed=set(have) & set(GB))
     if not missing:
         if have.get("gpu", "") != wish.gpu:
             place.write_down({**have, "gpu": wish.gpu})
@@ -145,9 +137,11 @@ def choose_build(place: Place, outside: Outside, wish: Wish, journal: Journal) -
     return build
 
 
-def check_disk(place: Place, outside: Outside, build: Build, missing: list[str]) -> None:
-    """Counts what is still to be installed: whoever goes on after an interruption needs less."""
-    needed = sum({**GB, "torch": build.gb}[part] for part in missing)
+def check_disk(place: Place, outside: Outside, build: Build, missing: list[str], renewed: set[str]) -> None:
+    """Counts what is still to be installed: whoever goes on after an interruption needs less, and so does whoever has
+    another version of it already (`renewed`)."""
+    sizes = {**GB, "torch": build.gb, **dict.fromkeys(renewed, RENEWED_GB)}
+    needed = sum(sizes[part] for part in missing)
     free = outside.free_bytes(place.home) / 1e9
     if free < needed:
         cure = NO_SPACE[1]

@@ -212,6 +212,18 @@ def test_the_disk_is_asked_for_what_is_still_to_be_installed(place, computer):
     assert install([], place, computer) == 0
 
 
+def test_a_few_newer_packages_need_little_of_it(place, computer):
+    install([], place, computer)
+    (place.root / "requirements.txt").write_text("rich>=14\ntorch==9.9.9\n")
+    computer.free = 1e9
+    set_up(place, computer, "app")
+    assert place.installed()["app"] == place.wanted("app")
+    computer.free = 0.4e9
+    (place.root / "requirements.txt").write_text("rich>=15\ntorch==9.9.9\n")
+    with pytest.raises(SetUpError, match=r"needs 0\.5"):
+        set_up(place, computer, "app")
+
+
 def test_a_python_newer_than_ours_is_told_and_tried(place, computer, capsys):
     computer.python = (3, 15, 0)
     assert install([], place, computer) == 0
