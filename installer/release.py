@@ -162,6 +162,8 @@ def apply(place: Place, outside: Outside, one: Unfinished) -> None:
         if old.is_file() and new.is_file():  # there is never none of them: launch.py is one
             part = aside / (name + ".part")
             shutil.copy2(str(old), str(part))
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
             os.replace(str(part), str(aside / name))
             os.replace(str(new), str(old))
             continue

@@ -47,6 +47,7 @@ class Unfinished:
                 file.write(b"\0" * 1_000_000)
             file.flush()
             os.fsync(file.fileno())
+        sync()
 
     def begin(self, step: str) -> None:
         """From here on undoing includes this step."""
@@ -66,8 +67,15 @@ class Unfinished:
 
     def over(self) -> None:
         """Done or undone: the note goes first, so that what is left means nothing."""
+        sync()
         remove(self.file)
         remove(self.folder)
+
+
+def sync() -> None:
+    """Everything that was written is on the disk, also after a power cut. Windows has no such call."""
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 def remove(path: Path) -> None:

@@ -89,7 +89,11 @@ def found(place: Place, home: Folders) -> list[Item]:
     mine = (place.root, place.home, place.user)
     shortcuts = [Path(path) for path in place.installed().get("shortcuts", "").splitlines()]
     items = [
-        Item("environment", "the environment", (place.venv, place.root / ".uv", home.data / "envs")),
+        Item(
+            "environment",
+            "the environment",
+            (place.venv, place.home / ".venv.lock", place.root / ".uv", home.data / "envs"),
+        ),
         Item("caches", "caches", (home.data / "cache", place.root / ".update")),
         Item("shortcuts", "shortcuts", tuple(path for path in shortcuts if path.name in SHORTCUTS)),
         Item("models", "models", (home.models,), inside(home.models, mine)),

@@ -43,16 +43,16 @@ def main(arguments: Sequence[str], place: Place, outside: Outside) -> int:
     asked = flags().parse_args(arguments)
     check_system(place, outside)
     home = folders(place, outside.environ)
+    if asked.check and not asked.source:  # nothing is written: a studio may run
+        heard(place, look(place, outside, "", True))
+        return 0
     with owning(home.data, "an update"):
         one = Unfinished(place)
         remove(one.folder)  # what an update left that never began
         try:
             news = look(place, outside, asked.source, asked.check)
-            if news is None:
-                print(f"Lanterna {place.version} is the newest.")
-                return 0
-            print("\n\n".join(filter(None, (f"Lanterna {news.old} -> {news.new}", news.changes))) + "\n")
-            if asked.check:
+            heard(place, news)
+            if asked.check or news is None:
                 return 0
             check_room(place, outside, home, news)
             if not asked.yes and not agreed():
@@ -66,6 +66,13 @@ def main(arguments: Sequence[str], place: Place, outside: Outside) -> int:
                 remove(one.folder)
     print(f"Lanterna {place.version} is ready. Start it with: {place.command}")
     return 0
+
+
+def heard(place: Place, news: News | None) -> None:
+    if news is None:
+        print(f"Lanterna {place.version} is the newest.")
+    else:
+        print("\n\n".join(filter(None, (f"Lanterna {news.old} -> {news.new}", news.changes))) + "\n")
 
 
 def look(place: Place, outside: Outside, source: str, only_look: bool) -> News | None:
@@ -162,14 +169,14 @@ class Update:
         if not parts or all(have[part] == self.place.wanted(part) for part in parts):
             return
         print("  changing the packages", flush=True)
-        self.one.facts["parts"] = parts
+        other_torch = have.get("torch", "").partition("+")[0] != self.place.torch
+        self.one.facts.update(parts=parts, unsure=[*parts, *(["torch"] if other_torch else [])])
         self.one.begin(name)
-        forget_packages(self.place, parts)
         in_new_code(self.place, self.outside, self.outside.executable, "packages", *parts)
 
     def migrate(self, name: str) -> None:
-        if not self.one.facts["backup"] or not self.place.python.exists():
-            return  # nothing to migrate, or never set up: the first start does it
+        if not self.one.facts["backup"] or "app" not in self.place.installed():
+            return  # nothing to migrate, or not set up: the first start does it
         print("  bringing the database up to date", flush=True)
         self.one.begin(name)
         in_new_code(self.place, self.outside, str(self.place.python), "migrate", str(self.home.database))
@@ -207,9 +214,8 @@ def in_new_code(place: Place, outside: Outside, python: str, verb: str, *argumen
         raise SetUpError(f"\n{last}", "Report these lines. Your version goes on working; try the next update.")
 
 
-def forget_packages(place: Place, parts: Sequence[str]) -> None:
-    """What is installed is not known any more: whoever is interrupted installs them again."""
-    unsure = {*parts, "torch"}
+def forget(place: Place, unsure: Sequence[str]) -> None:
+    """Of these nobody knows any more what is installed: whoever starts next installs them again."""
     place.write_down({name: value for name, value in place.installed().items() if name not in unsure})
 
 
@@ -230,7 +236,7 @@ def undo(place: Place, outside: Outside, one: Unfinished) -> None:
         ) from error
     packages = one.facts.get("parts") if one.begun("packages") else None
     if packages:
-        forget_packages(place, packages)
+        forget(place, one.facts["unsure"])
     one.over()
     if packages:
         _old_packages(place, outside, packages)

@@ -28,6 +28,7 @@ def furnished(root: Path) -> Place:
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).write_text(name * 100)
     (place.user / ".env").write_text("FAL_KEY=secret\n")
+    (place.home / ".venv.lock").write_text("")
     desktop.mkdir()
     for name in ("lanterna.desktop", "letter.txt"):
         (desktop / name).write_text("x")
@@ -70,7 +71,7 @@ USERS = ("outputs/film.mp4", "data/studio.db", "data/settings.toml", "data/asset
 def test_by_default_all_that_is_the_users_stays(here, tmp_path, capsys):
     assert run(here, "--yes") == 0
     assert all(there(here.root, *USERS, "data/models/hub/weights", "studio", "launch.py"))
-    assert not any(there(here.root, ".venv", "data/envs", "data/cache"))
+    assert not any(there(here.root, ".venv", ".venv.lock", "data/envs", "data/cache"))
     assert there(tmp_path / "desktop", "lanterna.desktop", "letter.txt") == [False, True]
     said = capsys.readouterr().out
     assert "MB" in said and str(here.venv) in said and f"delete the folder {here.root}" in said

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from small_lanterna import checkout, commit, environment, git, rows, state
 
 from installer import Outside, Place, Said, SetUpError, database, update
+from installer import checkout as checkout_of_git
 from installer.folders import folders
 from installer.lock import owning
-from installer.unfinished import Unfinished
+from installer.unfinished import ROOM, Unfinished
 from studio.errors import Unavailable
 from studio.lock import StudioLock
 from studio.settings import Settings
@@ -25,11 +27,23 @@ STEPS = [name for name, _, _ in update.STEPS]
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in set(os.environ) - set(environment()):
         monkeypatch.delenv(name)
+    monkeypatch.setattr("installer.unfinished.sync", lambda: None)  # of the whole machine's disks
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    checkout(folder)
+    return folder
 
 
 @pytest.fixture
-def both(tmp_path: Path) -> tuple[Path, Place]:
-    return checkout(tmp_path)
+def both(tmp_path: Path, template: Path) -> tuple[Path, Place]:
+    shutil.copytree(template, tmp_path, symlinks=True, dirs_exist_ok=True)
+    for name in ("author", "here"):
+        config = tmp_path / name / ".git" / "config"
+        config.write_text(config.read_text().replace(str(template), str(tmp_path)))
+    return tmp_path / "author", Place.at(tmp_path / "here")
 
 
 @pytest.fixture
@@ -83,7 +97,8 @@ def test_what_is_not_different_is_left(author, here):
 def test_a_look_changes_nothing(author, here, capsys):
     newer(author)
     before = state(here)
-    assert run(here, "--check") == 0
+    with owning(here.data, "a studio that runs"):
+        assert run(here, "--check") == 0
     assert state(here) == before and "- This is 0.2.0." in capsys.readouterr().out
 
 
@@ -257,6 +272,26 @@ def test_a_full_disk_in_the_middle_of_writing_files(author, here, monkeypatch):
     with pytest.raises(SetUpError, match="disk is full"):
         run(here, "--yes", outside=Full())
     assert state(here) == before
+
+
+def test_undoing_has_the_room_that_was_kept_back(author, here, monkeypatch):
+    newer(author, breaks="check")
+    before, room, seen = state(here), here.root / ".update" / "room", []
+
+    def apply(*given: Any) -> None:
+        seen.append(room.stat().st_size)
+        done(*given)
+
+    def undone(*given: Any) -> None:
+        seen.append(room.exists())
+        undo(*given)
+
+    done, undo = checkout_of_git.apply, checkout_of_git.undo
+    monkeypatch.setattr(checkout_of_git, "apply", apply)
+    monkeypatch.setattr(checkout_of_git, "undo", undone)
+    with pytest.raises(SetUpError, match="check is broken"):
+        run(here, "--yes")
+    assert seen == [ROOM, False] and state(here) == before
 
 
 def test_ctrl_c_brings_everything_back(author, here, monkeypatch):

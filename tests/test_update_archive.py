@@ -29,6 +29,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LANTERNA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("installer.unfinished.sync", lambda: None)  # of the whole machine's disks
 
 
 @pytest.fixture
