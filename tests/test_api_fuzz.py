@@ -193,7 +193,7 @@ def test_nothing_breaks_a_route(studio: Studio, client: TestClient, picture: Pat
         hit.add((f"{method} {path}", answer.status_code // 100))
         if answer.status_code >= 400 and answer.status_code != 416 and "range" not in headers:
             told = answer.json()
-            if not theirs:
+            if not theirs or isinstance(told.get("error"), dict):  # an id with a slash in it leads past their routes
                 assert told["error"]["message"] and told["error"]["code"] and "hint" in told["error"]
             elif told and "detail" not in told:  # {} of /video-meta; the app's own 404 and 405
                 assert told["error"] and told["code"]
