@@ -21,7 +21,7 @@ from installer.lock import owning
 from installer.news import News
 from installer.packages import NO_SPACE
 from installer.place import PARTS
-from installer.steps import GB, check_system
+from installer.steps import RENEWED_GB, check_system
 from installer.unfinished import ROOM, Unfinished, remove
 
 WAYS = {"git": checkout, "archive": release}
@@ -116,7 +116,7 @@ def packages_bytes(place: Place, news: News) -> int:
     ]  # fmt: skip
     pin = f"torch=={place.torch}".encode()
     torch = "app" in changed and pin not in news.requirements["requirements.txt"]
-    return int((sum(GB[part] for part in changed) + (TORCH_GB if torch else 0)) * 1e9)
+    return int((RENEWED_GB * len(changed) + (TORCH_GB if torch else 0)) * 1e9)
 
 
 # ------------------------------------------------------------------------------------------------ the steps

@@ -271,7 +271,7 @@ def test_a_full_disk_in_the_middle_of_writing_files(author, here, monkeypatch):
 
     with pytest.raises(SetUpError, match="disk is full"):
         run(here, "--yes", outside=Full())
-    assert state(here) == before
+    assert state(here) == before and not (here.root / "fresh").exists(), "no empty folder either"
 
 
 def test_undoing_has_the_room_that_was_kept_back(author, here, monkeypatch):

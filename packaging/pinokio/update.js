@@ -3,7 +3,7 @@ module.exports = {
   run: [
     {
       method: "shell.run",
-      params: { path: "../..", message: "uv run --no-project --python 3.11 launch.py update" },
+      params: { path: "../..", message: "uv run --no-project --python 3.11 launch.py update --yes" },
     },
   ],
 }
