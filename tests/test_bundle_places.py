@@ -64,8 +64,8 @@ def test_the_installer_means_the_same_folder_and_keeps_its_environment_outside_a
     [
         ("win32", {"USERPROFILE": r"C:\Users\José Ação"}, Path(r"C:\Users\José Ação") / "Lanterna"),
         ("win32", {"USERPROFILE": r"C:\Users\José", "LANTERNA_HOME": r"D:\Meus filmes"}, Path(r"D:\Meus filmes")),
-        ("darwin", {"HOME": "/Users/mina"}, Path("/Users/mina/Lanterna")),
-        ("linux", {"HOME": "/home/mina", "XDG_DATA_HOME": "/home/mina/.data"}, Path("/home/mina/Lanterna")),
+        ("darwin", {"HOME": "/Users/you"}, Path("/Users/you/Lanterna")),
+        ("linux", {"HOME": "/home/you", "XDG_DATA_HOME": "/home/you/.data"}, Path("/home/you/Lanterna")),
     ],
 )
 def test_the_home_of_every_system(app: Path, platform: str, environ: dict[str, str], expected: Path) -> None:

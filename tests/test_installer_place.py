@@ -27,10 +27,10 @@ def test_a_bundle_holds_the_program_and_its_environment_only(tmp_path):
 @pytest.mark.parametrize(
     ("platform", "environ", "user"),
     [
-        ("linux", {"HOME": "/home/joão"}, "/home/joão/Lanterna"),
-        ("darwin", {"HOME": "/Users/joão"}, "/Users/joão/Lanterna"),
+        ("linux", {"HOME": "/home/you"}, "/home/you/Lanterna"),
+        ("darwin", {"HOME": "/Users/you"}, "/Users/you/Lanterna"),
         ("win32", {"USERPROFILE": "/c/Usuários/João Café"}, "/c/Usuários/João Café/Lanterna"),
-        ("linux", {"HOME": "/home/joão", "LANTERNA_HOME": "/media/films"}, "/media/films"),
+        ("linux", {"HOME": "/home/you", "LANTERNA_HOME": "/media/films"}, "/media/films"),
     ],
 )
 def test_what_is_the_users_lies_in_their_home(tmp_path, platform, environ, user):
