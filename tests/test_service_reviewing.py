@@ -295,6 +295,22 @@ def test_a_reviewer_never_sees_a_private_take(studio: Studio, queue: str, seed: 
                 assert code(lambda n=number: studio.review_packages.pack(review, OWNER, "en", n)) == "review.private"
 
 
+def test_what_was_hidden_stays_hidden_when_its_scene_goes_and_returns(studio: Studio, queue: str) -> None:
+    scene = scenes_of(studio, queue)["two"]
+    take = studio.scenes.get(scene)["take"]["id"]
+    review = published(studio, queue)["id"]
+    studio.takes.mark(take, {"private": True})
+    studio.scenes.delete(scene)
+    assert code(lambda: studio.reviewing.film(review, 1, ANA)) == "review.withheld"
+    assert studio.reviewing.view(review, OWNER)["version"]["withheld"] == ["2 · two"]
+    studio.editing.undo(queue)
+    assert code(lambda: studio.reviewing.film(review, 1, ANA)) == "review.withheld"
+    studio.takes.mark(take, {"private": False})
+    assert studio.reviewing.film(review, 1, ANA).is_file()
+    studio.scenes.delete(scene)  # public as it is now: nothing is hidden by what it was once
+    assert studio.reviewing.film(review, 1, ANA).is_file()
+
+
 def test_a_private_voice_or_sound_withholds_too_and_is_named(studio: Studio, queue: str) -> None:
     bells = {"task_type": "speech", "label": "bells", "lines": [{"text": "ding dong"}]}
     speech = studio.scenes.add(queue, bells)["id"]

@@ -78,8 +78,9 @@ create table version_takes (
     version_id text not null references versions (id) on delete cascade, take_id text not null,
     primary key (version_id, take_id)) without rowid;
 create table private_takes (take_id text primary key) without rowid;
-create trigger takes_stay_private before delete on takes when old.private = 1 begin
-    insert or ignore into private_takes (take_id) values (old.id); end;
+create trigger takes_stay_private before delete on takes begin
+    delete from private_takes where take_id = old.id; insert into private_takes (take_id)
+    select old.id where old.private = 1; end;
 create table comments (
     id text primary key, review_id text not null references reviews (id) on delete cascade,
     version_id text not null references versions (id) on delete cascade, scene_id text not null default '',
