@@ -153,7 +153,8 @@ def in_the_way(place: Place, author: Path) -> None:
 def damaged(place: Place, author: Path) -> None:
     path = place.user / "data" / "studio.db"
     rows(path)  # and with that the log is gone
-    path.write_bytes(path.read_bytes()[:5000] + b"\xff" * 5000)
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"\xff" * 1000 + content[9192:])  # a page that is copied all the same
 
 
 @pytest.mark.parametrize(
