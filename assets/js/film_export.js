@@ -160,7 +160,8 @@ export class ExportSection {
   }
 
   async #remove(one) {
-    const text = t("export.delete.text", { name: one.file_name, size: fmt.bytes(one.bytes) });
+    const version = this.review.versionOf(one.id);
+    const text = [t("export.delete.text", { name: one.file_name, size: fmt.bytes(one.bytes) }), version ? t("export.delete.reviewed", { n: version }) : ""].join(" ");
     const sure = one.state !== "done" || (await confirmDialog({ title: t("export.delete"), text, yes: t("common.delete"), danger: true }));
     if (!sure) return;
     try {

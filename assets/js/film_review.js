@@ -46,6 +46,9 @@ export class ReviewSection {
     return { number: versions.length + 1, label: versions.length ? t("film.review.next", { n: versions.at(-1).number + 1 }) : t("film.review.open"), shown: false };
   }
 
+  /** The number of the version that this film is, or 0. */
+  versionOf = (exportId) => this.review?.versions.findLast((one) => one.export_id === exportId)?.number ?? 0;
+
   async publish(exportId) {
     try {
       this.review = await api("POST", `/queues/${this.queue.id}/review`, { export_id: exportId });
