@@ -1,6 +1,7 @@
 """Draw the icons of the program, assets/app/, from assets/logo.svg: for the installed page, the desktop, the Dock.
 
-`python scripts/draw_app_icons.py [FOLDER]`. Chromium renders the lamp at each size, Pillow packs Windows' and Apple's files.
+`python scripts/draw_app_icons.py [FOLDER]`. Chromium renders the lamp at each size, Pillow packs the files of Windows and
+Apple.
 """
 
 import io

@@ -24,6 +24,7 @@ def ran(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 # ------------------------------------------------------------------------------------------------ Docker
+@pytest.mark.skipif(os.name == "nt", reason="hadolint's package has no build for Windows")
 def test_the_dockerfile_is_linted(tmp_path: Path) -> None:
     hadolint = shutil.which("hadolint", path=str(BESIDE_PYTHON))
     assert hadolint, "run: python3 launch.py install --dev"
