@@ -1,6 +1,6 @@
 """Draw the icons of the program, assets/app/, from assets/logo.svg: for the installed page, the desktop, the Dock.
 
-`python scripts/draw_app_icons.py [FOLDER]`. Chromium renders the lamp at each size, Pillow packs the files of Windows and
+`python scripts/draw_app_icons.py [FOLDER]`. Chromium renders the lamp at each size, Pillow packs those of Windows and
 Apple.
 """
 
