@@ -22,7 +22,8 @@ from studio.api.sign_in import COOKIE, SESSION_SECONDS, next_path, routes
 from studio.errors import StudioError
 from studio.media.roots import Roots
 from studio.service.hosts import Hosts
-from studio.service.people import TRIES, People
+from studio.service.passwords import TRIES
+from studio.service.people import People
 from studio.service.words import Words
 from studio.store import Store
 
@@ -433,7 +434,7 @@ def test_guesses_that_come_at_once_are_counted_one_by_one(keys, monkeypatch):
             meeting.reset()
         return False
 
-    monkeypatch.setattr(keys, "_matches", matches)
+    monkeypatch.setattr(keys.passwords, "matches", matches)
     answers = []
 
     def guess():

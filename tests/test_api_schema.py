@@ -24,7 +24,6 @@ from studio.service import Studio
 
 REQUESTS = int(os.environ.get("LANTERNA_SCHEMA_REQUESTS", "1000"))
 NEVER_ENDS = {"GET /api/events"}
-NOT_HERE = (501, 503, 507)  # not built, no worker or model to be had, a full disk: answers with a cure
 
 
 @pytest.fixture
@@ -73,10 +72,11 @@ def test_nobody_gets_what_is_not_theirs_and_nothing_breaks(studio: Studio, clien
     ids = known(studio, client, picture, who["owner"])
     every = [one for one in operations(studio) if f"{one.method.upper()} /api{one.path}" not in NEVER_ENDS]
     seen: Counter[tuple[str, int]] = Counter()
+    broken: Counter[str] = Counter()
 
-    def one_route(operation: Any) -> None:
+    def one_route(operation: Any, times: int, again: bool) -> None:
         @settings(
-            max_examples=-(-REQUESTS // len(every)), database=None, deadline=None, derandomize=REQUESTS <= 1000,
+            max_examples=times, database=None, deadline=None, derandomize=not again,
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(case=operation.as_strategy(), role=st.sampled_from(sorted(who)), real=st.integers(0, 2))
@@ -93,7 +93,8 @@ def test_nobody_gets_what_is_not_theirs_and_nothing_breaks(studio: Studio, clien
             assert not cookies
             answer = client.request(method, url, **sent)
             seen[role, answer.status_code // 100] += 1
-            assert answer.status_code < 500 or answer.status_code in NOT_HERE, f"{route}: {answer.text[:300]}"
+            if answer.status_code >= 500:
+                broken[f"{route} {answer.status_code} {answer.text[:200]}"] += 1
             closed = answer.status_code == 403 and "guard.role" in answer.text
             if role == "nobody":
                 assert answer.status_code == 401, route
@@ -107,7 +108,10 @@ def test_nobody_gets_what_is_not_theirs_and_nothing_breaks(studio: Studio, clien
 
         one()
 
-    for operation in every:
-        one_route(operation)
-    assert sum(seen.values()) >= REQUESTS
+    again = False  # a route without parameters has few different requests: the others get what is left
+    while (left := REQUESTS - sum(seen.values())) > 0:
+        for operation in every:
+            one_route(operation, -(-left // len(every)), again)
+        again = True
+    assert not broken, broken
     assert {role for role, kind in seen if kind == 4} == set(who) and seen["owner", 2] and seen["editor", 2]

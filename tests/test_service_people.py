@@ -9,10 +9,11 @@ from argon2 import PasswordHasher
 from pydantic import SecretStr
 from visitors import AT_HOME
 
-from studio.errors import Conflict, Forbidden, NotFound, Refused, Unavailable
+from studio.errors import Conflict, Forbidden, NotFound, Refused, TooOften
 from studio.media.roots import Roots
 from studio.service.hosts import Hosts
-from studio.service.people import ALL_TRIES, HERE_SECONDS, SHORTEST, TRIES, People
+from studio.service.passwords import ALL_TRIES, SHORTEST, TRIES
+from studio.service.people import HERE_SECONDS, People
 from studio.store import Store
 
 HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what it costs is not what is tested
@@ -79,18 +80,18 @@ def test_nothing_that_is_kept_opens_anything(people: People, tmp_path: Path) -> 
 
 def test_ten_thousand_tries_open_nothing_and_are_not_compared(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
-    monkeypatch.setattr(people, "_matches", lambda kept, password: bool(compared.append(password)))
+    monkeypatch.setattr(people.passwords, "matches", lambda kept, password: bool(compared.append(password)))
     for number in range(10_000):
-        with pytest.raises((Forbidden, Unavailable)):
+        with pytest.raises((Forbidden, TooOften)):
             people.try_password("Mina", f"guess {number}", "share", f"10.0.{number // 256}.{number % 256}")
     assert len(compared) == ALL_TRIES
 
 
 def test_who_guesses_from_outside_does_not_lock_out_who_sits_here(people: People) -> None:
     for number in range(ALL_TRIES):
-        with pytest.raises((Forbidden, Unavailable)):
+        with pytest.raises((Forbidden, TooOften)):
             people.try_password("Mina", "guess", "share", f"10.0.0.{number}")
-    with pytest.raises(Unavailable) as slowed:
+    with pytest.raises(TooOften) as slowed:
         people.try_password("Mina", LONG, "share", "10.9.9.9")
     assert slowed.value.params["seconds"] >= 1
     assert people.try_password("Mina", LONG, "local", "127.0.0.1")
@@ -100,7 +101,7 @@ def test_after_a_minute_one_may_try_again(people: People, clock: Clock) -> None:
     for _ in range(TRIES):
         with pytest.raises(Forbidden):
             people.try_password("Mina", "guess", "lan", "10.0.0.1")
-    with pytest.raises(Unavailable):
+    with pytest.raises(TooOften):
         people.try_password("Mina", LONG, "lan", "10.0.0.1")
     clock.now += 61
     assert people.try_password("Mina", LONG, "lan", "10.0.0.1")

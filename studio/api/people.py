@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from studio.api.answers import studio_of, visitor_of
 from studio.domain import Role
-from studio.service.people import MOST_NAME, MOST_PASSWORD, SHORTEST
+from studio.service.passwords import MOST_PASSWORD, SHORTEST
+from studio.service.people import MOST_NAME
 
 router = APIRouter(tags=["people"])
 

@@ -16,8 +16,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from studio.domain import Visitor, Way
-from studio.errors import StudioError, Unavailable
-from studio.service.people import SESSION_DAYS, SHORTEST, People
+from studio.errors import StudioError, TooOften
+from studio.service.passwords import SHORTEST
+from studio.service.people import SESSION_DAYS, People
 from studio.service.words import Words
 
 COOKIE = "lanterna_session"
@@ -150,12 +151,11 @@ async def _fields(request: Request) -> tuple[Mapping[str, str], bool]:
 def _refused(
     error: StudioError, words: Words, lang: str, form: Mapping[str, Any], is_script: bool = False
 ) -> Response:  # fmt: skip
-    wait = {"Retry-After": str(error.params["seconds"])} if isinstance(error, Unavailable) else {}
-    status = 429 if wait else error.status
+    wait = {"Retry-After": str(error.params["seconds"])} if isinstance(error, TooOften) else {}
     told = words.error(error, lang)
     if is_script:
-        return JSONResponse({"error": told}, status, wait)
-    return _page(words, lang, form, told["message"], told["hint"] if form is CLOSED else "", status, wait)
+        return JSONResponse({"error": told}, error.status, wait)
+    return _page(words, lang, form, told["message"], told["hint"] if form is CLOSED else "", error.status, wait)
 
 
 # ------------------------------------------------------------------------------------------------ the pages

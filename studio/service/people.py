@@ -1,36 +1,31 @@
 """Who may come in: owner, editors, reviewers; passwords, invitations, sessions. Knows no route and no cookie.
 
-Passwords are kept as argon2 hashes, tokens of sessions and invitations as SHA-256: whoever reads the database signs in
-nowhere. A session belongs to the way it was opened by and ends with it. Every session is also held in memory, because
-the door asks at each request.
+Tokens of sessions and invitations are kept as SHA-256, passwords as hashes (passwords.py): whoever reads the database
+signs in nowhere. A session belongs to the way it was opened by and ends with it. Every session is also held in memory,
+because the door asks at each request.
 """
 
 import hashlib
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from threading import Lock
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import SecretStr
 
 from studio.domain import Role, Visitor, Way, one_line
-from studio.errors import Conflict, Forbidden, NotFound, Refused, Unavailable
+from studio.errors import Conflict, Forbidden, NotFound, Refused, TooOften
 from studio.service.hosts import Hosts
+from studio.service.passwords import Passwords
 from studio.service.views import View
 from studio.store import Store
 from studio.store.database import Row, stamp
 
 SESSION_DAYS = 30
-TRIES, TRY_SECONDS = 5, 60.0  # wrong passwords per address before it has to wait
-ALL_TRIES = 40  # in the same time by one way: behind a tunnel every visitor has one address, or a thousand
-SHORTEST = 8  # characters of a password
-MOST_NAME, MOST_AGENT, MOST_PASSWORD = 60, 200, 1024
+MOST_NAME, MOST_AGENT = 60, 200
 AUDIT_DAYS = 180
 HERE_SECONDS = 300  # whoever asked for nothing that long is not here any more
 
@@ -42,7 +37,7 @@ class _Session:
 
 
 class People:
-    """`_lock` protects what is held of sessions; `_trying` lets one password be compared at a time."""
+    """`_lock` protects what is held of sessions; `_arriving` lets one person come by an invitation at a time."""
 
     def __init__(
         self, store: Store, hosts: Hosts, at_home: bool, clock: Callable[[], float] = time.time,
@@ -50,20 +45,14 @@ class People:
     ) -> None:  # fmt: skip
         """`at_home`: by its settings the studio is one user's own."""
         self._rows, self.hosts, self._at_home, self.clock = store.people, hosts, at_home, clock
-        self._hasher = hasher or PasswordHasher()
+        self.passwords = Passwords(clock, hasher)
         self._sessions: dict[str, _Session] = {}
         self._live: frozenset[str] = frozenset()
         self._seen: dict[str, str] = {}
-        self._failures: dict[tuple[Way, str], deque[float]] = {}
         self.came: Callable[[Visitor, str, str], None] = lambda visitor, how, address: None
         self.refused: Callable[[Way, str], None] = lambda way, address: None
-        self._lock, self._trying = Lock(), Lock()
+        self._lock, self._arriving = Lock(), Lock()
         self._reload()
-
-    @cached_property
-    def _nobody(self) -> str:
-        """What is compared where the name is unknown."""
-        return self._hasher.hash(secrets.token_urlsafe(16))
 
     @property
     def at_home(self) -> bool:
@@ -82,10 +71,10 @@ class People:
             if other := self._rows.called(_key(name)):  # the settings win over whoever took that name
                 self._rows.remove(other["id"])
             self._rows.add(
-                name=name, key=_key(name), role="owner", origin="settings", password=self._hasher.hash(password)
+                name=name, key=_key(name), role="owner", origin="settings", password=self.passwords.hashed(password)
             )
-        elif known and not self._matches(known["password"], password):
-            self._rows.change(known["id"], {"password": self._hasher.hash(password)})
+        elif known and not self.passwords.matches(known["password"], password):
+            self._rows.change(known["id"], {"password": self.passwords.hashed(password)})
             self._rows.end_sessions(known["id"])
         self._reload()
 
@@ -111,26 +100,19 @@ class People:
         return not visitor.session_id or visitor.session_id in self._live
 
     def try_password(self, name: str, password: str, way: Way, address: str, agent: str = "") -> tuple[str, Visitor]:
-        """A new session. Raises Forbidden("sign_in.wrong") or Unavailable("sign_in.wait", seconds)."""
+        """A new session. Raises Forbidden("sign_in.wrong") or TooOften("sign_in.wait", seconds)."""
         try:
             token, visitor = self._open(self._with_password(name, password, way, address), way, address, agent)
-        except (Forbidden, Unavailable):
+        except (Forbidden, TooOften):
             self.refused(way, address)
             raise
         self.came(visitor, "sign_in", address)
         return token, visitor
 
     def _with_password(self, name: str, password: str, way: Way, address: str) -> Row:
-        with self._trying:
-            self._slow_down(way, address)
-            row = self._rows.called(_key(name))
-            kept = row["password"] if row else ""
-            # an unknown name takes as long as a wrong password
-            right = self._matches(kept or self._nobody, password)
-            if row is None or not kept or not right:
-                self._failures.setdefault((way, address), deque(maxlen=ALL_TRIES)).append(self.clock())
-                raise Forbidden("sign_in.wrong")
-            self._failures.pop((way, address), None)
+        row = self._rows.called(_key(name))
+        if not self.passwords.is_right(row["password"] if row else "", password, way, address) or row is None:
+            raise Forbidden("sign_in.wrong")
         return row
 
     def session_for_owner(self, way: Way, address: str = "", agent: str = "") -> tuple[str, Visitor]:
@@ -224,7 +206,7 @@ class People:
 
     def make_owner(self, name: str, password: str) -> View:
         """Somebody who may do everything."""
-        row = {"name": _name(name), "role": "owner", "origin": "made", "password": self._hashed(password)}
+        row = {"name": _name(name), "role": "owner", "origin": "made", "password": self.passwords.chosen(password)}
         person_id = self._rows.add(**row, key=_key(row["name"]))
         return next(view for view in self.everybody() if view["id"] == person_id)
 
@@ -239,7 +221,7 @@ class People:
         if role and role != "reviewer":
             values["queue_id"] = None
         if password is not None:
-            values["password"] = self._hashed(password)
+            values["password"] = self.passwords.chosen(password)
         if values:
             self._rows.change(person_id, values)
             self._rows.end_sessions(person_id)
@@ -248,15 +230,10 @@ class People:
     def change_own(self, visitor: Visitor, old: str, password: str) -> None:
         """Their own password; other sessions of theirs end. Raises Forbidden where the old one is wrong."""
         row = self._mine_to_change(visitor.person_id)
-        if row["password"]:
-            with self._trying:
-                self._slow_down(visitor.way, visitor.person_id)
-                if not self._matches(row["password"], old):
-                    self._failures.setdefault((visitor.way, visitor.person_id), deque(maxlen=ALL_TRIES)).append(
-                        self.clock()
-                    )
-                    raise Forbidden("people.wrong_password")
-        self._rows.change(row["id"], {"password": self._hashed(password)})
+        kept = row["password"]
+        if kept and not self.passwords.is_right(kept, old, visitor.way, visitor.person_id):
+            raise Forbidden("people.wrong_password")
+        self._rows.change(row["id"], {"password": self.passwords.chosen(password)})
         self._rows.end_sessions(row["id"], but=visitor.session_id)
         self._reload()
 
@@ -319,7 +296,7 @@ class People:
     ) -> tuple[str, Visitor]:  # fmt: skip
         """A session for whom the link was meant: a new person, or the one who came by it before. Those with a password
         sign in with it the next time; a reviewer without one comes back by the link while it holds."""
-        with self._trying:
+        with self._arriving:
             invited, row = self.invited(token), self._invitation(token)
             if invited["returns"]:
                 person = self._rows.came_by(row["id"])[0]
@@ -335,7 +312,7 @@ class People:
 
     def _arrive(self, row: Row, name: str, password: str) -> Row:
         name, key = _name(name), _key(name)
-        hashed = self._hashed(password) if password or row["role"] != "reviewer" else ""
+        hashed = self.passwords.chosen(password) if password or row["role"] != "reviewer" else ""
         values = {
             "name": name, "role": row["role"], "invitation_id": row["id"], "queue_id": row["queue_id"],
             "password": hashed,
@@ -378,33 +355,6 @@ class People:
             person_id=visitor.person_id, name=visitor.name, role=visitor.role, way=visitor.way, what=what,
             subject=subject, facts=facts, address=address[:MOST_AGENT],
         )  # fmt: skip
-
-    # ------------------------------------------------------------------------------------------ secrets
-    def _hashed(self, password: str) -> str:
-        if not SHORTEST <= len(password) <= MOST_PASSWORD:
-            raise Refused("people.password", least=SHORTEST, most=MOST_PASSWORD)
-        return self._hasher.hash(password)
-
-    def _matches(self, kept: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(kept, password[:MOST_PASSWORD].encode("utf-8", "surrogatepass"))
-        except (VerificationError, InvalidHashError):
-            return False
-
-    def _slow_down(self, way: Way, address: str) -> None:
-        """Counted by way: who guesses through the tunnel does not lock out whoever sits here."""
-        since = self.clock() - TRY_SECONDS
-        for known in list(self._failures):
-            recent = self._failures[known]
-            while recent and recent[0] <= since:
-                recent.popleft()
-            if not recent:
-                del self._failures[known]
-        mine = self._failures.get((way, address), deque())
-        by_way = [recent for known, recent in self._failures.items() if known[0] == way]
-        if len(mine) >= TRIES or sum(map(len, by_way)) >= ALL_TRIES:
-            oldest = mine[0] if len(mine) >= TRIES else min(recent[0] for recent in by_way)
-            raise Unavailable("sign_in.wait", seconds=max(1, int(oldest - since) + 1))
 
     def _stamp(self, plus: float = 0.0) -> str:
         return stamp(datetime.fromtimestamp(self.clock(), UTC) + timedelta(seconds=plus))
