@@ -147,14 +147,6 @@ def test_the_scripts_that_are_clicked_do_the_same(starter: ModuleType) -> None:
     assert all('"' in line for line in BATCH.splitlines() if "%HERE%" in line or "%PYTHON%" in line)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="shell scripts")
-def test_shellcheck_finds_nothing_in_them() -> None:
-    checker = Path(sys.executable).with_name("shellcheck")
-    scripts = [ROOT / "packaging" / "bundle" / "Lanterna.sh", ROOT / "packaging" / "docker" / "entrypoint.sh"]
-    said = subprocess.run([checker, *scripts], capture_output=True, text=True)
-    assert (said.returncode, said.stdout) == (0, "")
-
-
 def test_every_jump_of_the_batch_file_has_one_place_to_go() -> None:
     labels = re.findall(r"^:(\w+)$", BATCH, re.M)
     jumps = set(re.findall(r"(?:goto|call :)\s*(\w+)", BATCH))
