@@ -234,7 +234,18 @@ PEOPLE = {  # tests/test_api_rights.py
     ("DELETE", "/people/{}"), ("GET", "/invitations"), ("POST", "/invitations"), ("DELETE", "/invitations/{}"),
     ("GET", "/sessions"), ("DELETE", "/sessions/{}"),
 }  # fmt: skip
-ELSEWHERE = PEOPLE | VOICES | AVATARS | LISTENING | {("GET", "/events")}  # never ends: test_events_say_what_changed
+REVIEWS = {  # tests/test_api_reviews.py
+    ("GET", "/queues/{}/review"), ("POST", "/queues/{}/review"), ("GET", "/reviews"), ("GET", "/reviews/{}"),
+    ("PATCH", "/reviews/{}"), ("GET", "/reviews/{}/versions/{}/film"), ("GET", "/reviews/{}/versions/{}/poster.jpg"),
+    ("GET", "/reviews/{}/versions/{}/subtitles.vtt"), ("POST", "/reviews/{}/comments"), ("PUT", "/reviews/{}/verdict"),
+    ("GET", "/reviews/{}/package"), ("POST", "/reviews/{}/comments/import"), ("GET", "/scenes/{}/comments"),
+    ("PATCH", "/comments/{}"), ("DELETE", "/comments/{}"), ("GET", "/comments/{}/frame"),
+}  # fmt: skip
+SHARING = {  # tests/test_api_sharing.py
+    ("GET", "/sharing"), ("POST", "/sharing/{}"), ("GET", "/sharing/qr.svg"), ("GET", "/audit"),
+}  # fmt: skip
+ENDLESS = {("GET", "/events")}  # test_events_say_what_changed
+ELSEWHERE = PEOPLE | REVIEWS | SHARING | VOICES | AVATARS | LISTENING | ENDLESS
 UNSEEN = {("GET", "/docs"), ("GET", "/openapi.json")}  # not in the schema
 
 
