@@ -434,6 +434,7 @@ def test_the_audit_says_who_opened_it_and_who_came(live, home):
         ("Mina", "local", "Closed the public link"),
     ]  # fmt: skip
     assert any(one["what"] == "sign_in.refused" for one in entries)
+    assert {one["address"] for one in entries if one["way"] == "share"} == {""}, "the tunnel's own is nobody's"
 
 
 def test_an_address_for_the_phone(live, home):

@@ -30,7 +30,10 @@ export class AuditSection {
   }
 
   #row(one) {
-    const who = [one.name || t("share.audit.home"), one.role && t(`share.role.${one.role}`), one.way && t(`share.way.${one.way}`), one.address].filter(Boolean).join(" · ");
+    // without a name: whoever sat here while nothing was shared; without a role: nobody who came in
+    const person = one.name ? [one.name, t(`share.role.${one.role}`)] : one.role ? [t("share.audit.home")] : [];
+    const from = one.name || !one.role ? [t(`share.way.${one.way}`), one.address] : [];
+    const who = [...person, ...from].filter(Boolean).join(" · ");
     return el("li", {}, el("time", { class: "l-mono", datetime: one.at }, fmt.date(one.at)), el("div", {}, el("span", {}, one.text), el("span", { class: "l-hint" }, who)));
   }
 }
