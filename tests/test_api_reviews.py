@@ -151,6 +151,7 @@ def test_opening_closing_and_dealing_with_comments(by: As, review: dict[str, Any
     answer = by(ANA).post(f"{at}/comments", json={"version": 1, "at": 0, "text": "hello?"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "review.closed")
     assert owner.patch(at, json={"open": True}).json()["open"] is True
+    assert owner.get(f"/queues/{review['queue_id']}/review").json() == owner.get(at).json()
     verdict = by(ANA).put(f"{at}/verdict", json={"version": 1, "approved": True}).json()["verdicts"]
     assert [(one["author"], one["approved"], one["mine"]) for one in verdict] == [("Ana", True, True)]
     assert by(ANA).put(f"{at}/verdict", json={"version": 1, "approved": None}).json()["verdicts"] == []
