@@ -35,7 +35,11 @@ class Item:
 
 def flags() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("launch.py uninstall", description="Remove Lanterna. docs/updating.md")
-    parser.add_argument("--keep", metavar="LIST", help=f"of {','.join(KEPT)}; none: nothing. Without it all are kept")
+    parser.add_argument(
+        "--keep",
+        metavar="LIST",
+        help=f"keep exactly these of {','.join(KEPT)}; none: nothing. Without it you are asked",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
