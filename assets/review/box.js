@@ -8,6 +8,7 @@ let drawing = false;
 function startDrawing(byKeyboard) {
   film.pause();
   drawing = true;
+  begun();
   pin(film.now());
   $("board").hidden = false;
   drawBoxButton();

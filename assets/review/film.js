@@ -17,7 +17,7 @@ const film = {
   toggle: () => (film.playing() ? film.pause() : film.play()),
   seek(to) {
     const at = Math.min(Math.max(0, to), Math.max(0, seconds - frameSeconds / 2));
-    $("frame").classList.add("begun");
+    begun();
     if (broken) broken.at = at;
     else if (video.readyState) video.currentTime = at;
     else begin = at;
@@ -59,6 +59,9 @@ function goTo(scene) {
   tell(t("at_scene", { scene: numbered(scene), time: clock(scene.start) }));
 }
 
+/** From here on nothing lies over the picture that is looked at. */
+const begun = () => $("frame").classList.add("begun");
+
 // ---- the clock
 function moved() {
   const at = film.now();
@@ -80,7 +83,7 @@ function running() {
 
 function drawPlaying() {
   const playing = film.playing();
-  if (playing) $("frame").classList.add("begun"); // from then on nothing lies over the picture that is looked at
+  if (playing) begun();
   setIcon($("play"), playing ? "pause" : "play");
   name($("play"), t(playing ? "pause" : "play"));
   if (playing) running();

@@ -174,6 +174,7 @@ def test_words_stay_with_their_moment(film: Film, site: Any, visit: Any) -> None
     page.reload()
     expect(page.get_by_label("Your comment")).to_have_value("Here it began")  # a phone may close a page at any time
     assert at(page) == pytest.approx(3, abs=0.002)
+    page.get_by_role("slider").fill("0.5")
     page.locator("#send").click()
     expect(page.locator(".entry", has_text="Here it began")).to_be_visible()
     assert film.said(site, "Here it began")[0]["at"] == 3
