@@ -97,10 +97,12 @@ def test_a_private_take_withholds_every_address_of_its_version(
 ) -> None:  # fmt: skip
     at = f"/reviews/{review['id']}"
     said = by(ANA).post(f"{at}/comments", json={"version": 1, "at": 0, "text": "look"}).json()["id"]
+    scenes = studio.queues.get(review["queue_id"])["scenes"]
     addresses = [at, f"{at}?version=1", f"{at}/versions/1/film", f"{at}/versions/1/poster.jpg",
-                 f"{at}/versions/1/subtitles.vtt", f"/comments/{said}/frame"]  # fmt: skip
+                 f"{at}/versions/1/subtitles.vtt", f"/comments/{said}/frame",
+                 *(f"{at}/versions/1/scenes/{scene['id']}/poster.jpg" for scene in scenes)]  # fmt: skip
     there = [by(ANA).get(address).status_code for address in addresses]
-    assert there == [200] * 6
+    assert there == [200] * (6 + len(scenes))
     take = studio.queues.get(review["queue_id"])["scenes"][0]["take"]["id"]
     studio.takes.mark(take, {"private": True})
     answers = [by(ANA).get(address) for address in addresses]
@@ -123,6 +125,7 @@ def test_what_is_not_there_is_said(by: As, review: dict[str, Any]) -> None:
         ("GET", "/reviews/none"): (404, "review.unknown"),
         ("GET", f"{at}?version=2"): (404, "review.no_version"),
         ("GET", f"{at}/versions/2/film"): (404, "review.no_version"),
+        ("GET", f"{at}/versions/1/scenes/none/poster.jpg"): (404, "review.no_picture"),
         ("GET", "/comments/none/frame"): (404, "comment.unknown"),
         ("DELETE", "/comments/none"): (404, "comment.unknown"),
         ("GET", "/queues/none/review"): (404, "queue.unknown"),

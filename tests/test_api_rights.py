@@ -19,7 +19,9 @@ OPEN_TO_ALL = {"/sign-in", "/invite/{token}", "/health", "/healthz", "/ready", "
 REVIEWERS = {
     "GET /review", "GET /review/{review_id}", "GET /api/reviews", "GET /api/reviews/{review_id}",
     "GET /api/reviews/{review_id}/versions/{number}/film", "GET /api/reviews/{review_id}/versions/{number}/poster.jpg",
-    "GET /api/reviews/{review_id}/versions/{number}/subtitles.vtt", "POST /api/reviews/{review_id}/comments",
+    "GET /api/reviews/{review_id}/versions/{number}/subtitles.vtt",
+    "GET /api/reviews/{review_id}/versions/{number}/scenes/{scene_id}/poster.jpg",
+    "POST /api/reviews/{review_id}/comments",
     "PUT /api/reviews/{review_id}/verdict", "GET /api/comments/{comment_id}/frame", "DELETE /api/comments/{comment_id}",
     "GET /api/me", "PATCH /api/me", "GET /api/dictionary", "POST /sign-out",
 }  # fmt: skip

@@ -236,6 +236,7 @@ PEOPLE = {  # tests/test_api_rights.py
 }  # fmt: skip
 REVIEWS = {  # tests/test_api_reviews.py
     ("GET", "/queues/{}/review"), ("POST", "/queues/{}/review"), ("GET", "/reviews"), ("GET", "/reviews/{}"),
+    ("GET", "/reviews/{}/versions/{}/scenes/{}/poster.jpg"),
     ("PATCH", "/reviews/{}"), ("GET", "/reviews/{}/versions/{}/film"), ("GET", "/reviews/{}/versions/{}/poster.jpg"),
     ("GET", "/reviews/{}/versions/{}/subtitles.vtt"), ("POST", "/reviews/{}/comments"), ("PUT", "/reviews/{}/verdict"),
     ("GET", "/reviews/{}/package"), ("POST", "/reviews/{}/comments/import"), ("GET", "/scenes/{}/comments"),

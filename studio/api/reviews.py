@@ -140,6 +140,12 @@ def version_subtitles(request: Request, review_id: str, number: int = NUMBER) ->
     return _file(studio_of(request).reviewing.subtitles(review_id, number, visitor_of(request)), "text/vtt")
 
 
+@router.get("/reviews/{review_id}/versions/{number}/scenes/{scene_id}/poster.jpg")
+def scene_picture(request: Request, review_id: str, scene_id: str, number: int = NUMBER) -> FileResponse:
+    """A small still of a scene as this version shows it."""
+    return _file(studio_of(request).reviewing.picture(review_id, number, scene_id, visitor_of(request)), "image/jpeg")
+
+
 @router.post("/reviews/{review_id}/comments", status_code=201)
 def add_comment(request: Request, review_id: str, body: NewComment) -> dict[str, Any]:
     """Say something about a moment, or wish for a retake of its scene."""

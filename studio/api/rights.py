@@ -25,7 +25,7 @@ EVERYBODY: Sequence[tuple[Sequence[str], str]] = (  # who is signed in
 REVIEWER: Sequence[tuple[Sequence[str], str]] = (
     (READ, r"/review(/[^/]+)?"),
     (READ, r"/api/reviews(/[^/]+)?"),
-    (READ, r"/api/reviews/[^/]+/versions/\d+/(film|poster\.jpg|subtitles\.vtt)"),
+    (READ, r"/api/reviews/[^/]+/versions/\d+/(film|poster\.jpg|subtitles\.vtt|scenes/[^/]+/poster\.jpg)"),
     (("POST",), r"/api/reviews/[^/]+/comments"),
     (("PUT",), r"/api/reviews/[^/]+/verdict"),
     (READ, r"/api/comments/[^/]+/frame"),

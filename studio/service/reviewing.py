@@ -226,6 +226,18 @@ class Reviewing:
         drawn = stem.with_name(stem.name + POSTER)
         return drawn if drawn.is_file() else self._runner.small_picture(self._film(version), stem, POSTER)
 
+    def picture(self, review_id: str, number: int, scene_id: str, visitor: Visitor) -> Path:
+        """A small still of a scene, of the take that this version shows. Raises NotFound where there is none."""
+        version = self.version(review_id, number, visitor)
+        take_id = next((scene.take_id for scene in version["scenes"] if scene.scene_id == scene_id), None)
+        if take_id is None:
+            raise NotFound("review.no_picture", version=number)
+        take = self._store.takes.get(take_id)
+        found = self._runner.small_picture(take.path, self._runner.assigner.posters(take.job_id), POSTER)
+        if not found.is_file():
+            raise NotFound("review.no_picture", version=number)
+        return found
+
     def frame(self, comment_id: str, visitor: Visitor) -> Path:
         """What the film shows where a comment stands."""
         comment = self._store.reviews.comment(comment_id)
