@@ -7,10 +7,17 @@ import re
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
+from studio.api.guard import VISITOR
+from studio.api.review_page import routes
+from studio.domain import Visitor
+from studio.errors import NotFound
 from studio.service import LANGUAGES
 from studio.service.review_page import SCRIPTS, TAGS, WORDS, ReviewPages, in_script
 from studio.service.words import Words
@@ -216,3 +223,72 @@ def test_the_offline_page_carries_film_and_subtitles(pages: ReviewPages) -> None
     read = Read(pages.offline(view(), "pt", film="film.mp4", subtitles=text))
     assert read.facts()["subtitles"] == text and read.facts()["offline"] is True
     assert ("video", "src", "film.mp4") in read.attributes and read.tags.count("script") == 1
+
+
+# ------------------------------------------------------------------------------------------------ its address
+def seen_by(visitor: Visitor, reviews: int = 1) -> TestClient:
+    """The pages of a studio with some films, for somebody whom the door let in."""
+
+    def found(review_id: str, who: Visitor, version: int | None) -> dict[str, Any]:
+        if review_id != view()["id"]:
+            raise NotFound("review.unknown", review=review_id)
+        return view() | {"me": {"name": who.name, "role": who.role}, "asked": version}
+
+    listed = [
+        {"id": view()["id"], "name": f"Film {n}", "open": True, "version": 2, "comments": n, "verdict": None}
+        for n in range(reviews)
+    ]
+    studio: Any = SimpleNamespace(
+        words=Words(ASSETS / "locales"), settings=SimpleNamespace(assets_dir=ASSETS),
+        reviewing=SimpleNamespace(list=lambda who: listed, view=found),
+    )  # fmt: skip
+    site = Starlette(routes=routes(studio))
+
+    async def let_in(scope: Any, receive: Any, send: Any) -> None:
+        await site(scope | {VISITOR: visitor}, receive, send)
+
+    return TestClient(let_in, follow_redirects=False)
+
+
+ANA = Visitor(person_id="p", name="Ana", role="reviewer", way="share")
+GUEST = Visitor(person_id="g", name="Guest", role="reviewer", way="share", queue_id="q")
+FILM = f"/review/{view()['id']}"
+
+
+def test_the_answer_is_packed_private_and_has_its_policy() -> None:
+    answer = seen_by(ANA).get(FILM)
+    assert answer.headers["content-encoding"] == "gzip" and answer.headers["cache-control"] == "no-store"
+    assert hashed(Read(answer.text).texts["script"][0]) in answer.headers["content-security-policy"]
+    plain = seen_by(ANA).get(FILM, headers={"accept-encoding": "identity"})
+    assert plain.text == answer.text and "content-encoding" not in plain.headers
+    assert Read(answer.text).facts()["view"]["me"] == {"name": "Ana", "role": "reviewer"}
+
+
+def test_a_version_is_asked_for_by_its_number() -> None:
+    client = seen_by(ANA)
+    assert Read(client.get(f"{FILM}?version=1").text).facts()["view"]["asked"] == 1
+    for wrong in ("x", "-1", "1.5", "9" * 30, "\u0661"):
+        answer = client.get(FILM, params={"version": wrong})
+        assert answer.status_code == 404 and "<h1>This review has no version" in answer.text
+
+
+def test_what_is_not_there_says_what_to_do() -> None:
+    answer = seen_by(ANA).get("/review/unknown?lang=pt")
+    words = Words(ASSETS / "locales").error({"code": "review.unknown", "params": {}}, "pt")
+    assert answer.status_code == 404 and words["message"] in answer.text and words["hint"] in answer.text
+    assert "script" not in Read(answer.text).tags
+
+
+def test_who_was_invited_to_one_film_is_taken_to_it() -> None:
+    answer = seen_by(GUEST).get("/review")
+    assert (answer.status_code, answer.headers["location"]) == (303, FILM[1:])
+    assert seen_by(GUEST, reviews=0).get("/review").status_code == 200
+    listed = Read(seen_by(ANA, reviews=2).get("/review").text)
+    assert listed.texts["b"] == ["Film 0", "Film 1"] and "1 comment" in listed.texts["small"][1]
+
+
+def test_the_page_speaks_the_visitors_language() -> None:
+    client = seen_by(ANA)
+    assert 'lang="pt-BR"' in client.get(FILM, headers={"accept-language": "pt-PT,en;q=0.5"}).text
+    assert 'lang="zh-Hans"' in client.get(FILM, headers={"cookie": "lanterna_lang=zh", "accept-language": "pt"}).text
+    assert 'lang="en"' in client.get(f"{FILM}?lang=en", headers={"cookie": "lanterna_lang=zh"}).text

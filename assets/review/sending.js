@@ -85,11 +85,7 @@ function unanswered(status) {
   if (status !== TOO_OFTEN) away += 1;
   const pause = status === TOO_OFTEN ? POLL_S : AWAY_S[Math.min(away, AWAY_S.length) - 1];
   stopWaiting();
-  later = setTimeout(() => {
-    later = 0;
-    if (outbox.length) flush();
-    else look();
-  }, pause * 1000);
+  later = setTimeout(() => (outbox.length ? flush() : look()), pause * 1000);
   drawLink();
 }
 

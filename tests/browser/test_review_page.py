@@ -383,6 +383,14 @@ def test_a_film_that_was_deleted_says_so(site: Any, visit: Any) -> None:
     expect(page.get_by_role("alert").filter(has_text="was deleted")).to_contain_text("ask the studio for a new one")
 
 
+def test_the_list_leads_to_the_film(film: Film, site: Any, visit: Any) -> None:
+    page = visit(f"{site.url}/review")
+    link = page.get_by_role("link", name=re.compile("^The Lamp <script> Version 1"))
+    link.click()
+    page.wait_for_url(f"**/review/{film.id}")
+    expect(page.get_by_role("heading", name="The Lamp <script>")).to_be_visible()
+
+
 # ------------------------------------------------------------------------------------------------ keys, readers, thumbs
 def test_everything_is_done_by_keys(film: Film, site: Any, visit: Any) -> None:
     page = visit(film)
@@ -484,8 +492,9 @@ def test_every_control_has_a_name(film: Film, visit: Any) -> None:
 
 
 @pytest.mark.parametrize(("width", "lang"), [(1600, "en"), (390, "zh")])
-def test_every_text_stands_out(film: Film, visit: Any, width: int, lang: str) -> None:
+def test_every_text_stands_out(film: Film, visit: Any, shot: Any, width: int, lang: str) -> None:
     page = visit(film, width, 900, lang)
+    shot(page, f"review_{width}_{lang}")
     page.locator("#me").click()
     page.wait_for_function("() => document.querySelectorAll('#scenes li').length === 2")
     assert page.evaluate(f"{PROBES}.faint({LOWEST_CONTRAST})") == []
