@@ -65,11 +65,11 @@ class ReviewPages:
 
     # ------------------------------------------------------------------------------------------ parts
     def _film(self, view: View, lang: str, *, offline: bool, film: str, poster: str = "", subtitles: str = "") -> str:
-        said = len(json.dumps([view["comments"], view["verdicts"]]))
-        later = not offline and said > MOST_SAID
+        later = not offline and len(json.dumps([view["comments"], view["verdicts"]])) > MOST_SAID
         facts = {
-            "view": view | {"comments": [], "verdicts": []} if later else view, "later": later, "lang": TAGS[lang], "offline": offline,
-            "api": API, "film": film, "subtitles": subtitles, "words": self._said_by_script(lang, offline),
+            "view": view | {"comments": [], "verdicts": []} if later else view, "later": later, "offline": offline,
+            "lang": TAGS[lang], "api": API, "film": film, "subtitles": subtitles,
+            "words": self._said_by_script(lang, offline),
         }  # fmt: skip
         parts = {
             "lang": TAGS[lang],
