@@ -216,7 +216,7 @@ def _serve(
 
     url = browser_url(settings)
     if settings.open_browser:
-        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+        threading.Thread(target=show, args=(settings, url), daemon=True).start()
     server = Server(
         uvicorn.Config(
             web_app(studio, lock.token), log_config=None, access_log=False, server_header=False, ws="none",
@@ -237,6 +237,16 @@ def _serve(
 
 def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def show(settings: Settings, url: str) -> None:
+    """The page, in a window of its own where that is wished."""
+    if settings.window:
+        from studio.reach import window
+
+        window.show(url, settings.cache_dir / "window")
+    else:
+        webbrowser.open(url)
 
 
 def browser_url(settings: Settings) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from studio import __version__
 from studio.cli import making, models, producing, voices
+from studio.cli.beside import open_studio
 from studio.cli.flags import DataDir, Flag, Lang, MediaRoots, OutputDir, flags, speaking
 
 EPILOG = "Set up with `launch.py install`, test with `launch.py test`. docs/settings.md lists every setting."
@@ -56,6 +57,8 @@ def start(
     share: Annotated[bool | None, Flag("--share", help="A public link through Gradio's tunnel. Needs --auth.")] = None,
     auth: Annotated[str | None, Flag("--auth", help="user:password that opens the studio.")] = None,
     no_browser: Annotated[bool, Flag("--no-browser", help="Do not open the page.")] = False,
+    window: Annotated[bool, Flag("--window", help="Show the page in a window of its own.")] = False,
+    or_show: Annotated[bool, Flag("--or-show", help="Show the studio that is open already, where one is.")] = False,
     output_dir: OutputDir = None,
     data_dir: DataDir = None,
     media_root: MediaRoots = None,
@@ -71,7 +74,7 @@ def start(
         return
     context.obj = flags(
         context, host=listen, port=port, share=share, auth=auth, output_dir=output_dir, data_dir=data_dir,
-        media_roots=media_root, lang=lang, open_browser=False if no_browser else None,
+        media_roots=media_root, lang=lang, open_browser=False if no_browser else None, window=True if window else None,
         offline=True if offline else None,
     )  # fmt: skip
     if context.invoked_subcommand and not print_config:
@@ -84,7 +87,11 @@ def start(
         if print_config:
             speaker.table(settings.described())
             raise typer.Exit
-        from studio.app import serve
+        from studio.app import serve, show
 
+        if or_show and (url := open_studio(settings)):
+            speaker.say("cli.shown", url=url)
+            show(settings, url)
+            raise typer.Exit
         serve(settings, lambda url: speaker.say("cli.open", url=url))
         speaker.say("cli.closed")
