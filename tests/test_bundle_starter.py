@@ -24,7 +24,7 @@ def starter() -> ModuleType:
 
 
 WINDOWS = PureWindowsPath(r"D:\Meus filmes\José & Ação\Lanterna-program")
-LINUX = PurePosixPath("/home/josé/Meus filmes/Lanterna-program")
+LINUX = PurePosixPath("/home/user/filmes do José/Lanterna-program")
 
 
 def test_where_things_lie_in_a_bundle_on_windows(starter: ModuleType) -> None:
@@ -188,3 +188,12 @@ def test_the_shell_script_passes_arguments_on_whole(tmp_path: Path) -> None:
     clicked = subprocess.run([starter_script], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     words = [line.strip("[]") for line in clicked.stdout.splitlines()]
     assert [word for word in words if not word.startswith("/")] == ["install", "--or-show", "--window"]
+
+
+def test_what_a_click_asks_for_is_known_to_the_command_line(starter: ModuleType) -> None:
+    from typer.main import get_command
+
+    from studio.cli import cli
+
+    known = {name for option in get_command(cli).params for name in option.opts}
+    assert set(starter.USUAL) <= known
