@@ -162,6 +162,7 @@ function offerCaptions(text) {
   captions.mode = "hidden";
   cues(text).forEach((cue) => captions.addCue(cue));
   $("captions").hidden = false;
+  if (recall("captions", false)) toggleCaptions();
 }
 
 function toggleCaptions() {
