@@ -8,7 +8,9 @@ because the door asks at each request.
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -37,7 +39,8 @@ class _Session:
 
 
 class People:
-    """`_lock` protects what is held of sessions; `_arriving` lets one person come by an invitation at a time."""
+    """`_lock` protects what is held of sessions; `_reading` keeps an older reading of them from replacing a newer one;
+    `_arriving` lets one person come by an invitation at a time, and none while one is revoked."""
 
     def __init__(
         self, store: Store, hosts: Hosts, at_home: bool, clock: Callable[[], float] = time.time,
@@ -49,9 +52,10 @@ class People:
         self._sessions: dict[str, _Session] = {}
         self._live: frozenset[str] = frozenset()
         self._seen: dict[str, str] = {}
+        self._closed: Counter[Way] = Counter()  # how often each way was
         self.came: Callable[[Visitor, str, str], None] = lambda visitor, how, address: None
         self.refused: Callable[[Way, str], None] = lambda way, address: None
-        self._lock, self._arriving = Lock(), Lock()
+        self._lock, self._reading, self._arriving = Lock(), Lock(), Lock()
         self._reload()
 
     @property
@@ -102,7 +106,8 @@ class People:
     def try_password(self, name: str, password: str, way: Way, address: str, agent: str = "") -> tuple[str, Visitor]:
         """A new session. Raises Forbidden("sign_in.wrong") or TooOften("sign_in.wait", seconds)."""
         try:
-            token, visitor = self._open(self._with_password(name, password, way, address), way, address, agent)
+            with self._while_open(way):
+                token, visitor = self._open(self._with_password(name, password, way, address), way, address, agent)
         except (Forbidden, TooOften):
             self.refused(way, address)
             raise
@@ -146,8 +151,19 @@ class People:
 
     def end_way(self, way: Way) -> None:
         """Everybody who came by it has to sign in anew, once it is there again."""
+        self._closed[way] += 1
         self._rows.end_way(way)
         self._reload()
+
+    @contextmanager
+    def _while_open(self, way: Way) -> Iterator[None]:
+        """Raises Forbidden where the way was closed meanwhile: a session opened too late ends with the others."""
+        before = self._closed[way]
+        yield
+        if self._closed[way] != before:
+            self._rows.end_way(way)
+            self._reload()
+            raise Forbidden("sign_in.wrong")
 
     def here(self) -> int:
         """People whose browser asked for something in the last minutes."""
@@ -162,27 +178,30 @@ class People:
             return len({session.visitor.person_id for session in self._sessions.values()})
 
     def _open(self, row: Row, way: Way, address: str, agent: str, expires: str = "") -> tuple[str, Visitor]:
+        """Raises Forbidden where that person is not any more what they were when they were asked who they are."""
         token = secrets.token_urlsafe(32)
         self._rows.open_session(
-            person_id=row["id"], digest=_digest(token), way=way, address=address[:MOST_AGENT],
+            row, digest=_digest(token), way=way, address=address[:MOST_AGENT],
             agent=one_line(agent)[:MOST_AGENT], expires=expires or self._stamp(SESSION_DAYS * 86400),
         )  # fmt: skip
         self._reload()
         visitor = self.visitor(token, way)
-        assert visitor is not None
+        if visitor is None:
+            raise Forbidden("sign_in.wrong")
         return token, visitor
 
     def _reload(self) -> None:
-        rows = self._rows.sessions()
-        with self._lock:
-            self._sessions = {
-                row["digest"]: _Session(
-                    Visitor(row["person_id"], row["name"], row["role"], row["way"], row["id"], row["queue_id"]),
-                    row["expires"],
-                )
-                for row in rows
-            }
-            self._live = frozenset(row["id"] for row in rows)
+        with self._reading:
+            rows = self._rows.sessions()
+            with self._lock:
+                self._sessions = {
+                    row["digest"]: _Session(
+                        Visitor(row["person_id"], row["name"], row["role"], row["way"], row["id"], row["queue_id"]),
+                        row["expires"],
+                    )
+                    for row in rows
+                }
+                self._live = frozenset(row["id"] for row in rows)
 
     # ------------------------------------------------------------------------------------------ people
     def has_owner(self) -> bool:
@@ -272,10 +291,16 @@ class People:
         return [{name: row[name] for name in names} | {"state": self._state(row)} for row in self._rows.invitations()]
 
     def revoke_invitation(self, invitation_id: str, forget: bool = False) -> None:
-        """The link opens nothing any more, at once. `forget`: it leaves the list too."""
-        self._rows.revoke(invitation_id)
-        if forget:
-            self._rows.forget_invitation(invitation_id)
+        """The link opens nothing any more, at once, nor does a password that was chosen by it. `forget`: it leaves the
+        list too; one that is over takes nobody with it."""
+        row = next((one for one in self._rows.invitations() if one["id"] == invitation_id), None)
+        with self._arriving:
+            if not (forget and row and self._state(row) in ("expired", "revoked")):
+                for person in self._rows.came_by(invitation_id):
+                    self._another_owner(person)
+                self._rows.revoke(invitation_id)
+            if forget:
+                self._rows.forget_invitation(invitation_id)
         self._reload()
 
     def invited(self, token: str) -> View:
@@ -296,7 +321,7 @@ class People:
     ) -> tuple[str, Visitor]:  # fmt: skip
         """A session for whom the link was meant: a new person, or the one who came by it before. Those with a password
         sign in with it the next time; a reviewer without one comes back by the link while it holds."""
-        with self._arriving:
+        with self._arriving, self._while_open(way):
             invited, row = self.invited(token), self._invitation(token)
             if invited["returns"]:
                 person = self._rows.came_by(row["id"])[0]

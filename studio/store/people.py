@@ -9,6 +9,7 @@ from studio.errors import Conflict, NotFound
 from studio.store.database import Connection, Row, now
 
 AUDIT_ROWS = 20_000  # kept; the oldest go first
+MOST_SESSIONS = 50  # of a person
 
 
 class People:
@@ -92,7 +93,7 @@ class People:
         return invitation_id
 
     def revoke(self, invitation_id: str) -> None:
-        """Its link opens nothing any more, and the sessions of those who came by it end."""
+        """Its link opens nothing any more, the sessions of those who came by it end, and so do their passwords."""
         self.invitation_of(invitation_id)
         with self._c.write():
             self._c.execute(
@@ -102,6 +103,7 @@ class People:
                 "delete from sessions where person_id in (select id from people where invitation_id = ?)",
                 [invitation_id],
             )
+            self._c.execute("update people set password = '' where invitation_id = ?", [invitation_id])
 
     def forget_invitation(self, invitation_id: str) -> None:
         """One that is over leaves the list."""
@@ -117,11 +119,21 @@ class People:
             [now()],
         )
 
-    def open_session(self, **values: Any) -> str:
+    def open_session(self, person: Row, **values: Any) -> str:
+        """Its id; "" where the person is not any more as in `person`. Of many, the oldest of that person end."""
         session_id = new_id()
         with self._c.write():
+            if self._c.row("select * from people where id = ?", [person["id"]]) != person:
+                return ""
             self._c.execute("delete from sessions where expires <= ?", [now()])
-            self._c.insert("sessions", {"id": session_id, "created": now(), "seen": now(), **values})
+            self._c.execute(
+                "delete from sessions where id in"
+                " (select id from sessions where person_id = ? order by id desc limit -1 offset ?)",
+                [person["id"], MOST_SESSIONS - 1],
+            )
+            self._c.insert(
+                "sessions", {"id": session_id, "person_id": person["id"], "created": now(), "seen": now(), **values}
+            )
         return session_id
 
     def seen(self, at: Mapping[str, str]) -> None:
