@@ -25,10 +25,10 @@ READY = """() => new Promise((done) => {
   look();
 })"""
 WATCH = """
-addEventListener("DOMContentLoaded", () => (window.controls = performance.now()));
+addEventListener("DOMContentLoaded", () => (window.readyAt = performance.now()));
 addEventListener("DOMContentLoaded", () => {
   const video = document.querySelector("video");
-  const shown = () => (window.frame ??= performance.now());
+  const shown = () => (window.shownAt ??= performance.now());
   if (video.readyState >= 2) shown(); else video.addEventListener("loadeddata", shown);
 });
 """
@@ -65,9 +65,9 @@ def visit(browser: Any, url: str, speed: tuple[int, int, float]) -> tuple[float,
     )
     answer = page.goto(url, wait_until="domcontentloaded")
     size = answer.request.sizes()["responseBodySize"]
-    page.wait_for_function("() => window.frame", timeout=LONGEST_MS)
+    page.wait_for_function("() => window.shownAt", timeout=LONGEST_MS)
     paint = page.evaluate(READY)
-    controls, frame = page.evaluate("() => [window.controls, window.frame]")
+    controls, frame = page.evaluate("() => [window.readyAt, window.shownAt]")
     context.close()
     return size, paint, controls, frame
 
