@@ -132,6 +132,16 @@ def test_start_flags_reach_the_studio(home, monkeypatch):
     assert found.auth is not None and found.auth.get_secret_value() == "a:b"
 
 
+def test_the_users_own_proxy_is_named_by_flags(home, monkeypatch):
+    seen: list[Settings] = []
+    monkeypatch.setattr(app, "serve", lambda settings, say: seen.append(settings))
+    named = ["--allowed-host", "a.example", "--allowed-host", "b.example", "--trusted-proxy", "172.18.0.0/16"]
+    assert main([*named, "--trusted-proxy", "::1", "--root-path", "/films/", "--auth", "a:b"]) == 0
+    found = seen[0]
+    assert (found.allowed_hosts, found.trusted_proxies) == (["a.example", "b.example"], ["172.18.0.0/16", "::1"])
+    assert (found.root_path, found.origin("root_path")) == ("/films", "flag")
+
+
 @pytest.mark.parametrize(("lang", "word"), [("en", "password"), ("pt", "senha"), ("zh", "密码")])
 def test_errors_are_in_the_users_language_with_the_cure(home, capsys, lang, word):
     assert main(["--listen", "--lang", lang]) == 1

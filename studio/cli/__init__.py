@@ -56,6 +56,15 @@ def start(
     port: Annotated[int | None, Flag("--port", min=1, max=65535)] = None,
     share: Annotated[bool | None, Flag("--share", help="A public link through Gradio's tunnel. Needs --auth.")] = None,
     auth: Annotated[str | None, Flag("--auth", help="user:password that opens the studio.")] = None,
+    allowed_host: Annotated[
+        list[str] | None, Flag("--allowed-host", help="A name your own proxy has the studio under; may be repeated.")
+    ] = None,
+    root_path: Annotated[
+        str | None, Flag("--root-path", help="The path below which your own proxy shows the studio.")
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None, Flag("--trusted-proxy", help="The address of your own proxy; may be repeated.")
+    ] = None,
     no_browser: Annotated[bool, Flag("--no-browser", help="Do not open the page.")] = False,
     window: Annotated[bool, Flag("--window", help="Show the page in a window of its own.")] = False,
     or_show: Annotated[bool, Flag("--or-show", help="Show the studio that is open already, where one is.")] = False,
@@ -73,7 +82,8 @@ def start(
         typer.echo(f"Lanterna {__version__}")
         return
     context.obj = flags(
-        context, host=listen, port=port, share=share, auth=auth, output_dir=output_dir, data_dir=data_dir,
+        context, host=listen, port=port, share=share, auth=auth, allowed_hosts=allowed_host, root_path=root_path,
+        trusted_proxies=trusted_proxy, output_dir=output_dir, data_dir=data_dir,
         media_roots=media_root, lang=lang, open_browser=False if no_browser else None, window=True if window else None,
         offline=True if offline else None,
     )  # fmt: skip
