@@ -1,6 +1,8 @@
-// The strip of scenes: where each begins, what is new in it, who approved it. Their pictures come from the film as it is seen.
+// The strip of scenes: where each begins, what is new in it, who approved it. Their pictures come from the studio; offline,
+// and where it has none, from the film as it is seen.
 const PICTURE = [192, 108]; // pixels of a card's picture, at most
 const cards = new Map();
+const pictured = new Set(); // ids of scenes that show something
 
 /** {mine, others: [names], before}: who approved a scene, or the film (""), in this version; `before`: an earlier one. */
 function approvals(sceneId) {
@@ -22,9 +24,13 @@ function makeCard(scene) {
     facts: el("span", { class: "facts" }),
     approve: el("button", { type: "button", class: "ok", onclick: () => approve(scene.scene_id, !approvals(scene.scene_id).mine) }),
   };
+  const still = !offline && el("img", {
+    alt: "", loading: "lazy", fetchpriority: "low", src: `${facts.api}reviews/${view.id}/versions/${view.version.number}/scenes/${scene.scene_id}/poster.jpg`,
+    onload: () => (pictured.add(scene.scene_id), still.classList.add("there")), onerror: () => still.remove(),
+  });
   const badge = scene.change && el("span", { class: `badge ${scene.change}` }, t(`change.${scene.change}`));
   card.go = el("button", { type: "button", class: "go", onclick: () => goTo(scene) },
-    el("span", { class: "pic" }, card.picture, el("span", { class: "num" }, String(scene.number).padStart(2, "0")), badge),
+    el("span", { class: "pic" }, still, card.picture, el("span", { class: "num" }, String(scene.number).padStart(2, "0")), badge),
     el("span", { class: "name" }, scene.title || t("scene", { n: scene.number })), card.facts);
   card.node = el("li", { class: "scene" }, card.go, card.approve);
   return card;
@@ -49,7 +55,6 @@ function drawScenes() {
 }
 
 let lit = null;
-const pictured = new Set();
 
 function followScenes(at, scene) {
   if (scene && video.readyState >= 2 && !video.seeking && !pictured.has(scene.scene_id) && at > scene.start + Math.min(0.6, scene.duration / 4)) {

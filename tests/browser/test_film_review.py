@@ -142,7 +142,15 @@ def test_the_page_is_light(film: Film, site: Any, visit: Any) -> None:
     sizes = asked[0].sizes()
     assert sizes["responseBodySize"] < DOCUMENT_BYTES
     paths = {urlsplit(one.url).path.removeprefix(f"/api/reviews/{film.id}/versions/1/") for one in asked}
-    assert paths <= {f"/review/{film.id}", "film", "poster.jpg", "subtitles.vtt"}
+    stills = {f"scenes/{scene['scene_id']}/poster.jpg" for scene in film.scenes}
+    assert paths - stills <= {f"/review/{film.id}", "film", "poster.jpg", "subtitles.vtt"}
+
+
+def test_scenes_show_a_still_before_the_film_is_seen(film: Film, site: Any, visit: Any) -> None:
+    page = visit(film)
+    shown = page.locator("#scenes .pic img.there")
+    expect(shown).to_have_count(len(film.scenes))
+    assert shown.first.evaluate("image => image.naturalWidth") > 0
 
 
 # ------------------------------------------------------------------------------------------------ saying something
