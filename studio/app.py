@@ -199,8 +199,9 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     signal.signal(signal.SIGTERM, _leave)  # so that the blocks below close what they opened
     try:
         with closing(build_studio(settings)) as studio:
-            if wished(settings) and not (settings.auth or studio.people.has_owner()):
-                raise Unavailable("app.needs_auth", host=settings.host, origin=settings.origin("host"))
+            if not (settings.local_only or settings.auth or studio.people.has_owner()):
+                asked = ", ".join(f"{name} ({settings.origin(name)})" for name in settings.opens)
+                raise Unavailable("app.needs_auth", asked=asked)
             with listen(settings) as listener:
                 _serve(studio, settings, lock, listener, say)
     finally:

@@ -36,6 +36,7 @@ EXPORTED = "LANTERNA_EXPORTED"  # environment: what `export` wrote over, so that
 REPOSITORY = re.compile(r"[a-z0-9][a-z0-9._-]*=[\w.-]+/[\w.-]+")  # one entry of `model_repos`
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BELOW = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")  # a `root_path`
+BY_PROXY = ("allowed_hosts", "root_path", "trusted_proxies")  # each says that a proxy of the user's own leads in
 OURS = re.compile(  # how addresses of the studio begin: a `root_path` like one of them would lead astray
     r"/(api|ui|assets|config|gradio_api|static|svelte|login|logout|monitoring|sign-in|sign-out|invite|review|health"
     r"|healthz|ready|download|file|generate|nqueues|projects|queue|skyreels|soul|status|stream|system-prompt|tasks"
@@ -355,14 +356,22 @@ class Settings(BaseSettings):
         return ROOT / "assets"
 
     @property
+    def opens(self) -> list[str]:
+        """The settings by which somebody besides this computer may reach the studio."""
+        found = {"host": self.host not in LOOPBACK, "share": self.share}
+        found |= {name: bool(getattr(self, name)) for name in BY_PROXY}
+        return [name for name, is_set in found.items() if is_set]
+
+    @property
     def local_only(self) -> bool:
         """Nobody but this computer can reach the studio."""
-        return self.host in LOOPBACK and not self.share and not self.trusted_proxies
+        return not self.opens
 
     @property
     def at_home(self) -> bool:
-        """It is one user's own while nothing is shared: no password speaks of others, no proxy leads in."""
-        return self.auth is None and not (self.allowed_hosts or self.trusted_proxies)
+        """It is one user's own while nothing is shared: no password speaks of others, no proxy leads in. A proxy may
+        send nothing by which its visitors could be told from the user."""
+        return self.auth is None and not set(BY_PROXY) & set(self.opens)
 
     @property
     def address(self) -> str:

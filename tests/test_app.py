@@ -174,11 +174,17 @@ def idle_server() -> Server:
     return Server(uvicorn.Config(lambda scope: None))
 
 
-@pytest.mark.parametrize("flags", [{"host": "0.0.0.0"}, {"host": "192.168.1.5"}, {"host": "::"}, {"share": True}])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"host": "0.0.0.0"}, {"host": "192.168.1.5"}, {"host": "::"}, {"share": True}, {"allowed_hosts": ["a.example"]},
+        {"root_path": "/films"}, {"trusted_proxies": ["127.0.0.1"]},
+    ],
+)  # fmt: skip
 def test_a_studio_without_a_password_stays_at_home(tmp_path, flags):
     with pytest.raises(Unavailable) as refused:
         app.serve(Settings(root=tmp_path, **flags), lambda url: pytest.fail("it opened"))
-    assert refused.value.code == "app.needs_auth"
+    assert (refused.value.code, refused.value.params["asked"]) == ("app.needs_auth", f"{next(iter(flags))} (flag)")
 
 
 def test_a_busy_port_is_named_with_its_holder_and_a_free_one(tmp_path):

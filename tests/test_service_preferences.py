@@ -136,7 +136,8 @@ def test_no_saved_folder_and_no_open_door_keeps_the_studio_from_starting(studio:
         with pytest.raises(Refused) as refused:
             studio.preferences.change(values)
         assert refused.value.code == "settings.no_folder", values
-    for values in ({"host": "0.0.0.0"}, {"host": ""}, {"share": True}):  # noqa: S104
+    proxies: list[dict[str, object]] = [{"allowed_hosts": ["a.example"]}, {"root_path": "/films"}]
+    for values in ({"host": "0.0.0.0"}, {"host": ""}, {"share": True}, *proxies):  # noqa: S104
         with pytest.raises(Unavailable) as open_door:
             studio.preferences.change(values)
         assert open_door.value.code == "app.needs_auth", values
@@ -234,7 +235,7 @@ def test_what_this_computer_runs_is_chosen_at_this_computer(build: Callable[...,
 
 
 def test_an_editor_may_not_even_read_them(build: Callable[..., Studio]) -> None:
-    studio = build(allowed_hosts=["studio.example.org"])
+    studio = build(allowed_hosts=["studio.example.org"], auth="me:password")
     studio.people.hosts.add("studio.example.org", "proxy")
     link = studio.people.invite("editor", "", None, 1, 1, AT_HOME)["token"]
     token, _ = studio.people.accept(link, "Ana", "a long password", "proxy", "")

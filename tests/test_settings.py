@@ -163,6 +163,45 @@ def test_local_only(tmp_path):
     assert not Settings(root=tmp_path, share=True).local_only
 
 
+def test_a_studio_that_a_proxy_leads_to_is_nobodys_own(tmp_path):
+    proxies = {"allowed_hosts": ["a.example"], "root_path": "/films", "trusted_proxies": ["127.0.0.1"]}
+    for name, value in proxies.items():
+        settings = Settings(root=tmp_path, **{name: value})
+        assert (settings.opens, settings.local_only, settings.at_home) == ([name], False, False)
+    assert Settings(root=tmp_path).at_home
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("/lanterna", "/lanterna"), ("/lanterna/", "/lanterna"), (" /a/b-c.d/~x// ", "/a/b-c.d/~x"), ("/", ""),
+        ("/apis", "/apis"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_root_path_is_written_in_one_way(tmp_path, written, means):
+    assert Settings(root=tmp_path, root_path=written).root_path == means
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "lanterna", "//lanterna", "/a//b", "/..", "/a/../b", "/.", "/a/.b", "/a?b", "/a#b", "/a b", "/a%2fb", "/a\\b",
+        "/é", "/a\r\nb", "https://a.example/b", "/api", "/api/x", "/ui", "/sign-in", "/review", "/gradio_api",
+    ],
+)  # fmt: skip
+def test_a_root_path_that_leads_astray_is_refused(tmp_path, written):
+    with pytest.raises(Refused) as refused:
+        Settings(root=tmp_path, root_path=written)
+    assert refused.value.params["setting"] == "root_path"
+
+
+@pytest.mark.parametrize("written", ["0.0.0.0/0", "::/0", "proxy.example", "127.0.0.1:80", "*", "10.0.0.0/40"])
+def test_a_trusted_proxy_is_an_address_and_never_everybody(tmp_path, written):
+    with pytest.raises(Refused) as refused:
+        Settings(root=tmp_path, trusted_proxies=["127.0.0.1", written])
+    assert refused.value.params["setting"] == "trusted_proxies"
+
+
 def test_every_setting_is_in_the_docs_with_its_names():
     rows = {
         line.split("|")[1].strip().strip("`"): line for line in DOCS.read_text("utf-8").splitlines() if "| `" in line

@@ -74,7 +74,7 @@ class Preferences:
             wished = self._read(**{name: _usual(name) if value is None else value for name, value in clean.items()})
             _check_folders(wished, clean)
             if not (wished.local_only or wished.auth or self._people.has_owner()):  # the next start would be refused
-                raise Unavailable("app.needs_auth", host=wished.host, origin="data/settings.toml")
+                raise Unavailable("app.needs_auth", asked=", ".join(wished.opens))
             self._write(clean)
             self._take_over(clean)
         return self.list()
