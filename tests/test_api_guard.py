@@ -266,7 +266,7 @@ def test_sockets_of_other_sites_are_refused(home, headers):
 
 def test_our_sockets_open(home):
     client, inside = door(home)
-    with client.websocket_connect("/socket", headers={"host": "127.0.0.1:7860", "origin": HERE}):
+    with client.websocket_connect("ws://127.0.0.1:7860/socket", headers={"host": "127.0.0.1:7860", "origin": HERE}):
         pass
     assert inside.reached == ["websocket"]
 

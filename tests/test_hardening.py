@@ -1,6 +1,8 @@
 """What an attacker tries at the ways in, each once: links and sessions that outlive their end, a stranger at home,
 another one's answers, a flood at the door."""
 
+import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -142,3 +144,73 @@ def test_coming_by_a_link_a_thousand_times_is_not_a_thousand_sessions(people):
     for _ in range(MOST_SESSIONS + 5):
         token, _ = people.accept(link["token"], "Ana", "", "share", "1.2.3.4")
     assert len(people.sessions(AT_HOME)) == MOST_SESSIONS and people.visitor(token, "share")
+
+
+# ------------------------------------------------------------------------------------------------ at the door
+def asked(people: People, **of: Any) -> int:
+    """How a bare request is answered: `headers` as pairs, `server`: the end of the line that is ours."""
+    scope = {
+        "type": "http", "method": "GET", "path": "/", "query_string": b"", "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 7860), "headers": [(b"host", b"127.0.0.1:7860")], "http_version": "1.1", **of,
+    }  # fmt: skip
+    said: list[int] = []
+
+    async def send(message: Any) -> None:
+        said.append(message.get("status", 0))
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def inside(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    asyncio.run(Guard(inside, WORDS, "command-line", people, 1000)(scope, receive, send))
+    return said[0]
+
+
+def test_who_comes_by_a_network_card_is_never_at_home(people):
+    """While the network is opened and closed its listener is there, and its names are not."""
+    people.hosts.remove([SHARED])
+    assert people.at_home and asked(people) == 200
+    assert asked(people, server=("192.168.1.5", 7860)) == 401
+    assert asked(people, server=("2001:db8::5", 7860)) == 401
+    assert asked(people, server=("::1", 7860)) == 200
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server", "True-Client-IP"])
+def test_whatever_a_proxy_says_of_itself_nobody_is_at_home_behind_it(people, name):
+    people.hosts.remove([SHARED])
+    assert asked(people, headers=[(b"host", b"localhost"), (name.lower().encode(), b"https")]) == 403
+
+
+def test_a_proxy_that_says_nothing_speaks_the_old_protocol(people):
+    """nginx as it comes: another Host, no header of its own, HTTP/1.0. No browser speaks that."""
+    people.hosts.remove([SHARED])
+    assert asked(people, http_version="1.0") == 403
+    assert asked(people, http_version="1.0", path="/health") == 200
+
+
+@pytest.mark.parametrize("other", ['view={"a":1}', "path=/x", "version=2", "a=b,c", "=", "two words=x", 'x="'])
+def test_a_cookie_of_another_program_on_this_computer_signs_nobody_out(people, other):
+    token, _ = people.try_password("Mina", LONG, "share", "1.2.3.4")
+    for cookie in (f"{other}; lanterna_session={token}", f"lanterna_session={token}; {other}"):
+        assert asked(people, headers=[(b"host", SHARED.encode()), (b"cookie", cookie.encode())]) == 200
+
+
+@pytest.mark.parametrize("field", ["user", "password"])
+def test_half_an_emoji_is_a_wrong_name_and_a_wrong_password(people, field):
+    client = door(people)
+    body = json.dumps({"user": "Eve", "password": LONG, field: "\ud800" * 8})
+    headers = {"content-type": "application/json"}
+    assert client.post("/sign-in", content=body, headers=headers).status_code == 403
+    answer = client.post(f"/invite/{invited(people, 'editor')['token']}", content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert client.post("/sign-in", content=body, headers=headers).status_code == 200
+
+
+def test_a_reviewers_words_are_short(people):
+    token, _ = people.accept(invited(people)["token"], "Ana", "", "share", "1.2.3.4")
+    client = door(people)
+    headers = {"authorization": f"Bearer {token}"}
+    assert client.post("/api/reviews/x/comments", headers=headers, content=b"x" * 20_000).status_code == 200
+    assert client.post("/api/reviews/x/comments", headers=headers, content=b"x" * 2_000_000).status_code == 413

@@ -37,7 +37,7 @@ class Passwords:
         return self.hashed(password)
 
     def hashed(self, password: str) -> str:
-        return self._hasher.hash(password)
+        return self._hasher.hash(password.encode("utf-8", "surrogatepass"))
 
     def is_right(self, kept: str, password: str, way: Way, who: str) -> bool:
         """`kept`: the hash, "" where there is none; `who`: an address, or a person. Raises TooOften("sign_in.wait",
