@@ -16,12 +16,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from visitors import AT_HOME
+from visitors import AT_HOME, Known
 
+from studio.api import make_api
 from studio.api.guard import Guard
 from studio.api.sign_in import routes
-from studio.errors import Forbidden, StudioError
+from studio.domain import Visitor
+from studio.errors import Forbidden, StudioError, TooOften
 from studio.media.roots import Roots
+from studio.service import Studio
 from studio.service.hosts import Hosts
 from studio.service.people import People
 from studio.service.words import Words
@@ -214,3 +217,71 @@ def test_a_reviewers_words_are_short(people):
     headers = {"authorization": f"Bearer {token}"}
     assert client.post("/api/reviews/x/comments", headers=headers, content=b"x" * 20_000).status_code == 200
     assert client.post("/api/reviews/x/comments", headers=headers, content=b"x" * 2_000_000).status_code == 413
+
+
+# ------------------------------------------------------------------------------------------------ what is remembered
+def by(studio: Studio, visitor: Visitor) -> TestClient:
+    return TestClient(Known(make_api(studio), visitor), raise_server_exceptions=False)
+
+
+def test_nobody_is_given_what_another_one_was_answered(studio):
+    key = {"idempotency-key": "the same"}
+    mine = by(studio, AT_HOME).post("/queues", json={"name": "one"}, headers=key)
+    theirs = by(studio, Visitor("p-eve", "Eve", "editor", "share", "s")).post(
+        "/queues", json={"name": "two"}, headers=key
+    )
+    assert (mine.json()["name"], theirs.json()["name"]) == ("one", "two")
+
+
+def test_the_link_of_an_invitation_is_kept_nowhere(studio):
+    answer = by(studio, AT_HOME).post("/invitations", json={}, headers={"idempotency-key": "a click"})
+    token = answer.json()["url_path"].rpartition("/")[2]
+    files = [path for path in studio.settings.data_dir.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if token.encode() in path.read_bytes()]
+
+
+def test_who_had_to_wait_may_try_again(studio, monkeypatch):
+    client, key = by(studio, AT_HOME), {"idempotency-key": "again"}
+
+    def too_often(*args: Any, **options: Any) -> None:
+        raise TooOften("review.too_often", most=1)
+
+    with monkeypatch.context() as for_now:
+        for_now.setattr(studio.queues, "create", too_often)
+        assert client.post("/queues", json={"name": "one"}, headers=key).status_code == 429
+    assert client.post("/queues", json={"name": "one"}, headers=key).status_code == 201
+
+
+# ------------------------------------------------------------------------------------------------ what reviewers see
+def test_a_reviewer_reads_no_prompt_and_no_path(studio):
+    """Scenes without a label are called by their prompt, by the makers alone."""
+    secret = "Zanzibar lighthouse at dusk"
+    queue = studio.queues.create("Night pier", frame={"width": 256, "height": 144, "fps": 24})["id"]
+    for n in range(2):
+        studio.scenes.add(queue, {"task_type": "text_to_video", "prompt": f"{secret} {n}", "duration": 0.5})
+    studio.runs.run(queue)
+    studio.drain()
+    film = studio.exports.cut(queue, wait=True)
+    review = studio.reviewing.publish(queue, film["id"], AT_HOME)
+    studio.scenes.delete(review["version"]["scenes"][1]["scene_id"])
+    studio.reviewing.publish(queue, studio.exports.cut(queue, wait=True)["id"], AT_HOME)
+    ana = by(studio, Visitor("p-ana", "Ana", "reviewer", "share", "s"))
+    below = f"/reviews/{review['id']}"
+    film = ana.get(f"{below}/versions/1/film")
+    assert film.status_code == 200 and b"ftyp" in film.content[:16]
+    said = [ana.get(f"{below}?version={n}").text for n in (1, 2)] + [ana.get("/reviews").text]
+    assert not [text for text in said if "Zanzibar" in text]
+    assert b"Zanzibar" not in film.content
+
+    comment = ana.post(f"{below}/comments", json={"version": 1, "at": 0.1, "text": "hm"}).json()["id"]
+    studio.reviewing.close()
+    for path in studio.settings.output_dir.rglob("*.mp4"):
+        path.write_bytes(b"no film")
+    for path in (studio.settings.data_dir).rglob("*.jpg"):
+        path.unlink()
+    for answer in (
+        ana.get(f"{below}/versions/1/poster.jpg"), ana.get(f"/comments/{comment}/frame"),
+        ana.get(f"{below}/versions/1/scenes/{review['version']['scenes'][0]['scene_id']}/poster.jpg"),
+    ):  # fmt: skip
+        assert answer.status_code >= 400, answer.request.url
+        assert str(studio.settings.output_dir) not in answer.text, answer.text

@@ -18,13 +18,14 @@ from starlette.responses import StreamingResponse
 from studio.api.guard import LOCAL, VISITOR
 from studio.api.sign_in import LANGUAGE_COOKIE
 from studio.domain import Visitor
-from studio.errors import Forbidden, Refused, StudioError
+from studio.errors import Forbidden, Refused, StudioError, TooOften
 from studio.service import LANGUAGES, Studio
 
 log = logging.getLogger(__name__)
 
 PACKED_FROM = 700  # bytes; less does not shrink by more than the headers cost
 MAX_KEY = 200  # characters of an Idempotency-Key
+TOLD_ONCE = "/invitations"  # its answer has a link of which only the hash is kept
 MAX_REMEMBERED = 1_000_000  # bytes of an answer
 
 
@@ -172,14 +173,14 @@ def _answer(request: Request, status: int, code: str, **params: Any) -> JSONResp
 
 
 async def _idempotent(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """A POST with an Idempotency-Key is carried out once; its answer is given again for a day."""
+    """A POST with an Idempotency-Key is carried out once; its answer is given again for a day, to the same person."""
     key = request.headers.get("idempotency-key", "")
-    if request.method != "POST" or not key:
+    if request.method != "POST" or not key or request.url.path.endswith(TOLD_ONCE):
         return await call_next(request)
     if len(key) > MAX_KEY:
         return error_answer(request, Refused("request.key_too_long", most=MAX_KEY))
     studio = studio_of(request)
-    key = f"{request.url.path}?{request.url.query} {key}"
+    key = f"{visitor_of(request).person_id} {request.url.path}?{request.url.query} {key}"
     async with _in_flight(request, key):  # the second click of a double click waits for the answer of the first
         known = await run_in_threadpool(studio.answered, key)  # never on the loop: a write may hold the database
         if known:
@@ -199,6 +200,6 @@ async def _remembered(key: str, answer: Response, studio: Studio) -> Response:
     if not isinstance(answer, StreamingResponse) and not hasattr(answer, "body_iterator"):
         return answer
     body = b"".join([part async for part in answer.body_iterator])
-    if answer.status_code < 500 and len(body) <= MAX_REMEMBERED:
+    if answer.status_code < 500 and answer.status_code != TooOften.status and len(body) <= MAX_REMEMBERED:
         await run_in_threadpool(studio.remember, key, answer.status_code, body.decode())
     return Response(body, answer.status_code, dict(answer.headers), answer.media_type)

@@ -70,6 +70,7 @@ class Clip:
 
     @property
     def title(self) -> str:
+        """For the makers: what leaves the house is called by its label alone, and tells no prompt."""
         return title_of(self.row.scene.label, self.row.scene.prompt)
 
     @property
@@ -236,14 +237,14 @@ def _placed(clip: Clip, place: Place, fps: int) -> Placed:
     trim = [clip.wanted.trim_start, clip.wanted.trim_end]
     start, seconds = _rounded(place.start / fps), _rounded(place.num_frames / fps)
     take_id = clip.take.id if clip.take and clip.take.id else None
-    return Placed(clip.row.id, take_id, clip.takes, clip.row.position + 1, clip.title, start, seconds, trim)
+    return Placed(clip.row.id, take_id, clip.takes, clip.row.position + 1, clip.row.scene.label, start, seconds, trim)
 
 
 def _clip(clip: Clip) -> dict[str, Any]:
     assert clip.take is not None  # who has none was left out, or has a card
     scene = clip.row.scene
     return {
-        "path": str(clip.take.path), "seconds": clip.seconds, "transition": scene.transition, "title": clip.title,
+        "path": str(clip.take.path), "seconds": clip.seconds, "transition": scene.transition, "title": scene.label,
         "trim": [clip.wanted.trim_start, clip.wanted.trim_end], "focus": scene.focus,
         "own_sound": not clip.voices and clip.take.kind == "video",
     }  # fmt: skip
