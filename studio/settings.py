@@ -40,7 +40,7 @@ BY_PROXY = ("allowed_hosts", "root_path", "trusted_proxies")  # each says that a
 OURS = re.compile(  # how addresses of the studio begin: a `root_path` like one of them would lead astray
     r"/(api|ui|assets|config|gradio_api|static|svelte|login|logout|monitoring|sign-in|sign-out|invite|review|health"
     r"|healthz|ready|download|file|generate|nqueues|projects|queue|skyreels|soul|status|stream|system-prompt|tasks"
-    r"|uploads|video|video-meta|videos)(/.*)?"
+    r"|uploads|video|video-meta|videos|favicon\.ico|manifest\.\w+|pwa_icon|robots\.txt|theme\.css)(/.*)?"
 )
 SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[1-9][0-9]{0,4}")  # of a public link
 PASSWORD = re.compile("(//[^/:@]*:)(.*)@")  # of an address
