@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from argon2 import PasswordHasher
 from starlette.applications import Starlette
@@ -285,3 +286,39 @@ def test_a_reviewer_reads_no_prompt_and_no_path(studio):
     ):  # fmt: skip
         assert answer.status_code >= 400, answer.request.url
         assert str(studio.settings.output_dir) not in answer.text, answer.text
+
+
+# ------------------------------------------------------------------------------------------------ floods
+def test_a_flood_of_passwords_leaves_everybody_elses_threads_alone(people, monkeypatch):
+    """More sign-ins at once than there are threads wait for one that is compared; who is inside is answered."""
+    token, _ = people.try_password("Mina", LONG, "share", "1.2.3.4")
+    answered = threading.Event()
+    monkeypatch.setattr(people.passwords, "matches", lambda *_: answered.wait(20) and False)
+
+    def rest(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("inside")
+
+    site = Guard(Starlette(routes=[*routes(people, WORDS), Route("/rest", rest)]), WORDS, "cl", people, 1000)
+
+    async def rush() -> list[int]:
+        transport = httpx2.ASGITransport(app=site)
+        async with httpx2.AsyncClient(transport=transport, base_url=f"http://{SHARED}") as client:
+            tries = [
+                asyncio.create_task(client.post("/sign-in", json={"user": "Mina", "password": "no"})) for _ in range(60)
+            ]
+            await asyncio.sleep(0)
+            inside = client.get("/rest", headers={"authorization": f"Bearer {token}"})
+            said = (await asyncio.wait_for(inside, 10)).status_code
+            answered.set()
+            return [said, *(each.status_code for each in await asyncio.gather(*tries))]
+
+    said = asyncio.run(rush())
+    assert said[0] == 200 and set(said[1:]) == {403, 429}
+
+
+def test_a_name_that_is_taken_costs_no_hash(people, monkeypatch):
+    link = invited(people, "editor")["token"]
+    monkeypatch.setattr(people.passwords, "hashed", lambda password: pytest.fail("hashed"))
+    with pytest.raises(StudioError) as refused:
+        people.accept(link, "Mina", LONG, "share", "1.2.3.4")
+    assert refused.value.code == "people.name_taken"

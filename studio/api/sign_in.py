@@ -4,9 +4,12 @@ The pages are for people (HttpOnly cookie), /sign-in is for scripts too (JSON in
 nothing: programs that look at every link of a message must not use up an invitation.
 """
 
+import asyncio
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -25,6 +28,7 @@ COOKIE = "lanterna_session"
 LANGUAGE_COOKIE = "lanterna_lang"
 SESSION_SECONDS = SESSION_DAYS * 24 * 3600
 MAX_FORM_BYTES = 4096
+MOST_AT_DOOR = 4  # threads that compare passwords, or wait to; they are not those in which everybody else is answered
 FIRST_PAGE = {"reviewer": "/review"}  # of whom the studio itself does not open to
 
 
@@ -61,6 +65,10 @@ def caller(people: People, request: Request) -> tuple[Way, str, str]:
 
 def routes(people: People, words: Words) -> list[Route]:
     """GET and POST /sign-in, GET and POST /invite/<token>, POST /sign-out."""
+    at_door = ThreadPoolExecutor(MOST_AT_DOOR, "door")
+
+    async def apart(come_in: Callable[..., tuple[str, Visitor]], *said: Any) -> tuple[str, Visitor]:
+        return await asyncio.get_running_loop().run_in_executor(at_door, partial(come_in, *said))
 
     def signed_in(request: Request) -> Visitor | None:
         return people.visitor(request.cookies.get(COOKIE, ""), caller(people, request)[0])
@@ -78,7 +86,7 @@ def routes(people: People, words: Words) -> list[Route]:
         fields, is_script = await _fields(request)
         lang, wanted = language(request, words), request.query_params.get("next", "/")
         try:
-            token, visitor = await run_in_threadpool(
+            token, visitor = await apart(
                 people.try_password, fields.get("user", ""), fields.get("password", ""), *caller(people, request)
             )
         except StudioError as error:
@@ -106,7 +114,7 @@ def routes(people: People, words: Words) -> list[Route]:
         except StudioError as error:
             return _refused(error, words, lang, CLOSED, is_script)
         try:
-            session, visitor = await run_in_threadpool(
+            session, visitor = await apart(
                 people.accept, token, fields.get("user", ""), fields.get("password", ""), *caller(people, request)
             )
         except StudioError as error:

@@ -337,13 +337,15 @@ class People:
 
     def _arrive(self, row: Row, name: str, password: str) -> Row:
         name, key = _name(name), _key(name)
+        before = self._rows.called(key)
+        if before and not self._is_over(before):
+            raise Conflict("people.name_taken", name=name)
         hashed = self.passwords.chosen(password) if password or row["role"] != "reviewer" else ""
         values = {
             "name": name, "role": row["role"], "invitation_id": row["id"], "queue_id": row["queue_id"],
             "password": hashed,
         }  # fmt: skip
-        before = self._rows.called(key)
-        if before and self._is_over(before):  # the same client, by a new link
+        if before:  # the same client, by a new link
             self._rows.change(before["id"], values)
             return self._rows.get(before["id"])
         return self._rows.get(self._rows.add(**values, key=key))
