@@ -27,7 +27,7 @@ REVIEWERS = {
 }  # fmt: skip
 OWNERS = re.compile(
     r"\w+ /api/(people|invitations|sessions|sharing|audit|preferences)\b|\w+ /api/folders"
-    r"|(POST|PUT|PATCH|DELETE) /api/(hooks|deliveries|catalogue|storage|installations|memory/measure)\b"
+    r"|(POST|PUT|PATCH|DELETE) /api/(hooks|deliveries|catalogue|storage|installations|memory/measure|models/download)\b"
 )
 
 

@@ -21,6 +21,7 @@ from visitors import AT_HOME, Known
 
 from studio.api import make_api
 from studio.api.guard import Guard
+from studio.api.rights import allowed
 from studio.api.sign_in import routes
 from studio.domain import Visitor
 from studio.errors import Forbidden, StudioError, TooOften
@@ -322,3 +323,23 @@ def test_a_name_that_is_taken_costs_no_hash(people, monkeypatch):
     with pytest.raises(StudioError) as refused:
         people.accept(link, "Mina", LONG, "share", "1.2.3.4")
     assert refused.value.code == "people.name_taken"
+
+
+# ------------------------------------------------------------------------------------------------ editors
+def test_an_editor_fetches_no_weights_by_a_peers_route(studio):
+    assert allowed("owner", "POST", "/api/models/download") and allowed("editor", "GET", "/api/models/download")
+    assert not allowed("editor", "POST", "/api/models/download")
+
+
+def test_what_is_gone_for_ever_is_the_owners(studio):
+    eve = by(studio, Visitor("p-eve", "Eve", "editor", "share", "s"))
+    queue = studio.queues.create("Pier", frame={"width": 256, "height": 144, "fps": 24})["id"]
+    studio.scenes.add(queue, {"task_type": "text_to_video", "prompt": "a lamp", "duration": 0.5})
+    studio.runs.run(queue)
+    studio.drain()
+    film = studio.exports.cut(queue, wait=True)["id"]
+    for path in ("/takes/x", f"/exports/{film}"):
+        answer = eve.delete(f"{path}?forever=true")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "guard.role"), path
+    assert studio.exports.file(film).is_file()
+    assert by(studio, AT_HOME).delete(f"/exports/{film}?forever=true").status_code == 204

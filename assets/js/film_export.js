@@ -1,6 +1,7 @@
 // The exports of a film in the Film dialog: shape, subtitles and name of the next one, and all earlier ones.
 import { address, api, button, confirmDialog, debounce, el, emit, errorWords, fmt, icon, iconButton, keyed, on, setAttr, setIcon, setText, t, toastError } from "./core.js";
 import { cancelExport, exportsOf, fileOf, inWork, isFinal, makeExport, save } from "./film_exports.js";
+import { OWNERS } from "./me.js";
 
 const ASPECTS = ["own", "16:9", "9:16", "1:1"];
 const SUBTITLES = ["file", "burnt", "none"];
@@ -134,7 +135,7 @@ export class ExportSection {
 
   #tools(one) {
     if (!isFinal(one)) return [iconButton("x", t("common.cancel"), () => cancelExport(one.id))];
-    const drop = iconButton("trash-2", t("common.delete"), () => this.#remove(one));
+    const drop = iconButton("trash-2", t("common.delete"), () => this.#remove(one), one.state === "done" ? OWNERS : {});
     if (one.state !== "done") return [drop];
     const play = one.kind === "film" ? [iconButton("play", t("film.play"), () => {
       document.querySelector(".l-film-dialog")?.close();

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from studio.api.answers import language, studio_of
+from studio.api.answers import language, owners_only, studio_of
+from studio.domain import State
 from studio.service.cutting import Aspect, ClipWish, FilmKind, Format, Missing, Subtitles
 
 router = APIRouter(tags=["exports"])
@@ -86,9 +87,11 @@ def get_export(request: Request, export_id: str) -> dict[str, Any]:
 
 @router.delete("/exports/{export_id}", status_code=204)
 def cancel_export(request: Request, export_id: str, forever: bool = False) -> None:
-    """Stop it; with `forever` one that is over goes, file and all."""
+    """Stop it; with `forever` one that is over goes, file and all: a finished film by the owner alone."""
     exports = studio_of(request).exports
     if forever:
+        if exports.get(export_id)["state"] == State.DONE:
+            owners_only(request)
         exports.remove(export_id)
     else:
         exports.cancel(export_id)

@@ -14,7 +14,7 @@ WRITE = ("POST", "PUT", "PATCH", "DELETE")
 ANY = (*READ, *WRITE)
 
 OPEN = re.compile(  # before signing in; they tell nothing about the library
-    r"/sign-in|/invite/[\w-]{1,100}|/health|/healthz|/ready|/ui/app/[\w.-]+|/ui/favicon\.svg|/manifest\.webmanifest"
+    r"/sign-in|/invite/[\w-]{1,100}|/health|/healthz|/ready|/ui/favicon\.svg"
 )
 
 EVERYBODY: Sequence[tuple[Sequence[str], str]] = (  # who is signed in
@@ -36,6 +36,7 @@ OWNER: Sequence[tuple[Sequence[str], str]] = (  # and nobody else
     (ANY, r"/api/preferences(/.*)?"),  # keys, folders, programs of this computer
     (WRITE, r"/api/(hooks|deliveries)(/.*)?"),
     (WRITE, r"/api/(catalogue|storage|installations|memory/measure)(/.*)?"),  # what is on the disk, licences
+    (WRITE, r"/api/models/download"),  # the same, as a peer's programs ask for it
     (ANY, r"/api/folders"),
 )
 
