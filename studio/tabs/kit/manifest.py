@@ -18,10 +18,11 @@ ICONS = (  # file in assets/app, pixels, what for
 REGIONS = {"en": "en", "pt": "pt-BR", "zh": "zh-Hans"}
 
 
-def manifest(words: Words, lang: str) -> dict[str, object]:
-    """Its addresses are relative to its own, so that it holds below any path of a proxy."""
+def manifest(words: Words, lang: str, root_path: str = "") -> dict[str, object]:
+    """Its addresses are relative to its own, so that it holds below any path of a proxy; but browsers read `id` from
+    the root of the site, where two studios may lie below two paths."""
     return {
-        "id": "lanterna",
+        "id": f"{root_path}/",
         "name": "Lanterna",
         "short_name": "Lanterna",
         "description": words.text("about.what", lang),
@@ -47,7 +48,9 @@ def manifest_route(words: Words) -> Route:
         chosen = request.cookies.get("lanterna_lang", "")
         lang = chosen if chosen in LANGUAGES else words.pick(request.headers.get("accept-language", ""))
         return JSONResponse(
-            manifest(words, lang), headers={"cache-control": "no-cache"}, media_type="application/manifest+json"
+            manifest(words, lang, request.scope["root_path"]),
+            headers={"cache-control": "no-cache"},
+            media_type="application/manifest+json",
         )
 
     return Route(MANIFEST, answer, include_in_schema=False)
