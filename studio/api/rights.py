@@ -14,7 +14,7 @@ WRITE = ("POST", "PUT", "PATCH", "DELETE")
 ANY = (*READ, *WRITE)
 
 OPEN = re.compile(  # before signing in; they tell nothing about the library
-    r"/sign-in|/invite/[\w-]{1,100}|/health|/healthz|/ready|/ui/favicon\.svg"
+    r"/sign-in|/invite/[\w-]{1,100}|/health|/healthz|/ready|/ui/app/[\w.-]+|/ui/favicon\.svg|/manifest\.webmanifest"
 )
 
 EVERYBODY: Sequence[tuple[Sequence[str], str]] = (  # who is signed in
