@@ -22,6 +22,7 @@ class Pulse {
   #asking = false;
   #again = false;
   #online = true;
+  #signedOut = false;
 
   /** Follow this queue (null: none). The next delta is a full one. */
   open(queueId) {
@@ -49,12 +50,15 @@ class Pulse {
       await this.#machine();
       if (!this.#online) emit("online");
       this.#online = true;
+      this.#signedOut = false;
     } catch (error) {
       if (error.status === 404 && queueId && queueId === this.queueId) {
         this.queueId = null;
         emit("gone", queueId);
-      } else if (error.status === 401) location.assign(address("/sign-in"));
-      else {
+      } else if (error.status === 401 && this.#signedOut) location.assign(address("/sign-in"));
+      else if (error.status === 401) {
+        this.#signedOut = true; // it may have been asked just before this page was signed in: a beat later once more
+      } else {
         if (this.#online) emit("offline", error);
         this.#online = false;
       }
