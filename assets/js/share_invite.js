@@ -74,7 +74,7 @@ export class InviteSection {
   async #look() {
     const queueId = this.film.value;
     this.review.hidden = true;
-    if (this.role.value !== "reviewer" || queueId === ALL) return;
+    if (this.role.value !== "reviewer" || queueId === ALL || !queueId) return; // none is chosen yet
     const review = await api("GET", `/queues/${queueId}/review`).catch(() => ({ open: true }));
     if (queueId !== this.film.value || review?.open) return;
     setText(this.review, t("share.invite.no_review"));
