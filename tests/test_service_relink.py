@@ -19,10 +19,10 @@ LOST = (skyreels_episode.PORTRAITS["Inês"], skyreels_episode.recording(2, 1), s
 
 
 @pytest.fixture
-def home(studio: Studio, tmp_path: Path) -> Path:
+def home(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home for this studio, with an episode of which three files lie elsewhere."""
     made = tmp_path / "home"
-    studio.library.homes[:] = [made]
+    monkeypatch.setattr(Path, "home", lambda: made)
     skyreels_episode.write(made / "episode", without=LOST)
     for number, name in enumerate(LOST):
         path = made / "old disk" / f"backup {number}" / Path(name).parent.name / Path(name).name
@@ -103,6 +103,16 @@ def test_a_studio_for_others_shows_no_home(build: Any, more: dict[str, Any]) -> 
     assert build(**more).library.homes == []
 
 
+def test_while_it_is_shared_a_studio_shows_no_home(studio: Studio, home: Path) -> None:
+    assert studio.library.homes == [home]
+    studio.people.hosts.add("film.gradio.live", "share")
+    assert studio.library.homes == []
+    with pytest.raises(Forbidden):
+        studio.folders.look(str(home))
+    studio.people.hosts.remove(["film.gradio.live"])
+    assert studio.library.homes == [home]
+
+
 # ------------------------------------------------------------------------------------------------ a stored queue
 @pytest.fixture
 def queue(studio: Studio, tmp_path: Path) -> str:
@@ -114,12 +124,14 @@ def queue(studio: Studio, tmp_path: Path) -> str:
     return str(studio.episodes.import_file(text, base=folder, trusted=True)["queue"]["id"])
 
 
-def test_media_that_went_away_come_back_without_an_edit(studio: Studio, queue: str, tmp_path: Path) -> None:
+def test_media_that_went_away_come_back_without_an_edit(
+    studio: Studio, queue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert studio.relink.missing(queue)["files"] == []
     moved = tmp_path / "moved" / "deep"
     shutil.move(tmp_path / "media", moved)
     (moved / "Inês, retrato.png").rename(moved / "somebody.png")
-    studio.library.homes[:] = [tmp_path]
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
     lost = studio.relink.missing(queue)["files"]
     assert [(row["kind"], row["scenes"]) for row in lost] == [("image", [1, 2]), ("audio", [1, 2])]
     assert not studio.preflight.queue(queue)["clean"]

@@ -23,7 +23,7 @@ def test_the_tab_is_one_host_that_carries_no_text(studio: Studio) -> None:
     with gr.Blocks() as page:
         avatar.build(studio)
     (host,) = (block for block in page.blocks.values() if isinstance(block, gr.HTML))
-    assert "avatar.js" in str(host.js_on_load) and not host.value
+    assert "module('avatar')" in str(host.js_on_load) and not host.value
 
 
 @pytest.mark.parametrize("lang", theme.LANGUAGES)

@@ -28,7 +28,7 @@ def test_it_is_one_host_that_a_script_fills(studio: Any) -> None:
     with gr.Blocks() as page:
         voice.build(studio)
     (host,) = [block for block in page.blocks.values() if isinstance(block, gr.HTML)]
-    assert host.elem_id == "voice" and "/ui/js/voice.js" in str(host.js_on_load)
+    assert host.elem_id == "voice" and "module('voice')" in str(host.js_on_load)
 
 
 @pytest.mark.parametrize("lang", theme.LANGUAGES)
