@@ -87,6 +87,15 @@ def test_as_json_it_is_one_document_with_the_same_code(folders, capsys, monkeypa
     assert document["ok"] is False and [check["what"] for check in bad] == ["reach"] and bad[0]["cure"]
 
 
+def test_others_may_come_where_an_owner_has_a_password(folders, capsys, monkeypatch, build):
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    studio = build(data_dir=folders / "data")
+    assert main(["doctor", "--json"]) == 1
+    studio.people.make_owner("Mina", "three plain words")
+    capsys.readouterr()
+    assert main(["doctor", "--json"]) == 0
+
+
 def test_a_package_that_is_not_there_is_named_and_the_other_checks_go_on(folders, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as if it were not installed
     assert main(["doctor"]) == 1

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from studio.cli.checks import Found
+from studio.cli.checks.home import has_owner
 from studio.settings import Settings
 
 HUB = "https://huggingface.co"
@@ -36,7 +37,7 @@ def reach(settings: Settings) -> Iterator[Found]:
     """Whether others may reach the studio as it is set up now."""
     if settings.local_only:
         yield Found("ok", "reach", settings.host)
-    elif settings.auth:
+    elif settings.auth or has_owner(settings.database):
         yield Found("ok", "reach", f"{settings.host} · auth")
     else:
         yield Found("bad", "reach", f"{settings.host} ({settings.origin('host')})", "reach.cure")

@@ -71,13 +71,28 @@ def database(settings: Settings) -> Iterator[Found]:
 
 def examined(path: Path) -> tuple[str, list[str]]:
     """("ok" or what SQLite finds wrong, names of the migrations that were applied)."""
-    # a database that was closed well has no log, and is read as it lies: else SQLite would make one to look for it
-    how = "mode=ro" if any(_beside(path, end).exists() for end in ("-wal", "-journal")) else "immutable=1"
-    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=5)) as db:
+    with closing(only_read(path)) as db:
         wrong = str(db.execute("pragma quick_check(1)").fetchone()[0])
         table = db.execute("select 1 from sqlite_master where name = '_sqlite_migrations'").fetchone()
         applied = db.execute("select name from _sqlite_migrations where migration_set = 'studio'") if table else ()
         return wrong, [str(name) for (name,) in applied]
+
+
+def only_read(path: Path) -> sqlite3.Connection:
+    """Raises sqlite3.Error."""
+    # a database that was closed well has no log, and is read as it lies: else SQLite would make one to look for it
+    how = "mode=ro" if any(_beside(path, end).exists() for end in ("-wal", "-journal")) else "immutable=1"
+    return sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=5)
+
+
+def has_owner(path: Path) -> bool:
+    """Has an owner in this database a password to sign in with?"""
+    try:
+        with closing(only_read(path)) as db:
+            wanted = "select 1 from people where role = 'owner' and password <> ''"
+            return db.execute(wanted).fetchone() is not None
+    except sqlite3.Error:  # no database yet, one from before there were people, or what the check of it tells
+        return False
 
 
 def _understood(path: Path, applied: list[str]) -> Found:
