@@ -1,6 +1,7 @@
 """The lock file of a data folder, by which one studio owns it: who holds it, and holding it ourselves for a while.
 
-The same file and form as studio/lock.py, read without the studio: in the middle of an update there may be none.
+studio/lock.py holds the same file by the same means; this one needs no studio: in the middle of an update there may be
+none.
 """
 
 from __future__ import annotations

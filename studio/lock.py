@@ -6,11 +6,11 @@ The operating system holds the lock, so that a killed studio never leaves one be
 import json
 import os
 import secrets
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from installer.lock import HEADER, lock, unlock
 from studio.errors import Unavailable
 
 
@@ -35,7 +35,7 @@ class StudioLock:
         """Raises Unavailable("lock.held") with the holder's pid and URL."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
-        if not _lock(file):
+        if not lock(file):
             file.close()
             holder = self.holder()
             raise Unavailable("lock.held", pid=holder.pid if holder else 0, url=holder.url if holder else "")
@@ -46,7 +46,7 @@ class StudioLock:
     def announce(self, url: str) -> None:
         """Tell other processes of this user where we listen."""
         assert self._file is not None, "acquire first"
-        self._file.seek(_HEADER)
+        self._file.seek(HEADER)
         self._file.truncate()
         json.dump({"pid": os.getpid(), "url": url, "token": self.token}, self._file)
         self._file.flush()
@@ -58,10 +58,10 @@ class StudioLock:
         except FileNotFoundError:
             return None
         with file:
-            if self._file is None and _lock(file):
-                _unlock(file)
+            if self._file is None and lock(file):
+                unlock(file)
                 return None
-            file.seek(_HEADER)
+            file.seek(HEADER)
             try:
                 found = json.load(file)
                 return Holder(int(found["pid"]), str(found["url"]), str(found["token"]))
@@ -71,41 +71,9 @@ class StudioLock:
     def release(self) -> None:
         if self._file is None:
             return
-        self._file.seek(_HEADER)
+        self._file.seek(HEADER)
         self._file.truncate()  # the token dies with the studio
         self._file.flush()
-        _unlock(self._file)
+        unlock(self._file)
         self._file.close()
         self._file = None
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _HEADER = 1  # Windows locks bytes, and nobody can read a locked one: lock the first, write behind it
-
-    def _lock(file: IO[str]) -> bool:
-        try:
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(file: IO[str]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-else:
-    import fcntl
-
-    _HEADER = 0
-
-    def _lock(file: IO[str]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(file: IO[str]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)
