@@ -123,6 +123,20 @@ def test_only_an_owner_removes_for_ever(studio: Studio, client: TestClient) -> N
     assert client.delete("/api/takes/1?forever=true", headers=headers_of(studio, "owner")).status_code == 404
 
 
+def test_an_editor_spends_no_money_of_the_owners_and_sends_no_computer_to_sleep(
+    studio: Studio, client: TestClient
+) -> None:
+    editor, owner = headers_of(studio, "editor"), headers_of(studio, "owner")
+    at = f"/api/queues/{client.post('/api/queues', json={'name': 'Night'}, headers=editor).json()['id']}"
+    for wish in ({"allow_paid": True}, {"afterwards": "shut_down", "name": "Day"}):
+        refused = client.patch(at, json=wish, headers=editor)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "guard.role")
+    assert client.get(at, headers=editor).json()["queue"]["name"] == "Night"
+    assert client.patch(at, json={"allow_paid": True}, headers=owner).json()["allow_paid"] is True
+    back = client.patch(at, json={"allow_paid": False, "afterwards": "nothing", "retries": 2}, headers=editor)
+    assert back.status_code == 200 and back.json()["allow_paid"] is False
+
+
 def test_an_owner_may_do_everything(client: TestClient) -> None:
     assert all(allowed("owner", method, filled(path)) for method, path in routes_of(client))
 

@@ -5,9 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from studio.api.answers import packed, studio_of
+from studio.api.answers import owners_only, packed, studio_of
 
 router = APIRouter(tags=["queues"])
+
+OWNERS = {"allow_paid": False, "afterwards": "nothing"}  # by field, what anybody may go back to
 
 
 class NewQueue(BaseModel):
@@ -44,6 +46,9 @@ def get_queue(request: Request, queue_id: str, since: str | None = Query(None, m
 
 @router.patch("/queues/{queue_id}")
 def change_queue(request: Request, queue_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Some of its fields. To spend money, or to have the computer sleep afterwards, is the owner's to say."""
+    if any(body.get(name, harmless) != harmless for name, harmless in OWNERS.items()):
+        owners_only(request)
     return studio_of(request).queues.update(queue_id, body)
 
 
