@@ -14,6 +14,7 @@ import media_tools
 import pytest
 from httpx import Response
 from starlette.testclient import TestClient
+from visitors import Known
 
 from studio.api import make_api
 from studio.api.guard import Guard
@@ -32,7 +33,9 @@ SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
 
 @pytest.fixture
 def client(studio: Studio) -> Iterator[TestClient]:
-    with TestClient(make_api(studio), raise_server_exceptions=False) as opened:
+    api = make_api(studio)
+    api.add_middleware(Known)
+    with TestClient(api, raise_server_exceptions=False) as opened:
         yield opened
 
 
