@@ -111,7 +111,7 @@ def studio(instant: Any, build: Callable[..., Studio]) -> Studio:
 
 @pytest.fixture
 def client(studio: Studio) -> TestClient:
-    """REST without the door around it: the owner at home asks. What breaks in a route comes as 500 and not as an exception."""
+    """REST without its door: the owner at home asks. What breaks in a route comes as 500 and not as an exception."""
     api = make_api(studio)
     api.add_middleware(Known)
     return TestClient(api, raise_server_exceptions=False)

@@ -64,9 +64,7 @@ def say(
         at._studio = studio
     else:
         site = Starlette(routes=[Mount("/api", make_api(studio))])
-        client = TestClient(
-            Guard(site, studio.words, "token", studio.people, 10**9), base_url="http://127.0.0.1:7860"
-        )
+        client = TestClient(Guard(site, studio.words, "token", studio.people, 10**9), base_url="http://127.0.0.1:7860")
         at = There(Holder(1, "http://127.0.0.1:7860", "token"), Through(client))  # type: ignore[assignment]
     monkeypatch.setattr(at, "close", lambda: None)
     assert production and verbs  # imported before: they would keep the one that is put in here

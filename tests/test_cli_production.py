@@ -45,9 +45,7 @@ def say(
         at._studio, at._lock = studio, Lock()  # type: ignore[assignment]
     else:
         site = Starlette(routes=[Mount("/api", make_api(studio))])
-        client = TestClient(
-            Guard(site, studio.words, "token", studio.people, 10**9), base_url="http://127.0.0.1:7860"
-        )
+        client = TestClient(Guard(site, studio.words, "token", studio.people, 10**9), base_url="http://127.0.0.1:7860")
         at = There(Holder(1, "http://127.0.0.1:7860", "token"), Through(client))  # type: ignore[assignment]
     monkeypatch.setattr(at, "close", lambda: None)
     monkeypatch.setattr("studio.cli.production.open_desk", lambda settings: at)
